@@ -1,0 +1,256 @@
+/*
+ * keyslab: memory for packet experts, owned by keys.
+ *
+ * An expert key owns every block that is allocated in it. Any thread may allocate, free, resize and query in any
+ * live key without registering first; freeing another thread's block sends it home through a lock-free queue; and
+ * one call drops a whole key, whatever its threads are doing at that moment.
+ *
+ * Unless a function says otherwise: it may be called from any thread at any time, it takes no lock and never waits
+ * for another thread, it makes no system call unless memory has to come from or go to the operating system, and
+ * sizes are in bytes. Not callable from a signal handler. No pointer handed in is read before it is known to be ours.
+ */
+#ifndef KEYSLAB_KEYSLAB_H
+#define KEYSLAB_KEYSLAB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define KS_API          __attribute__((visibility("default")))
+#define KS_ALLOCATES(n) __attribute__((malloc, alloc_size(n), warn_unused_result))
+#define KS_RESIZES(n)   __attribute__((alloc_size(n), warn_unused_result))
+#else
+#define KS_API
+#define KS_ALLOCATES(n)
+#define KS_RESIZES(n)
+#endif
+
+#define KS_VERSION_MAJOR 0
+#define KS_VERSION_MINOR 1
+#define KS_VERSION_PATCH 0
+
+/*
+ * A key: an index and a generation in one word, never an address. Zero is no key. A destroyed key's value is answered
+ * KS_BAD_KEY for ever, also when its index serves a new key. The same value, cast, is NetMon's HEXPERTKEY.
+ */
+typedef uintptr_t ks_key_t;
+
+typedef enum ks_status {
+    KS_OK = 0,
+    KS_NO_MEMORY,   /* the operating system or jemalloc has no more */
+    KS_QUOTA,       /* the key's quota is used up */
+    KS_TERMINATED,  /* the host has terminated the key: clean up and return */
+    KS_BAD_KEY,     /* no such key, or a destroyed one */
+    KS_BAD_BLOCK,   /* foreign, interior, or never handed out */
+    KS_WRONG_KEY,   /* a block of another key */
+    KS_DOUBLE_FREE, /* a block of the key that is free already */
+    KS_STALE,       /* a block that a reset dropped */
+    KS_TOO_LARGE,   /* the size overflows, or exceeds what can be addressed */
+    KS_INVALID,     /* an argument outside its range: an alignment that is no power of two, a NULL result pointer */
+} ks_status;
+
+/* One line of English for a status, static storage, never NULL: "unknown status" for other values. Constant time. */
+KS_API const char *ks_strerror(ks_status status);
+
+/* The library's version, "major.minor.patch", static storage. */
+KS_API const char *ks_version(void);
+
+/* ------------------------------------------------------------------ keys */
+
+/*
+ * A refused block, as the error hook sees it. `at_home` tells a misuse that was found when a block freed by another
+ * thread reached its owner; its caller was answered KS_OK long before. Otherwise the caller was answered `status`.
+ */
+struct ks_error {
+    ks_status status; /* KS_BAD_BLOCK, KS_WRONG_KEY, KS_DOUBLE_FREE or KS_STALE */
+    bool at_home;
+    ks_key_t key;
+    const void *block;
+    size_t class_size;   /* bytes of the block's size class, 0 where the block is not ours */
+    uint64_t thread;     /* number of the thread that found it, counted from 1 */
+    uint64_t reserved[2];
+};
+
+/*
+ * Called once for each refused block, in the thread that found it, after the operation and outside of it: the hook
+ * may call any function of this library. It must return.
+ */
+typedef void ks_error_hook(void *context, const struct ks_error *error);
+
+/* Zero-initialise, then set what you need: zero is every member's default. Unknown members are refused. */
+struct ks_key_options {
+    const char *name;        /* copied, cut after 63 bytes; for statistics; default "" */
+    size_t quota;            /* most bytes to take from the arena, 0 for no limit; see ks_key_stats */
+    ks_error_hook *on_error; /* default none */
+    void *on_error_context;
+    uint64_t reserved[12]; /* zero: a later version may name them */
+};
+
+/*
+ * Creates a key; `options` may be NULL. No memory is taken for it until it is needed: a microsecond or less.
+ * KS_INVALID for a NULL `key` or a reserved member that is not zero; KS_NO_MEMORY when 65,535 keys are live.
+ */
+KS_API ks_status ks_key_create(const struct ks_key_options *options, ks_key_t *key);
+
+/*
+ * Drops every block of the key, also those on their way home. Safe at any time, concurrently with every other call on
+ * the key; an allocation that overlaps the reset may be dropped by it. Costs a store for each thread that uses the
+ * key, whatever the number of blocks; each thread re-uses the dropped memory when it next allocates, and
+ * ks_key_purge gives it back. A dropped block is answered KS_STALE until its address is handed out again.
+ * KS_BAD_KEY.
+ */
+KS_API ks_status ks_key_reset(ks_key_t key);
+
+/*
+ * From now on allocation in the key answers KS_TERMINATED, and a free releases its block and answers the same, so
+ * that an expert's own clean-up works and every call tells it to return. Lasts until the key is destroyed. Cost as
+ * ks_key_reset. KS_BAD_KEY.
+ */
+KS_API ks_status ks_key_terminate(ks_key_t key);
+
+/*
+ * Ends the key: drops every block and gives the memory back. The handle is answered KS_BAD_KEY from now on. Safe
+ * concurrently with every other call on the key. Costs a membarrier(2) and work in proportion to the key's slabs.
+ * Memory of a thread that is inside an operation at that moment is given back by that thread when it next calls.
+ * KS_BAD_KEY, for the second of two destroys too.
+ */
+KS_API ks_status ks_key_destroy(ks_key_t key);
+
+/*
+ * Gives the key's unused memory back to the operating system: what a reset dropped, what is free in all its threads'
+ * caches, of sleeping and ended threads too. Safe at any time. Costs a membarrier(2) and work in proportion to
+ * the memory that is free. KS_BAD_KEY.
+ */
+KS_API ks_status ks_key_purge(ks_key_t key);
+
+/* ------------------------------------------------------------------ blocks */
+
+/*
+ * Allocation. The block is uninitialised (ks_calloc: zeroed), belongs to the key, and is the caller's until freed,
+ * or until the key is reset or destroyed. Aligned to 16 bytes, requests of 512 bytes and more to 64. Zero bytes give
+ * a unique block. Returns NULL with the reason in `*status` where `status` is not NULL, which KS_OK overwrites on
+ * success: KS_NO_MEMORY, KS_QUOTA, KS_TERMINATED, KS_BAD_KEY, KS_TOO_LARGE, KS_INVALID.
+ * Costs a few nanoseconds from a thread's magazine; one slab from the arena every few hundred blocks at the most.
+ */
+KS_API void *ks_alloc(ks_key_t key, size_t size, ks_status *status) KS_ALLOCATES(2);
+KS_API void *ks_calloc(ks_key_t key, size_t count, size_t size, ks_status *status)
+    __attribute__((malloc, alloc_size(2, 3), warn_unused_result));
+
+/* `alignment` is a power of two up to 1 GiB, else KS_INVALID. `size` need not be a multiple of it. */
+KS_API void *ks_aligned_alloc(ks_key_t key, size_t alignment, size_t size, ks_status *status) KS_ALLOCATES(3);
+
+/*
+ * Resizes: stays in place where the size class fits, else moves, keeping the contents up to the smaller size. NULL
+ * allocates; zero bytes free the block and return NULL with KS_OK. On failure the block is untouched; a block of
+ * another thread may be resized, its memory then goes home. Alignment above 64 is not kept. Errors as ks_alloc and
+ * ks_free.
+ */
+KS_API void *ks_realloc(ks_key_t key, void *block, size_t size, ks_status *status) KS_RESIZES(3);
+
+/*
+ * Frees a block of any thread. NULL is KS_OK. Takes any 64-bit value: KS_BAD_BLOCK, KS_WRONG_KEY, KS_DOUBLE_FREE,
+ * KS_STALE, KS_BAD_KEY, and nothing has changed; KS_TERMINATED, and the block is free. A second free of a block that
+ * another thread has freed and that is still on its way home is answered KS_OK, refused at home, and reported
+ * through the error hook. Costs a few nanoseconds, for another thread's block too: those go home in batches.
+ */
+KS_API ks_status ks_free(ks_key_t key, void *block);
+
+/* Usable bytes of a live block of the key, as many as were asked for or more; 0 for anything else. */
+KS_API size_t ks_size(ks_key_t key, const void *block);
+
+/* Bytes that a block of `size` bytes would really have; 0 where it would be KS_TOO_LARGE. Constant time. */
+KS_API size_t ks_good_size(size_t size);
+
+/*
+ * Up to `count` blocks of one size at once. Returns how many were stored, from `blocks[0]` on; fewer only with a
+ * reason in `*status`.
+ */
+KS_API size_t ks_alloc_bulk(ks_key_t key, size_t size, void **blocks, size_t count, ks_status *status);
+
+/*
+ * Frees `count` blocks of any sizes and threads. Returns how many were freed: the others are skipped, and the first
+ * reason is stored in `*status`. NULL counts as freed. In a terminated key all good blocks are freed and counted, and
+ * `*status` is KS_TERMINATED.
+ */
+KS_API size_t ks_free_bulk(ks_key_t key, void *const *blocks, size_t count, ks_status *status);
+
+/*
+ * Sends home what this thread holds for other threads, in all keys. A thread that frees others' blocks and then
+ * goes idle calls this; batches also go when full, with age, and at thread exit.
+ */
+KS_API void ks_flush(void);
+
+/* ------------------------------------------------------------------ statistics */
+
+#define KS_CLASSES_MAX 64 /* entries in ks_key_stats.classes, of which class_count are used */
+
+/*
+ * One size class of a key; the last one, whose size is 0, holds the blocks above the top class.
+ *
+ *     allocated == freed_local + freed_remote + live + dropped
+ *     in_flight <= freed_remote
+ */
+struct ks_class_stats {
+    uint64_t size;
+    uint64_t allocated;    /* blocks handed out since the key was created */
+    uint64_t freed_local;  /* by the thread that owns them */
+    uint64_t freed_remote; /* by other threads; those in flight included */
+    uint64_t dropped;      /* by resets, those in flight at that moment included */
+    uint64_t live;         /* blocks that the program holds */
+    uint64_t in_flight;    /* on their way home: in batches and return queues */
+    uint64_t held;         /* free in magazines */
+    uint64_t slabs;        /* slabs with blocks of this generation */
+    uint64_t live_bytes;
+    uint64_t reserved[4];
+};
+
+/* Exact when no thread is inside a call on the key; never negative, and self-consistent at any time. */
+struct ks_key_stats {
+    char name[64];
+    ks_key_t key;
+    uint64_t generation; /* resets so far */
+    bool terminated;
+    uint64_t heaps;       /* threads that have used the key and not been succeeded by another */
+    uint64_t quota;       /* bytes, 0 for none */
+    uint64_t arena_bytes; /* taken from the arena: slabs and large blocks, in use or kept for reuse */
+    uint64_t arena_peak;
+    uint64_t allocated, freed_local, freed_remote, dropped, live, in_flight, held; /* blocks, sums of the classes */
+    uint64_t live_bytes;
+    uint64_t allocated_bytes;
+    uint64_t dropped_bytes;
+    uint64_t slabs;        /* with blocks of this generation */
+    uint64_t slabs_aside;  /* empty, kept for reuse */
+    uint64_t refused_memory, refused_quota, refused_terminated, refused_large; /* allocations, by reason */
+    uint64_t bad_block, wrong_key, double_free, stale;                         /* frees and resizes, by reason */
+    uint64_t refused_at_home; /* of double_free: found when the block got home */
+    uint64_t reserved[16];
+    uint32_t class_count;
+    struct ks_class_stats classes[KS_CLASSES_MAX];
+};
+
+/* Fills `*stats`. Cost in proportion to threads times classes. KS_BAD_KEY; KS_INVALID for NULL. */
+KS_API ks_status ks_key_stats(ks_key_t key, struct ks_key_stats *stats);
+
+enum ks_stats_format { KS_STATS_TEXT, KS_STATS_JSON };
+
+/* Writes the statistics through `write`, in pieces: a table for people, or one JSON object. Errors as ks_key_stats. */
+KS_API ks_status ks_key_stats_print(ks_key_t key, enum ks_stats_format format,
+                                    void (*write)(void *context, const char *text), void *context);
+
+/*
+ * Walks every structure of the key and checks its invariants. Only while no other thread is inside a call on the
+ * key, and only in builds with -Dcheck=true, which test suites use; elsewhere KS_INVALID. KS_OK, or KS_BAD_BLOCK
+ * after naming the broken invariant on standard error.
+ */
+KS_API ks_status ks_key_check(ks_key_t key);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

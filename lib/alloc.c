@@ -1,0 +1,126 @@
+/* Allocation: ks_alloc, ks_calloc, ks_aligned_alloc. */
+#include "blocks.h"
+
+#include <string.h>
+
+/*
+ * Pops a block that heap_refill has made sure of. The bin's top, the block's state and the bin's count of allocations
+ * are all that is written: the block itself is not touched, only fetched for the caller to write to.
+ */
+FAST_PATH void *bin_pop(struct bin *bin, void **top)
+{
+    void *block = top[-1];
+    store_relaxed(&bin->top, top - 1);
+    owner_add(&bin->allocated, 1);
+    state_hand_out(slab_place(block).state);
+    /* Below the floor lie words of the same magazine; a prefetch of any address is harmless. */
+    prefetch_for_write(top[-2]);
+    return block;
+}
+
+static void *heap_alloc_class(struct heap *heap, uint32_t class, ks_status *status)
+{
+    struct bin *bin = &heap->bins[class];
+    bool filled = bin->top != bin->floor || heap_refill(heap, class, status);
+    if (!filled) {
+        heap_relieve(heap);
+        filled = heap_refill(heap, class, status);
+    }
+    if (!filled)
+        return NULL;
+    *status = KS_OK;
+    return bin_pop(bin, bin->top);
+}
+
+static void *heap_alloc_large(struct heap *heap, size_t size, size_t alignment, ks_status *status)
+{
+    heap_receive_large(heap);
+    void *block = large_take(heap, size, alignment, status);
+    if (!block && *status != KS_TOO_LARGE) {
+        heap_relieve(heap);
+        block = large_take(heap, size, alignment, status);
+    }
+    return block;
+}
+
+/*
+ * The smallest class whose every block is aligned: slabs are aligned to their size, so a class is when its size is a
+ * multiple of the alignment.
+ */
+static uint32_t class_aligned(size_t size, size_t alignment)
+{
+    if (size > CLASS_TOP || alignment > CLASS_TOP)
+        return CLASS_LARGE;
+    for (uint32_t class = class_of_size(size); class < classes.count; class++)
+        if (classes.table[class].bytes % alignment == 0)
+            return class;
+    return CLASS_LARGE;
+}
+
+void *heap_alloc(struct heap *heap, size_t size, size_t alignment, ks_status *status)
+{
+    uint32_t class = class_aligned(size, alignment);
+    void *block = class == CLASS_LARGE ? heap_alloc_large(heap, size, alignment, status)
+                                       : heap_alloc_class(heap, class, status);
+    if (!block)
+        fetch_add(&heap->key->refusals[*status], 1);
+    return block;
+}
+
+void *alloc_slow(ks_key_t key, size_t size, size_t alignment, ks_status *status)
+{
+    ks_status why;
+    void *block = NULL;
+    struct heap *heap = heap_current_or_enter(key, &why);
+    if (heap && why == KS_OK)
+        block = heap_alloc(heap, size, alignment, &why);
+    else if (heap)
+        fetch_add(&heap->key->refusals[why], 1);
+    thread_end_slow();
+    answer(status, why);
+    return block;
+}
+
+/* 38 instructions on x86-64 to a block from the magazine. */
+void *ks_alloc(ks_key_t key, size_t size, ks_status *status)
+{
+    struct thread *thread = thread_begin();
+    struct heap *heap = heap_current(thread, key);
+    if (likely(heap && size <= CLASS_TOP)) {
+        struct bin *bin = &heap->bins[class_of_size(size)];
+        void **top = bin->top;
+        if (likely(top != bin->floor)) {
+            void *block = bin_pop(bin, top);
+            thread_end(thread);
+            answer(status, KS_OK);
+            return block;
+        }
+    }
+    return alloc_slow(key, size, CLASS_GRANULE, status);
+}
+
+void *ks_calloc(ks_key_t key, size_t count, size_t size, ks_status *status)
+{
+    size_t bytes;
+    if (__builtin_mul_overflow(count, size, &bytes))
+        bytes = SIZE_MAX; /* more than there is, so that the key's own refusal comes first */
+    void *block = ks_alloc(key, bytes, status);
+    return block ? memset(block, 0, bytes) : NULL;
+}
+
+void *ks_aligned_alloc(ks_key_t key, size_t alignment, size_t size, ks_status *status)
+{
+    if (!alignment || alignment & (alignment - 1) || alignment > ALIGNMENT_MOST) {
+        answer(status, KS_INVALID);
+        return NULL;
+    }
+    thread_begin();
+    return alloc_slow(key, size, alignment, status);
+}
+
+size_t ks_good_size(size_t size)
+{
+    if (size <= CLASS_TOP)
+        return classes.table[class_of_size(size)].bytes;
+    return arena_round(size, SLAB_BYTES);
+}

@@ -1,0 +1,144 @@
+#include "arena.h"
+
+#define RANGE_WANTED ((size_t)1 << 40)
+#define RANGE_LEAST  ((size_t)1 << 28)
+#define ARENAS_MAX   16
+
+struct range range;
+
+/* Index of the jemalloc arena plus one; 0 until memory is first needed from it. */
+static uint32_t arenas[ARENAS_MAX];
+static uint32_t arenas_count;
+
+/*
+ * The descriptors and side areas up to the extent's end become readable before `high` rises over them. Another thread
+ * may be committing an extent below this one that is not under `high` yet, so this commits from `high` on.
+ */
+static bool range_raise(size_t end)
+{
+    size_t high = load_acquire(&range.high);
+    if (high < end) {
+        size_t first = high >> SLAB_SHIFT;
+        size_t count = ((end + SLAB_BYTES - 1) >> SLAB_SHIFT) - first;
+        if (!platform_commit(range.slabs + first, count * sizeof *range.slabs) ||
+            !platform_commit(range.sides + first * SIDE_BYTES, count * SIDE_BYTES))
+            return false;
+    }
+    while (high < end && !cas(&range.high, &high, end))
+        ;
+    return true;
+}
+
+static void *range_draw(size_t bytes, size_t alignment)
+{
+    size_t next = load_relaxed(&range.next);
+    size_t start;
+    do {
+        start = (next + alignment - 1) & ~(alignment - 1);
+        if (start > range.bytes || bytes > range.bytes - start)
+            return NULL;
+    } while (!cas(&range.next, &next, start + bytes));
+
+    if (!platform_commit(range.base + start, bytes) || !range_raise(start + bytes))
+        return NULL;
+    return range.base + start;
+}
+
+static const struct platform_extent_source range_source = {.draw = range_draw};
+
+bool arena_start(void)
+{
+    size_t slabs_bytes;
+    size_t sides_bytes;
+    range.base = platform_reserve(RANGE_WANTED, RANGE_LEAST, SLAB_BYTES * 8, &range.bytes);
+    if (!range.base)
+        return false;
+    size_t count = range.bytes >> SLAB_SHIFT;
+    range.slabs = platform_reserve(count * sizeof *range.slabs, count * sizeof *range.slabs, PAGE, &slabs_bytes);
+    range.sides = platform_reserve(count * SIDE_BYTES, count * SIDE_BYTES, PAGE, &sides_bytes);
+    if (!range.slabs || !range.sides)
+        return false;
+    uint32_t processors = platform_processors();
+    arenas_count = processors < ARENAS_MAX ? processors : ARENAS_MAX;
+    platform_arena_fallback(&range_source);
+    return true;
+}
+
+static bool arena_of(const struct key *key, uint32_t *arena)
+{
+    uint32_t *slot = &arenas[key->arena % arenas_count];
+    uint32_t made = load_acquire(slot);
+    if (!made) {
+        unsigned created;
+        if (!platform_arena_create(&range_source, &created))
+            return false;
+        if (cas(slot, &made, created + 1))
+            made = created + 1;
+        else
+            platform_arena_destroy(created);
+    }
+    *arena = made - 1;
+    return true;
+}
+
+/* Charges first and looks after, so that two threads cannot both take the last of the quota. */
+static bool charge(struct heap *heap, size_t bytes)
+{
+    struct key *key = heap->key;
+    uint64_t charged = fetch_add(&key->charged, bytes) + bytes;
+    if (key->quota && charged > key->quota) {
+        fetch_sub(&key->charged, bytes);
+        return false;
+    }
+    owner_add(&heap->arena_bytes, bytes);
+    uint64_t peak = load_relaxed(&key->charged_peak);
+    while (peak < charged && !cas(&key->charged_peak, &peak, charged))
+        ;
+    return true;
+}
+
+static void discharge(struct heap *heap, size_t bytes)
+{
+    owner_add(&heap->arena_bytes, -bytes);
+    fetch_sub(&heap->key->charged, bytes);
+}
+
+size_t arena_round(size_t bytes, size_t alignment)
+{
+    return bytes > range.bytes ? 0 : platform_arena_round(bytes, alignment);
+}
+
+void *arena_take(struct heap *heap, size_t bytes, size_t alignment, ks_status *status)
+{
+    uint32_t arena;
+    *status = KS_QUOTA;
+    if (!charge(heap, bytes))
+        return NULL;
+    void *start = arena_of(heap->key, &arena) ? platform_arena_take(arena, bytes, alignment) : NULL;
+    if (start && (size_t)((char *)start - range.base) >= range.bytes) {
+        /* jemalloc's fallback arena, in a thread that is ending, where jemalloc is the program's malloc. */
+        platform_arena_give(start);
+        start = NULL;
+    }
+    if (!start) {
+        discharge(heap, bytes);
+        *status = KS_NO_MEMORY;
+        return NULL;
+    }
+    *status = KS_OK;
+    return start;
+}
+
+void arena_give(struct heap *heap, void *start, size_t bytes)
+{
+    /* jemalloc finds the extent's arena by its address. */
+    platform_arena_give(start);
+    discharge(heap, bytes);
+}
+
+void arena_purge(uint32_t arena)
+{
+    uint32_t made = load_acquire(&arenas[arena % arenas_count]);
+    if (made)
+        platform_arena_purge(made - 1);
+}

@@ -1,0 +1,58 @@
+/*
+ * Memory from jemalloc, all of it inside one reserved range of addresses, so that a subtraction and a comparison tell
+ * whether a pointer can be ours, and a shift finds its slab's descriptor.
+ */
+#ifndef LIB_ARENA_H
+#define LIB_ARENA_H
+
+#include "model.h"
+
+/*
+ * States and bitmap of one slab: room for the smallest class, and for the tail that is no block. Larger classes need
+ * far less; see slab_states.
+ */
+#define SIDE_BYTES ((size_t)20480)
+
+/*
+ *     every descriptor and every side area of a slab below `high` is readable, for ever
+ */
+struct range {
+    /* fixed after start */
+    char *base;
+    struct slab *slabs; /* slabs[i] describes base + i * SLAB_BYTES */
+    uint8_t *sides;
+    size_t bytes;
+    size_t high CACHE_ALIGNED; /* any, atomic, only rises: bytes of the range that have been in use */
+    size_t next;               /* any, atomic: where the next extent is drawn */
+};
+
+extern struct range range;
+
+bool arena_start(void);
+
+FAST_PATH struct slab *arena_slab(size_t offset)
+{
+    return &range.slabs[offset >> SLAB_SHIFT];
+}
+
+static inline char *arena_slab_start(const struct slab *slab)
+{
+    return range.base + ((size_t)(slab - range.slabs) << SLAB_SHIFT);
+}
+
+/* The bytes that arena_take charges for a block of `bytes`; 0 for more than can be addressed. */
+size_t arena_round(size_t bytes, size_t alignment);
+
+/*
+ * Memory aligned to a slab at least, charged to the heap's key. NULL with KS_QUOTA or KS_NO_MEMORY. `bytes` is a
+ * result of arena_round.
+ */
+void *arena_take(struct heap *heap, size_t bytes, size_t alignment, ks_status *status);
+
+/* Gives it back, with the bytes that were charged. */
+void arena_give(struct heap *heap, void *start, size_t bytes);
+
+/* Gives the unused pages of an arena back to the system. `arena` is a key's. */
+void arena_purge(uint32_t arena);
+
+#endif

@@ -1,0 +1,69 @@
+/* What the public calls on blocks share. */
+#ifndef LIB_BLOCKS_H
+#define LIB_BLOCKS_H
+
+#include "judge.h"
+#include "key.h"
+#include "large.h"
+#include "report.h"
+#include "returns.h"
+#include "thread.h"
+
+#define ALIGNMENT_MOST ((size_t)1 << 30)
+
+FAST_PATH void answer(ks_status *status, ks_status value)
+{
+    if (status)
+        *status = value;
+}
+
+/* A block from a heap of a live key, inside an operation. */
+void *heap_alloc(struct heap *heap, size_t size, size_t alignment, ks_status *status);
+
+/* Frees a block that the fast path did not accept, inside an operation. */
+ks_status heap_free(struct heap *heap, void *block);
+
+/* The rest of an allocation that the fast path did not serve: ends the operation. */
+SLOW_PATH void *alloc_slow(ks_key_t key, size_t size, size_t alignment, ks_status *status);
+
+/*
+ * A block that judge_local has accepted becomes free and goes to the bin's magazine. False when that is full: the block
+ * is free then, and for heap_overflow or large_release.
+ */
+FAST_PATH bool heap_free_local(struct heap *heap, void *block, struct place place)
+{
+    state_take_back(place.state);
+    struct bin *bin = &heap->bins[load_relaxed(&place.slab->class)];
+    void **top = bin->top;
+    if (unlikely(magazine_is_full(top)))
+        return false;
+    *top = block;
+    store_relaxed(&bin->top, top + 1);
+    return true;
+}
+
+/*
+ * Another thread's block, its home and class already in an open outbox, so that the key, the generation and the owner
+ * are known to be right: it must be the first byte of a live block.
+ */
+FAST_PATH bool free_to_outbox(struct thread *thread, struct heap *heap, void *block)
+{
+    size_t offset = (size_t)((uintptr_t)block - (uintptr_t)range.base);
+    if (unlikely(offset >= load_relaxed(&range.high)))
+        return false;
+    struct slab *slab = arena_slab(offset);
+    uint64_t tag = load_relaxed(&slab->tag);
+    uint32_t class = load_relaxed(&slab->class);
+    struct outbox *box = outbox_of(heap, tag, class);
+    uint32_t index;
+    if (unlikely(!tag || !outbox_is_for(box, tag, class) ||
+                 !class_index(offset & (SLAB_BYTES - 1), load_relaxed(&slab->reciprocal), &index)))
+        return false;
+    uint8_t state = load_relaxed(load_relaxed(&slab->states) + index);
+    if (unlikely(!(state & STATE_LIVE)))
+        return false;
+    outbox_put(thread, heap, box, block, state);
+    return true;
+}
+
+#endif

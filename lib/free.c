@@ -1,0 +1,94 @@
+/* Freeing: ks_free, ks_flush. */
+#include "blocks.h"
+
+static void free_overflow(struct heap *heap, void *block, const struct slab *slab)
+{
+    if (slab->class == CLASS_LARGE)
+        large_release(heap, block);
+    else
+        heap_overflow(heap, slab->class, block);
+}
+
+static ks_status free_remote(struct heap *heap, void *block, const struct verdict *verdict)
+{
+    struct thread *thread = thread_self;
+    uint32_t class = load_relaxed(&verdict->place.slab->class);
+    struct outbox *box = outbox_of(heap, verdict->tag, class);
+    if (!outbox_is_for(box, verdict->tag, class) &&
+        !outbox_open(thread, heap, box, verdict->home, verdict->tag, class))
+        return KS_NO_MEMORY;
+    outbox_put(thread, heap, box, block, verdict->state);
+    return KS_OK;
+}
+
+ks_status heap_free(struct heap *heap, void *block)
+{
+    struct place place;
+    if (judge_local(heap, block, &place)) {
+        if (!heap_free_local(heap, block, place))
+            free_overflow(heap, block, place.slab);
+        return KS_OK;
+    }
+    if (free_to_outbox(thread_self, heap, block))
+        return KS_OK;
+    struct verdict verdict = judge_slow(heap, block);
+    if (verdict.status == KS_OK)
+        return free_remote(heap, block, &verdict);
+    report_refused(thread_self, heap, verdict.status, block, verdict.class_size, false);
+    return verdict.status;
+}
+
+static SLOW_PATH ks_status free_slow(ks_key_t key, void *block)
+{
+    ks_status status;
+    struct heap *heap = heap_current_or_enter(key, &status);
+    if (heap) {
+        ks_status freed = heap_free(heap, block);
+        if (status == KS_OK)
+            status = freed;
+    }
+    thread_end_slow();
+    return status;
+}
+
+static SLOW_PATH ks_status free_overflow_slow(struct heap *heap, void *block, const struct slab *slab)
+{
+    free_overflow(heap, block, slab);
+    thread_end_slow();
+    return KS_OK;
+}
+
+/* 34 instructions on x86-64 for an own block, 45 for another thread's. */
+ks_status ks_free(ks_key_t key, void *block)
+{
+    if (unlikely(!block))
+        return KS_OK;
+    struct thread *thread = thread_begin();
+    struct heap *heap = heap_current(thread, key);
+    if (likely(heap)) {
+        struct place place;
+        if (likely(judge_local(heap, block, &place))) {
+            if (unlikely(!heap_free_local(heap, block, place)))
+                return free_overflow_slow(heap, block, place.slab);
+            thread_end(thread);
+            return KS_OK;
+        }
+        if (likely(free_to_outbox(thread, heap, block))) {
+            thread_end(thread);
+            return KS_OK;
+        }
+    }
+    return free_slow(key, block);
+}
+
+void ks_flush(void)
+{
+    struct thread *thread = thread_begin();
+    struct entry *entry;
+    LIST_FOREACH (entry, &thread->entries, link) {
+        struct heap *heap = heap_of_entry(thread, entry);
+        if (heap)
+            outboxes_send(thread, heap, 0);
+    }
+    thread_end_slow();
+}

@@ -1,0 +1,67 @@
+#include "judge.h"
+
+#include "key.h"
+
+/* A block of another key; what a destroyed key has left is nobody's. */
+static ks_status judge_other(ks_key_t handle)
+{
+    return key_exists(handle) ? KS_WRONG_KEY : KS_BAD_BLOCK;
+}
+
+/*
+ * An address that the slab's present life has not handed out is judged by the life before: a late free is told the truth
+ * about its block until the address is handed out again.
+ */
+static ks_status judge_past(const struct heap *heap, const struct slab *slab, size_t within)
+{
+    uint32_t index;
+    if (within >= load_relaxed(&slab->past_bytes) ||
+        !class_index(within, load_relaxed(&slab->past_reciprocal), &index))
+        return KS_BAD_BLOCK;
+    ks_key_t handle = load_relaxed(&slab->past_handle);
+    if (handle != heap->handle)
+        return judge_other(handle);
+    uint64_t tag = load_relaxed(&slab->past_tag);
+    return tag == load_relaxed(&heap_at(tag)->tag) ? KS_DOUBLE_FREE : KS_STALE;
+}
+
+/*
+ * Every field is read for itself while the slab may be changing hands, which takes a free of a block that is not
+ * live. Whatever mixture was read then, the owner judges the block again before it counts as free.
+ */
+struct verdict judge_slow(const struct heap *heap, const void *block)
+{
+    struct verdict verdict = {.status = KS_BAD_BLOCK};
+    size_t offset = (size_t)((uintptr_t)block - (uintptr_t)range.base);
+    if (offset >= load_acquire(&range.high))
+        return verdict;
+    struct slab *slab = arena_slab(offset);
+    size_t within = offset & (SLAB_BYTES - 1);
+    verdict.tag = load_relaxed(&slab->tag);
+    if (!verdict.tag)
+        return verdict;
+
+    size_t block_bytes = load_relaxed(&slab->block_bytes);
+    uint32_t index;
+    bool first = class_index(within, load_relaxed(&slab->reciprocal), &index);
+    verdict.place = (struct place){slab, load_relaxed(&slab->states) + index};
+    verdict.state = load_relaxed(verdict.place.state);
+    if (within >= load_relaxed(&slab->carved) * block_bytes || verdict.state == STATE_FRESH) {
+        verdict.status = judge_past(heap, slab, within);
+        return verdict;
+    }
+    if (!first)
+        return verdict;
+
+    verdict.class_size = block_bytes;
+    verdict.home = heap_at(verdict.tag);
+    ks_key_t handle = load_relaxed(&slab->handle);
+    if (handle != heap->handle)
+        verdict.status = judge_other(handle);
+    else if (load_relaxed(&verdict.home->tag) != verdict.tag ||
+             load_relaxed(&verdict.home->generation) != heap->generation)
+        verdict.status = KS_STALE;
+    else
+        verdict.status = verdict.state & STATE_LIVE ? KS_OK : KS_DOUBLE_FREE;
+    return verdict;
+}

@@ -1,0 +1,44 @@
+/*
+ * The judgement of a pointer that a caller hands in: what no free, resize or size query gets around.
+ *
+ * The fast path accepts a live block of the caller's own heap on four facts: the address lies in the range; the
+ * slab's tag is the heap's, which stands for owner, key and generation at once; it is a block's first byte; the block
+ * is live. Whatever is not accepted there is looked into by judge_slow, which finds the reason or another thread's
+ * live block.
+ */
+#ifndef LIB_JUDGE_H
+#define LIB_JUDGE_H
+
+#include "heap.h"
+#include "slab.h"
+
+FAST_PATH bool judge_local(const struct heap *heap, const void *block, struct place *place)
+{
+    size_t offset = (size_t)((uintptr_t)block - (uintptr_t)range.base);
+    if (unlikely(offset >= load_relaxed(&range.high)))
+        return false;
+    struct slab *slab = arena_slab(offset);
+    uint32_t index;
+    if (unlikely(load_relaxed(&slab->tag) != heap->tag ||
+                 !class_index(offset & (SLAB_BYTES - 1), load_relaxed(&slab->reciprocal), &index)))
+        return false;
+    *place = (struct place){slab, load_relaxed(&slab->states) + index};
+    return likely(load_relaxed(place->state) & STATE_LIVE);
+}
+
+/*
+ * What a block is, for a heap at its key's generation. With KS_OK, which a live block of any thread gets: its place,
+ * its home, and the tag and state that were found.
+ */
+struct verdict {
+    ks_status status;
+    struct place place;
+    struct heap *home;
+    uint64_t tag;
+    uint8_t state;
+    size_t class_size; /* 0 where the block is not ours */
+};
+
+struct verdict judge_slow(const struct heap *heap, const void *block);
+
+#endif

@@ -1,0 +1,95 @@
+#include "key.h"
+
+#include "pool.h"
+
+/* Untouched slots cost address space only. Slot 0 is never taken, so that no handle is 0. */
+static struct key keys[KEYS_MAX];
+static struct pool free_slots;
+static uint32_t next_slot; /* any, atomic: the first that was never taken */
+
+void (*key_recycle_heap)(struct heap *heap);
+
+void key_start(void)
+{
+    next_slot = 1;
+    free_slots = (struct pool){
+        .members = (char *)keys,
+        .stride = sizeof(struct key),
+        .link_offset = offsetof(struct key, pool_link),
+    };
+}
+
+static uint32_t slot_take(void)
+{
+    uint32_t index = pool_pop(&free_slots);
+    if (index)
+        return index;
+    uint32_t next = load_relaxed(&next_slot);
+    do {
+        if (next == KEYS_MAX)
+            return 0;
+    } while (!cas(&next_slot, &next, next + 1));
+    return next;
+}
+
+/*
+ * The incarnation stands in the handle's upper 48 bits and rises with each use of the slot: at a thousand keys a second
+ * in one slot it repeats after nine thousand years.
+ */
+struct key *key_take(ks_key_t *handle)
+{
+    uint32_t index = slot_take();
+    if (!index)
+        return NULL;
+    struct key *key = &keys[index];
+    key->incarnation++;
+    *handle = key->incarnation * KEYS_MAX | index;
+    key->arena = index;
+    key->heaps = NULL;
+    store_relaxed(&key->terminated, 0u);
+    store_relaxed(&key->generation, (uint64_t)0);
+    store_relaxed(&key->charged, (uint64_t)0);
+    store_relaxed(&key->charged_peak, (uint64_t)0);
+    store_relaxed(&key->refused_at_home, (uint64_t)0);
+    for (size_t i = 0; i < sizeof key->refusals / sizeof *key->refusals; i++)
+        store_relaxed(&key->refusals[i], (uint64_t)0);
+    /* Release: a stale handle's key_reference may find the slot in use and look at it. */
+    store_release(&key->refs, 1u);
+    return key;
+}
+
+/*
+ * A reference is taken only from a count that is not 0, so a free slot stays free; the handle is compared after that,
+ * when the slot can no longer change hands.
+ */
+struct key *key_reference(ks_key_t handle)
+{
+    struct key *key = &keys[KEY_INDEX(handle)];
+    if (load_relaxed(&key->control) != handle || !handle)
+        return NULL;
+    uint32_t refs = load_relaxed(&key->refs);
+    do {
+        if (!refs)
+            return NULL;
+    } while (!cas(&key->refs, &refs, refs + 1));
+    if (key_is_live(key, handle))
+        return key;
+    key_release(key);
+    return NULL;
+}
+
+bool key_exists(ks_key_t handle)
+{
+    return load_acquire(&keys[KEY_INDEX(handle)].control) == handle;
+}
+
+void key_release(struct key *key)
+{
+    if (fetch_sub(&key->refs, 1) != 1)
+        return;
+    for (struct heap *heap = key->heaps, *next; heap; heap = next) {
+        next = heap->key_next;
+        key_recycle_heap(heap);
+    }
+    pool_push(&free_slots, (uint32_t)(key - keys));
+}

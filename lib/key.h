@@ -1,0 +1,37 @@
+/*
+ * Key slots: from a handle to a key that stays as it is while the caller looks at it.
+ */
+#ifndef LIB_KEY_H
+#define LIB_KEY_H
+
+#include "model.h"
+
+void key_start(void);
+
+/* A free slot, refs 1, its handle chosen but not live yet; NULL when all are taken. */
+struct key *key_take(ks_key_t *handle);
+
+/* The live key of a handle, with a reference that the caller gives back; NULL when it is none. */
+struct key *key_reference(ks_key_t handle);
+
+/* Gives a reference back. Who gives the last one recycles the heaps and the slot. */
+void key_release(struct key *key);
+
+/* Another reference for a heap, by a caller that has one. */
+static inline void key_retain(struct key *key)
+{
+    fetch_add(&key->refs, 1);
+}
+
+static inline bool key_is_live(struct key *key, ks_key_t handle)
+{
+    return load_ordered(&key->control) == handle;
+}
+
+/* Whether a handle is that of a live key at this moment, without a reference. */
+bool key_exists(ks_key_t handle);
+
+/* Recycles a heap of a key whose last reference is gone. Set by the heap layer. */
+extern void (*key_recycle_heap)(struct heap *heap);
+
+#endif

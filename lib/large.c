@@ -1,0 +1,43 @@
+#include "large.h"
+
+void *large_take(struct heap *heap, size_t bytes, size_t alignment, ks_status *status)
+{
+    if (alignment < SLAB_BYTES)
+        alignment = SLAB_BYTES;
+    size_t rounded = arena_round(bytes, alignment);
+    *status = KS_TOO_LARGE;
+    if (!rounded)
+        return NULL;
+    char *block = arena_take(heap, rounded, alignment, status);
+    if (!block)
+        return NULL;
+    struct slab *slab = arena_slab((size_t)(block - range.base));
+    struct shelf *shelf = &heap->shelves[CLASS_LARGE];
+    slab_begin_large(heap, slab, rounded);
+    state_hand_out(slab->states);
+    owner_add(&shelf->carved, 1);
+    owner_add(&heap->bins[CLASS_LARGE].allocated, 1);
+    owner_add(&heap->large_allocated, rounded);
+    owner_add(&heap->large_out, rounded);
+    return block;
+}
+
+void large_release(struct heap *heap, void *block)
+{
+    struct slab *slab = arena_slab((size_t)((char *)block - range.base));
+    struct shelf *shelf = &heap->shelves[CLASS_LARGE];
+    TAILQ_REMOVE(&heap->large, slab, link);
+    owner_add(&shelf->carved, -1ul);
+    owner_add(&shelf->slabs, -1ul);
+    owner_add(&heap->large_out, -slab->block_bytes);
+    arena_give(heap, block, slab->block_bytes);
+}
+
+void large_give_aside(struct heap *heap, uint64_t most)
+{
+    struct slab *slab;
+    while (most-- && (slab = TAILQ_FIRST(&heap->aside_large))) {
+        TAILQ_REMOVE(&heap->aside_large, slab, link);
+        arena_give(heap, arena_slab_start(slab), slab->block_bytes);
+    }
+}

@@ -1,0 +1,21 @@
+/*
+ * Blocks above the top class: each is a slab of one block, straight from the arena, so that a free meets no
+ * other case than in a small one. They are listed in their heap for the reset.
+ */
+#ifndef LIB_LARGE_H
+#define LIB_LARGE_H
+
+#include "slab.h"
+
+#define LARGE_GIVEN_A_TICK 16
+
+/* A live block, or NULL with KS_TOO_LARGE, KS_QUOTA or KS_NO_MEMORY. `alignment` is a power of two. */
+void *large_take(struct heap *heap, size_t bytes, size_t alignment, ks_status *status);
+
+/* Gives a block back that is free already. */
+void large_release(struct heap *heap, void *block);
+
+/* Gives up to `most` blocks that a reset has dropped back to the arena. */
+void large_give_aside(struct heap *heap, uint64_t most);
+
+#endif

@@ -1,0 +1,144 @@
+/* The life of a key: ks_key_create, ks_key_reset, ks_key_terminate, ks_key_destroy, ks_key_purge. */
+#include "arena.h"
+#include "heap.h"
+#include "key.h"
+#include "magazine.h"
+
+#include <string.h>
+
+#define DESTROY_VISITS 3
+
+static bool started;
+
+/* Nothing else can happen before the first key exists, so this is the only place that starts the library. */
+static void start(void)
+{
+    classes_start();
+    key_start();
+    started = arena_start() && magazine_start() && heap_start() && thread_start(heaps_leave);
+}
+
+static bool options_are_valid(const struct ks_key_options *options)
+{
+    uint64_t unknown = 0;
+    for (size_t i = 0; i < sizeof options->reserved / sizeof *options->reserved; i++)
+        unknown |= options->reserved[i];
+    return !unknown;
+}
+
+ks_status ks_key_create(const struct ks_key_options *options, ks_key_t *handle)
+{
+    static const struct ks_key_options defaults;
+    if (!options)
+        options = &defaults;
+    if (!handle || !options_are_valid(options))
+        return KS_INVALID;
+    platform_once(start);
+    struct key *key = started ? key_take(handle) : NULL;
+    if (!key) {
+        *handle = 0;
+        return KS_NO_MEMORY;
+    }
+    key->quota = options->quota;
+    key->on_error = options->on_error;
+    key->on_error_context = options->on_error_context;
+    memset(key->name, 0, sizeof key->name);
+    if (options->name)
+        strncpy(key->name, options->name, sizeof key->name - 1);
+    /* From here on the handle is good, in every thread that is given it. */
+    store_ordered(&key->control, *handle);
+    return KS_OK;
+}
+
+/*
+ * Takes the handle out of every thread's table, so that each finds out on its next call. The key was changed before: a
+ * thread that puts the handle back looks at the key again afterwards.
+ */
+static void handles_clear(struct key *key)
+{
+    fence_ordered();
+    for (struct heap *heap = load_ordered(&key->heaps); heap; heap = heap->key_next)
+        store_ordered(&load_relaxed(&heap->entry)->handle, (ks_key_t)0);
+}
+
+ks_status ks_key_reset(ks_key_t handle)
+{
+    struct key *key = key_reference(handle);
+    if (!key)
+        return KS_BAD_KEY;
+    fetch_add(&key->generation, 1);
+    handles_clear(key);
+    key_release(key);
+    return KS_OK;
+}
+
+ks_status ks_key_terminate(ks_key_t handle)
+{
+    struct key *key = key_reference(handle);
+    if (!key)
+        return KS_BAD_KEY;
+    store_ordered(&key->terminated, 1u);
+    handles_clear(key);
+    key_release(key);
+    return KS_OK;
+}
+
+static bool heaps_remain(struct key *key)
+{
+    /* One reference is this call's. */
+    return load_acquire(&key->refs) > 1;
+}
+
+ks_status ks_key_destroy(ks_key_t handle)
+{
+    struct key *key = key_reference(handle);
+    if (!key)
+        return KS_BAD_KEY;
+    ks_key_t live = handle;
+    if (!cas(&key->control, &live, (ks_key_t)0)) {
+        key_release(key);
+        return KS_BAD_KEY;
+    }
+    key_release(key); /* the reference that the live key had */
+    handles_clear(key);
+
+    thread_begin();
+    struct thread *thread = thread_register();
+    if (thread) {
+        heap_give_up(thread, handle);
+        for (int visit = 0; visit < DESTROY_VISITS && heaps_remain(key); visit++)
+            heaps_visit(thread, key, handle);
+    }
+    thread_end_slow();
+    uint32_t arena = key->arena;
+    key_release(key);
+    arena_purge(arena);
+    return KS_OK;
+}
+
+ks_status ks_key_purge(ks_key_t handle)
+{
+    struct key *key = key_reference(handle);
+    if (!key)
+        return KS_BAD_KEY;
+    struct thread *thread;
+    bool crowded;
+    do {
+        thread_begin();
+        thread = thread_register();
+        if (!thread)
+            break;
+        thread->crowded = false;
+        struct heap *own = heap_of_thread(thread, handle);
+        if (own)
+            heap_settle(own);
+        heaps_visit(thread, key, handle);
+        crowded = thread->crowded;
+        thread_end_slow();
+        /* What was left out for want of room to report it has room now. */
+    } while (crowded);
+    arena_purge(key->arena);
+    magazine_purge();
+    key_release(key);
+    return thread ? KS_OK : KS_NO_MEMORY;
+}

@@ -1,0 +1,286 @@
+/*
+ * The data model: every structure of the library, its invariants, and who may touch each field.
+ *
+ *   key      what the host creates, resets and destroys
+ *   heap     one key in one thread: the owner of slabs
+ *   slab     256 KiB cut into blocks of one class, or one large block; its descriptor lies out of line
+ *   magazine up to 56 pointers to free blocks of one class: the currency of everything below the public calls
+ *   thread   one running thread: its table of heaps, by key
+ *
+ * Words on ownership, above each group of fields:
+ *   owner    only the thread that holds the heap; others read it, so it is accessed by relaxed atomics
+ *   private  only the holder reads or writes it: plain accesses
+ *   any      any thread, by atomics, as the comment says
+ *   fixed    written once, before any other thread can see the structure
+ *
+ * "Holder" is the thread whose address stands in heap.holder; that thread, or one that has shut the heap (heap.c).
+ */
+#ifndef LIB_MODEL_H
+#define LIB_MODEL_H
+
+#include "classes.h"
+#include "keyslab/keyslab.h"
+#include "platform.h"
+
+#include <sys/queue.h>
+
+#define KEYS_MAX       65536              /* index 0 is no key */
+#define HEAPS_MAX      ((uint32_t)1 << 20) /* index 0 is no heap */
+#define OUTBOXES       32
+#define REPORTS        (2 * MAGAZINE_SLOTS)
+#define KEY_NAME_BYTES 64
+
+/* ------------------------------------------------------------------ blocks
+ *
+ * A block has one state byte, in its slab's array: an incarnation count whose lowest bit says live. Allocation and
+ * the free that counts increment it, from 254 on past 0, so at all times
+ *
+ *     state is odd            <=>  the block is out: held by the program, or on its way home
+ *     state is even           <=>  the block is in a magazine of its heap, in its slab's bitmap, or not carved yet
+ *     state is STATE_FRESH     =>  the block has not been handed out since the slab came to this incarnation of the heap
+ *
+ * Only the holder of the owning heap writes it. A thread that frees another's block reads it, and sends the value it
+ * read along with the pointer; the owner accepts the block only if the state is still that value.
+ */
+#define STATE_LIVE  1u
+#define STATE_FRESH 0u
+
+/* ------------------------------------------------------------------ slab
+ *
+ *     carved <= capacity
+ *     shelved == number of bits set in the bitmap <= carved
+ *     on heap.slabs             <=> tag == heap.tag, class is not the large one
+ *     on a shelf's partial list <=> on heap.slabs and 0 < shelved
+ *     on heap.aside             <=> no block of it is live in the current generation
+ *
+ * The tag is the owner heap's incarnation. Equal tags mean: my block, of this key, of this generation. A slab that is
+ * set aside or given back keeps tag and handle, so that a late free is told what it is (KS_STALE, KS_DOUBLE_FREE).
+ */
+struct slab {
+    /* owner; any thread reads. One line: all that a free has to know. */
+    uint64_t tag; /* 0: no block of ours has ever lain here */
+    uint64_t reciprocal;
+    uint8_t *states;
+    ks_key_t handle;
+    size_t block_bytes;
+    uint32_t class;
+    uint32_t carved; /* blocks handed to magazines since the slab was last rewound */
+    /* owner; any thread reads: the life before, for addresses that this life has not handed out yet */
+    uint64_t past_tag;
+    uint64_t past_reciprocal CACHE_ALIGNED;
+    ks_key_t past_handle;
+    size_t past_bytes; /* how far it was carved */
+    /* private */
+    uint32_t capacity;
+    uint32_t shelved;
+    TAILQ_ENTRY(slab) link;  /* heap.slabs, heap.large, heap.aside or heap.aside_large */
+    TAILQ_ENTRY(slab) shelf; /* shelf.partial */
+};
+
+static_assert(sizeof(struct slab) == 128, "two cache lines: the one that frees read, the one that the owner writes");
+
+TAILQ_HEAD(slab_list, slab);
+
+/* ------------------------------------------------------------------ magazine
+ *
+ * Entries fill the slots from the class's floor up to the end of the 512 bytes. A pointer to the slot above the
+ * topmost entry is all that the fast path keeps:
+ *
+ *     top == floor                 the magazine is empty
+ *     top is a multiple of 512     it is full
+ *
+ * In a magazine that travels, the state that was read at the free stands in each pointer's upper 16 bits.
+ */
+#define MAGAZINE_BYTES_SHIFT 9
+#define MAGAZINE_SIZE        ((size_t)1 << MAGAZINE_BYTES_SHIFT)
+
+struct magazine {
+    platform_entry entry;       /* heap.returns */
+    uint64_t tag;               /* travelling: the incarnation that it is for */
+    TAILQ_ENTRY(magazine) link; /* a depot, heap.returned; `next` alone chains empty ones */
+    uint32_t class;
+    uint32_t count;             /* entries, while not loaded; in the first of a chain of empty ones: how many */
+    uint32_t pool_link;         /* any, atomic: the pool's next chain */
+    void *slots[MAGAZINE_SLOTS] CACHE_ALIGNED;
+};
+
+static_assert(sizeof(struct magazine) == MAGAZINE_SIZE, "a magazine's end is a multiple of its size");
+
+TAILQ_HEAD(magazine_list, magazine);
+
+/* ------------------------------------------------------------------ heap
+ *
+ * A bin is what the fast path needs of a class; a shelf is the rest. For each class of a heap
+ *
+ *     entries in the loaded magazine + parked == held
+ *     carved == held + shelved + out             (out: live, or on the way home)
+ *     allocated == out + freed_local + freed_remote + dropped
+ */
+struct bin {
+    /* owner */
+    void **top;
+    void **floor;
+    uint64_t allocated;      /* blocks, since the heap joined the key */
+    uint64_t parked;         /* entries in the spare magazine and the depot */
+    /* private */
+    struct magazine *spare;  /* full, empty or NULL: keeps a free and an allocation at an edge from taking turns at it */
+    struct magazine_list depot; /* judged, not empty, hot end first */
+} CACHE_ALIGNED;
+
+static_assert(sizeof(struct bin) == CACHE_LINE, "one line for each class");
+
+struct shelf {
+    /* owner */
+    uint64_t carved;         /* blocks of this generation that slabs have handed to magazines, once or more often */
+    uint64_t shelved;        /* blocks in bitmaps */
+    uint64_t slabs;          /* slabs of this generation; large blocks */
+    uint64_t freed_remote;   /* accepted at home */
+    uint64_t dropped;
+    uint64_t sent;           /* blocks of this generation pushed to other heaps */
+    uint64_t received;       /* blocks of this generation taken from the queue and judged, refused ones included */
+    /* private */
+    uint32_t depot_count;
+    uint32_t depot_low;      /* least depot_count since the last tick: what the working set does not need */
+    struct slab *carving;          /* has uncarved blocks left, or NULL */
+    struct slab_list partial;      /* slabs with shelved blocks */
+    struct magazine_list returned; /* taken from the queue, not judged yet, the oldest first */
+};
+
+/*
+ * Blocks of one other heap and one class, on their way there.
+ *
+ *     tag == 0 <=> unused, top == limit
+ *     floor <= top < limit, and limit - floor blocks are sent at once
+ */
+struct outbox {
+    /* owner */
+    void **top;
+    void **floor;
+    /* private */
+    void **limit;
+    uint64_t tag;
+    struct heap *home;
+    uint32_t class;
+    uint32_t born; /* heap.ticks when opened */
+} CACHE_ALIGNED;
+
+#define TAG_INDEX_BITS 20
+#define TAG_INDEX_MASK (((uint64_t)1 << TAG_INDEX_BITS) - 1)
+
+struct heap {
+    /* owner; any thread reads: a line that frees of other threads look at, and that changes rarely */
+    uint64_t tag;        /* incarnation << TAG_INDEX_BITS | index: new at each rewind and each change of key */
+    uint64_t generation; /* of the key, that the heap's blocks belong to */
+    uint32_t hungry;     /* the owner waits for blocks: send at once */
+    /* any, atomic: the thread that holds the heap, see heap.h */
+    uintptr_t holder;
+    struct entry *entry;    /* any, atomic: the table entry of the holder that names this heap */
+    struct thread *visitor; /* any, atomic: who has shut it */
+    /* fixed while the heap belongs to the key; atomic, because a thread may look at a heap that it has lost */
+    ks_key_t handle;
+    struct key *key;
+    struct heap *key_next; /* key.heaps */
+    uint32_t index;
+    uint32_t pool_link; /* any, atomic: the pool's next */
+    /* any: magazines on their way home */
+    platform_stack returns CACHE_ALIGNED;
+    /* any: set by a purge or destroy that found the holder inside an operation; the holder does the work */
+    uint32_t wanted;
+    /* owner */
+    uint64_t arena_bytes CACHE_ALIGNED; /* charged to the key on this heap's account */
+    uint64_t aside_count;
+    uint64_t large_allocated; /* bytes of large blocks */
+    uint64_t large_out;       /* bytes of large blocks that are out */
+    uint64_t large_dropped;
+    uint64_t large_sent;      /* bytes of large blocks of this generation pushed to other heaps */
+    uint64_t large_received;  /* bytes of large blocks of this generation taken from the queue */
+    /* private */
+    struct slab_list slabs;       /* of this generation */
+    struct slab_list large;
+    struct slab_list aside;       /* empty or of an old generation, the longest set aside first */
+    struct slab_list aside_large; /* dropped, still to be given back */
+    uint64_t aside_low;
+    uint32_t events;  /* slow paths since the last tick */
+    uint32_t ticks;
+    uint32_t visited; /* ticks at the last visit from another heap of the thread */
+    struct bin bins[CLASS_LIMIT];
+    struct shelf shelves[CLASS_LIMIT];
+    struct outbox outboxes[OUTBOXES];
+    char odd[CACHE_LINE]; /* an odd number of lines: neighbouring heaps' bins fall in different cache sets */
+};
+
+/* ------------------------------------------------------------------ key
+ *
+ *     refs == 0 <=> the slot is free; else 1 for a key that is not destroyed, 1 for each heap, 1 for each call inside
+ *     control == handle of the live key, or 0
+ *     sum of heap.arena_bytes == charged <= quota + one slab for each thread, where there is a quota
+ */
+struct key {
+    /* any, atomic */
+    ks_key_t control;
+    uint64_t generation;
+    uint32_t refs;
+    uint32_t terminated;
+    struct heap *heaps; /* pushed to; heaps leave only when refs == 0 */
+    uint32_t pool_link;
+    /* fixed while the key lives */
+    uint32_t arena;
+    uint64_t incarnation; /* private to the slot's taker */
+    size_t quota;
+    ks_error_hook *on_error;
+    void *on_error_context;
+    char name[KEY_NAME_BYTES];
+    /* any, atomic */
+    uint64_t charged CACHE_ALIGNED;
+    uint64_t charged_peak;
+    uint64_t refusals[KS_INVALID + 1]; /* by status */
+    uint64_t refused_at_home;
+};
+
+#define KEY_INDEX(handle) ((uint32_t)((handle) & (KEYS_MAX - 1)))
+
+/* ------------------------------------------------------------------ thread
+ *
+ * Threads are never unmapped, so that anyone may look at `busy` of a thread that has ended.
+ *
+ *     entry.handle == h != 0  =>  entry.heap belongs to key h and this thread holds it, at the key's generation as far
+ *                                 as the thread knows; reset, terminate, purge and destroy write 0 into it
+ *     on thread.entries      <=>  entry.heap != NULL
+ */
+struct entry {
+    ks_key_t handle; /* any, atomic: the owner sets it, any thread clears it */
+    /* private */
+    struct heap *heap;
+    LIST_ENTRY(entry) link;
+};
+
+static_assert(sizeof(struct entry) == 32, "a table is indexed by a shift");
+
+LIST_HEAD(entry_list, entry);
+
+struct report {
+    struct ks_error error;
+    ks_error_hook *hook;
+    void *context;
+};
+
+struct thread {
+    /* owner: 1 from the start of each operation to its end. Purge and destroy of other threads read it. */
+    uint32_t busy;
+    /* any: 1 while a running thread has it */
+    uint32_t taken;
+    struct thread *next; /* fixed: all threads there have ever been at once */
+    uint64_t number;     /* fixed: 1, 2, ... */
+    /* private */
+    bool leaving;             /* the exit hook has run: each operation lets go of its heaps */
+    struct magazine *empties; /* chained by link.tqe_next */
+    uint32_t empties_count;
+    uint32_t reports_count;
+    bool crowded;             /* returned magazines were left unjudged, because their refusals might not find room */
+    struct entry_list entries;
+    struct entry *cursor; /* the next to visit */
+    struct report reports[REPORTS];
+    struct entry table[KEYS_MAX];
+};
+
+#endif

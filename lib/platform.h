@@ -1,0 +1,183 @@
+/*
+ * Everything that comes from outside the library: atomics, Concurrency Kit, jemalloc, thread-local storage, and the
+ * system. No other file names them, so that ThreadSanitizer can be given C11 atomics instead of ck's inline
+ * assembly, which it cannot see, and so that tests can make each call to the outside fail.
+ */
+#ifndef LIB_PLATFORM_H
+#define LIB_PLATFORM_H
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* ------------------------------------------------------------------ compiler */
+
+#define FAST_PATH     static inline __attribute__((always_inline))
+#define SLOW_PATH     __attribute__((noinline, cold))
+#define likely(x)     __builtin_expect(!!(x), 1)
+#define unlikely(x)   __builtin_expect(!!(x), 0)
+#define CACHE_LINE    64
+#define CACHE_ALIGNED __attribute__((aligned(CACHE_LINE)))
+
+#define prefetch_for_write(address) __builtin_prefetch((address), 1)
+
+static_assert(sizeof(void *) == 8, "keyslab packs pointers, handles and states into 64-bit words");
+static_assert(sizeof(size_t) == 8, "keyslab packs pointers, handles and states into 64-bit words");
+
+/* ------------------------------------------------------------------ atomics */
+
+#define load_relaxed(p)       __atomic_load_n((p), __ATOMIC_RELAXED)
+#define load_acquire(p)       __atomic_load_n((p), __ATOMIC_ACQUIRE)
+#define load_ordered(p)       __atomic_load_n((p), __ATOMIC_SEQ_CST)
+#define store_relaxed(p, v)   __atomic_store_n((p), (v), __ATOMIC_RELAXED)
+#define store_release(p, v)   __atomic_store_n((p), (v), __ATOMIC_RELEASE)
+#define store_ordered(p, v)   __atomic_store_n((p), (v), __ATOMIC_SEQ_CST)
+#define fetch_add(p, v)       __atomic_fetch_add((p), (v), __ATOMIC_ACQ_REL)
+#define fetch_sub(p, v)       __atomic_fetch_sub((p), (v), __ATOMIC_ACQ_REL)
+#define swap(p, v)            __atomic_exchange_n((p), (v), __ATOMIC_ACQ_REL)
+#define cas(p, expected, new) \
+    __atomic_compare_exchange_n((p), (expected), (new), false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
+
+/* A counter that one thread writes and any thread reads: no locked instruction. */
+#define owner_add(p, v) store_relaxed((p), load_relaxed(p) + (v))
+
+/* Orders this thread's stores before its later loads. */
+#define fence_ordered() __atomic_thread_fence(__ATOMIC_SEQ_CST)
+
+/* Keeps the compiler, and only the compiler, from moving memory operations across. */
+#define fence_compiler() __atomic_signal_fence(__ATOMIC_SEQ_CST)
+
+/* ------------------------------------------------------------------ the return queue's stack */
+
+#if defined(__SANITIZE_THREAD__)
+
+typedef struct platform_entry {
+    struct platform_entry *next;
+} platform_entry;
+
+typedef struct platform_stack {
+    struct platform_entry *head;
+} platform_stack;
+
+/* The same algorithm as ck_stack_push_upmc and ck_stack_batch_pop_upmc, in atomics that the sanitizer can see. */
+static inline void stack_push(platform_stack *stack, platform_entry *entry)
+{
+    platform_entry *head = load_relaxed(&stack->head);
+    do
+        entry->next = head;
+    while (!cas(&stack->head, &head, entry));
+}
+
+static inline platform_entry *stack_take_all(platform_stack *stack)
+{
+    return swap(&stack->head, NULL);
+}
+
+#else
+
+#include <ck_stack.h>
+
+typedef ck_stack_entry_t platform_entry;
+typedef ck_stack_t platform_stack;
+
+/*
+ * Many pushers, one taker of everything: the only pair of ck_stack operations that is used on a stack, because
+ * batch_pop_mpmc of 0.7.1 is unsafe against ABA and must not be mixed in. ck's push has a store fence only: the
+ * release fence also orders the pusher's earlier loads on weakly ordered machines, and is free on x86.
+ */
+static inline void stack_push(platform_stack *stack, platform_entry *entry)
+{
+    ck_pr_fence_release();
+    ck_stack_push_upmc(stack, entry);
+}
+
+static inline platform_entry *stack_take_all(platform_stack *stack)
+{
+    platform_entry *entries = ck_stack_batch_pop_upmc(stack);
+    ck_pr_fence_acquire();
+    return entries;
+}
+
+#endif
+
+static inline bool stack_is_empty(const platform_stack *stack)
+{
+    return load_relaxed(&stack->head) == NULL;
+}
+
+/* ------------------------------------------------------------------ thread-local storage */
+
+/*
+ * One load from the thread register instead of a call. The 8 bytes fit the room that the loader keeps for libraries
+ * that are opened late.
+ */
+#define THREAD_LOCAL __thread __attribute__((tls_model("initial-exec")))
+
+/* `at_exit(value)` runs when a thread that called platform_at_exit(value) ends. */
+bool platform_exit_hook(void (*at_exit)(void *));
+bool platform_at_exit(void *value);
+
+/* Runs `start` once in the process, and lets callers go on only when it has run. */
+void platform_once(void (*start)(void));
+
+/* ------------------------------------------------------------------ the system's memory */
+
+#define PAGE ((size_t)4096)
+
+/*
+ * Reserves address space without access: `wanted` bytes, or half as often as needed down to `least`. The result is
+ * aligned, and NULL where even `least` is refused. It is never unmapped.
+ */
+void *platform_reserve(size_t wanted, size_t least, size_t alignment, size_t *got);
+
+/* Makes a part of a reservation readable and writable, zeroed at first touch. False where the system refuses. */
+bool platform_commit(void *start, size_t bytes);
+
+/* Maps zeroed pages; NULL where the system refuses. */
+void *platform_map(size_t bytes);
+
+/* Unmaps what platform_map returned, where no other thread has seen it. */
+void platform_unmap(void *start, size_t bytes);
+
+/* Drops the pages' contents. They read as zero afterwards. */
+void platform_discard(void *start, size_t bytes);
+
+/*
+ * Every thread of the process passes a full fence: membarrier(2), private and expedited. False where the system
+ * refuses; the caller must then leave the work to the threads themselves.
+ */
+bool platform_barrier_everywhere(void);
+
+unsigned platform_processors(void);
+
+/* ------------------------------------------------------------------ jemalloc */
+
+/* Where an arena's address space comes from: extents are drawn and never given back, their pages are. */
+struct platform_extent_source {
+    void *(*draw)(size_t bytes, size_t alignment);
+};
+
+/*
+ * Serves `source` to the arena that jemalloc falls back on, whatever arena is asked for, in a thread whose jemalloc data
+ * have been destroyed. Where jemalloc is the program's malloc, that arena is not ours to change: see arena_take.
+ */
+void platform_arena_fallback(const struct platform_extent_source *source);
+
+/* A new jemalloc arena over `source`. False where jemalloc refuses: no memory, or 4,095 arenas. About 35 us. */
+bool platform_arena_create(const struct platform_extent_source *source, unsigned *arena);
+
+/* For an arena that nothing was taken from. */
+void platform_arena_destroy(unsigned arena);
+
+/* `bytes` and `alignment` as jemalloc's mallocx; uninitialised; NULL where refused. */
+void *platform_arena_take(unsigned arena, size_t bytes, size_t alignment);
+void platform_arena_give(void *start);
+
+/* What platform_arena_take would really hand out for `bytes`, 0 for too many. */
+size_t platform_arena_round(size_t bytes, size_t alignment);
+
+/* Gives the arena's unused pages back to the system at once. */
+void platform_arena_purge(unsigned arena);
+
+#endif

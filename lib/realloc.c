@@ -1,0 +1,64 @@
+/* Resizing and size queries: ks_realloc, ks_size. */
+#include "blocks.h"
+
+#include <string.h>
+
+/* A block stays where it is when its class is the right one, or when moving would gain less than half of it. */
+static bool block_fits(size_t block_bytes, size_t size)
+{
+    return size <= block_bytes && size > block_bytes / 2;
+}
+
+static void *heap_realloc(struct heap *heap, void *block, size_t size, ks_status *status)
+{
+    struct verdict verdict = judge_slow(heap, block);
+    *status = verdict.status;
+    if (verdict.status != KS_OK) {
+        report_refused(thread_self, heap, verdict.status, block, verdict.class_size, false);
+        return NULL;
+    }
+    if (block_fits(verdict.class_size, size) || ks_good_size(size) == verdict.class_size)
+        return block;
+    void *moved = heap_alloc(heap, size, CLASS_GRANULE, status);
+    if (!moved)
+        return NULL;
+    memcpy(moved, block, size < verdict.class_size ? size : verdict.class_size);
+    *status = heap_free(heap, block);
+    return moved;
+}
+
+void *ks_realloc(ks_key_t key, void *block, size_t size, ks_status *status)
+{
+    if (!block)
+        return ks_alloc(key, size, status);
+    if (!size) {
+        answer(status, ks_free(key, block));
+        return NULL;
+    }
+    thread_begin();
+    ks_status why;
+    void *result = NULL;
+    struct heap *heap = heap_current_or_enter(key, &why);
+    if (heap && why == KS_OK)
+        result = heap_realloc(heap, block, size, &why);
+    else if (heap)
+        fetch_add(&heap->key->refusals[why], 1);
+    thread_end_slow();
+    answer(status, why);
+    return result;
+}
+
+size_t ks_size(ks_key_t key, const void *block)
+{
+    thread_begin();
+    ks_status status;
+    struct heap *heap = heap_current_or_enter(key, &status);
+    size_t size = 0;
+    if (heap) {
+        struct verdict verdict = judge_slow(heap, block);
+        if (verdict.status == KS_OK)
+            size = verdict.class_size;
+    }
+    thread_end_slow();
+    return size;
+}

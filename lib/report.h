@@ -1,0 +1,28 @@
+/*
+ * Refused blocks: counted in the key at once, told to its error hook when the operation is over, so that the hook may
+ * call the library again.
+ */
+#ifndef LIB_REPORT_H
+#define LIB_REPORT_H
+
+#include "model.h"
+
+#define REPORTS_SINGLE 8 /* kept for those who refuse one block and do not ask */
+
+/*
+ * Counts a block refused with `status` in the heap's key, and notes it for the hook. A thread has room for REPORTS: who refuses many
+ * in one operation asks report_room first.
+ */
+void report_refused(struct thread *thread, const struct heap *heap, ks_status status, const void *block,
+                    size_t class_size, bool at_home);
+
+/* Whether `count` more reports fit before the operation ends. */
+static inline bool report_room(const struct thread *thread, uint32_t count)
+{
+    return thread->reports_count + count + REPORTS_SINGLE <= REPORTS;
+}
+
+/* Calls the hooks. The thread is outside every operation. */
+void report_deliver(struct thread *thread);
+
+#endif

@@ -1,0 +1,148 @@
+#include "returns.h"
+
+#include "report.h"
+
+static void outbox_close(struct outbox *box)
+{
+    box->tag = 0;
+    box->limit = NULL;
+    store_relaxed(&box->floor, NULL);
+    store_relaxed(&box->top, NULL);
+}
+
+static void outbox_arm(struct outbox *box, struct magazine *magazine)
+{
+    void **floor = magazine_floor(magazine, box->class);
+    box->limit = floor + classes.table[box->class].outbox;
+    store_relaxed(&box->floor, floor);
+    store_relaxed(&box->top, floor);
+}
+
+bool outbox_open(struct thread *thread, struct heap *heap, struct outbox *box, struct heap *home, uint64_t tag,
+                 uint32_t class)
+{
+    if (box->tag)
+        outbox_send(thread, heap, box);
+    struct magazine *magazine = box->tag ? magazine_of(box->floor + 1) : magazine_get(thread);
+    if (!magazine)
+        return false;
+    box->home = home;
+    box->tag = tag;
+    box->class = class;
+    box->born = heap->ticks;
+    outbox_arm(box, magazine);
+    return true;
+}
+
+static size_t carried_bytes(void *word)
+{
+    return load_relaxed(&slab_place((void *)((uintptr_t)word & CARRIED_MASK)).slab->block_bytes);
+}
+
+/*
+ * The incarnation that the magazine is for travels with it. The home may have been reset, or be another key's by now;
+ * its structure is there for ever, and its owner throws away what is not for it.
+ */
+void outbox_send(struct thread *thread, struct heap *heap, struct outbox *box)
+{
+    uint32_t count = (uint32_t)(box->top - box->floor);
+    if (!count)
+        return;
+    struct magazine *magazine = magazine_of(box->top);
+    magazine->tag = box->tag;
+    magazine->class = box->class;
+    magazine->count = count;
+    owner_add(&heap->shelves[box->class].sent, count);
+    if (box->class == CLASS_LARGE)
+        owner_add(&heap->large_sent, carried_bytes(*box->floor));
+    stack_push(&box->home->returns, &magazine->entry);
+
+    box->born = heap->ticks;
+    magazine = magazine_get(thread);
+    if (magazine)
+        outbox_arm(box, magazine);
+    else
+        outbox_close(box);
+}
+
+void outboxes_send(struct thread *thread, struct heap *heap, uint32_t age)
+{
+    for (struct outbox *box = heap->outboxes; box < heap->outboxes + OUTBOXES; box++)
+        if (box->tag && heap->ticks - box->born >= age)
+            outbox_send(thread, heap, box);
+}
+
+void outboxes_discard(struct thread *thread, struct heap *heap)
+{
+    for (struct outbox *box = heap->outboxes; box < heap->outboxes + OUTBOXES; box++) {
+        if (box->tag)
+            magazine_put(thread, magazine_of(box->floor + 1));
+        outbox_close(box);
+    }
+}
+
+void returns_take(struct thread *thread, struct heap *heap)
+{
+    if (stack_is_empty(&heap->returns))
+        return;
+    platform_entry *next;
+    for (platform_entry *entry = stack_take_all(&heap->returns); entry; entry = next) {
+        next = entry->next;
+        struct magazine *magazine = (struct magazine *)entry;
+        if (magazine->tag == heap->tag)
+            TAILQ_INSERT_TAIL(&heap->shelves[magazine->class].returned, magazine, link);
+        else
+            magazine_put(thread, magazine);
+    }
+}
+
+/*
+ * Whatever the freeing thread misread while a slab changed hands, and however late a second free of the same block
+ * comes: the block is free now only if its slab is still this incarnation's, of this class, and the block has not been
+ * freed since the state was read.
+ */
+static bool block_is_good(const struct heap *heap, uint32_t class, const void *block, uint8_t carried, uint8_t **state)
+{
+    size_t offset = (size_t)((const char *)block - range.base);
+    const struct slab *slab = arena_slab(offset);
+    uint32_t index;
+    if (slab->tag != heap->tag || slab->class != class ||
+        !class_index(offset & (SLAB_BYTES - 1), slab->reciprocal, &index))
+        return false;
+    *state = &slab->states[index];
+    return **state == carried;
+}
+
+struct magazine *returns_judge(struct thread *thread, struct heap *heap, uint32_t class)
+{
+    struct shelf *shelf = &heap->shelves[class];
+    struct magazine *magazine = TAILQ_FIRST(&shelf->returned);
+    if (!magazine)
+        return NULL;
+    if (!report_room(thread, magazine->count)) {
+        thread->crowded = true;
+        return NULL;
+    }
+    TAILQ_REMOVE(&shelf->returned, magazine, link);
+
+    void **floor = magazine_floor(magazine, class);
+    uint32_t good = 0;
+    size_t bytes = class == CLASS_LARGE ? carried_bytes(*floor) : 0;
+    for (uint32_t i = 0; i < magazine->count; i++) {
+        uintptr_t word = (uintptr_t)floor[i];
+        void *block = (void *)(word & CARRIED_MASK);
+        uint8_t *state;
+        if (likely(block_is_good(heap, class, block, (uint8_t)(word >> CARRIED_SHIFT), &state))) {
+            state_take_back(state);
+            floor[good++] = block;
+        } else {
+            report_refused(thread, heap, KS_DOUBLE_FREE, block, classes.table[class].bytes, true);
+        }
+    }
+    owner_add(&shelf->received, magazine->count);
+    if (class == CLASS_LARGE)
+        owner_add(&heap->large_received, bytes);
+    owner_add(&shelf->freed_remote, good);
+    magazine->count = good;
+    return magazine;
+}

@@ -1,0 +1,59 @@
+/*
+ * The way home: a thread collects the blocks of another heap in an outbox, one for each home and class, and pushes
+ * the whole magazine to the home's queue; the owner takes the whole queue and judges each block where it lies.
+ */
+#ifndef LIB_RETURNS_H
+#define LIB_RETURNS_H
+
+#include "magazine.h"
+#include "slab.h"
+
+/* A user-space pointer leaves its upper 16 bits free for the state that was read at the free. */
+#define CARRIED_SHIFT 48
+#define CARRIED_MASK  (((uintptr_t)1 << CARRIED_SHIFT) - 1)
+
+FAST_PATH struct outbox *outbox_of(struct heap *heap, uint64_t tag, uint32_t class)
+{
+    return &heap->outboxes[(tag + class * 5) % OUTBOXES];
+}
+
+FAST_PATH bool outbox_is_for(const struct outbox *box, uint64_t tag, uint32_t class)
+{
+    return box->tag == tag && box->class == class;
+}
+
+/* A box that is for this home and class; what it held for another is sent. False without memory. */
+bool outbox_open(struct thread *thread, struct heap *heap, struct outbox *box, struct heap *home, uint64_t tag,
+                 uint32_t class);
+
+/* Sends what the box holds, and leaves it open for more where there is a magazine to be had. */
+void outbox_send(struct thread *thread, struct heap *heap, struct outbox *box);
+
+/* Sends what is older than `age` ticks. */
+void outboxes_send(struct thread *thread, struct heap *heap, uint32_t age);
+
+/* Throws away what a reset has dropped. */
+void outboxes_discard(struct thread *thread, struct heap *heap);
+
+/* Takes the queue: magazines of this incarnation to heap->returned, the others are thrown away. */
+void returns_take(struct thread *thread, struct heap *heap);
+
+/*
+ * The oldest returned magazine of a class with its good blocks, free now; the refused ones are reported. NULL when
+ * there is none, or no room to report its refusals before this operation ends.
+ */
+struct magazine *returns_judge(struct thread *thread, struct heap *heap, uint32_t class);
+
+/* Adds a block that is known to be live to an open box. */
+FAST_PATH void outbox_put(struct thread *thread, struct heap *heap, struct outbox *box, void *block,
+                          uint8_t state)
+{
+    void **top = box->top;
+    *top = (void *)((uintptr_t)block | (uintptr_t)state << CARRIED_SHIFT);
+    store_relaxed(&box->top, top + 1);
+    /* A starving owner is served at once: it may be waiting for its last blocks, above all under a quota. */
+    if (unlikely(top + 1 == box->limit || load_relaxed(&box->home->hungry)))
+        outbox_send(thread, heap, box);
+}
+
+#endif

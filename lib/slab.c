@@ -1,0 +1,207 @@
+#include "slab.h"
+
+#include <string.h>
+
+#define SMALL_SIDE  ((size_t)512) /* states and bitmap of a class of 1 KiB or more */
+#define SIDE_COLORS (PAGE / SMALL_SIDE)
+#define WORD_BITS   64
+
+/* Where the blocks end short of the slab's end, the index of that tail has a state too, which is never live. */
+static size_t states_count(uint32_t capacity, size_t block_bytes)
+{
+    return capacity + (capacity * block_bytes < SLAB_BYTES);
+}
+
+static size_t states_bytes(uint32_t capacity)
+{
+    return ((size_t)capacity + 1 + CACHE_LINE - 1) & ~(size_t)(CACHE_LINE - 1);
+}
+
+static size_t bitmap_words(uint32_t capacity)
+{
+    return ((size_t)capacity + WORD_BITS - 1) / WORD_BITS;
+}
+
+/*
+ * Side areas lie a multiple of a page apart, and would all start in the same cache sets: where the class needs but a
+ * part of its page, neighbours start in different parts of theirs.
+ */
+static uint8_t *states_of(const struct slab *slab, uint32_t capacity)
+{
+    size_t index = (size_t)(slab - range.slabs);
+    uint8_t *side = range.sides + index * SIDE_BYTES;
+    if (states_bytes(capacity) + bitmap_words(capacity) * sizeof(uint64_t) <= SMALL_SIDE)
+        side += index % SIDE_COLORS * SMALL_SIDE;
+    return side;
+}
+
+static uint64_t *bitmap_of(const struct slab *slab)
+{
+    return (uint64_t *)(slab->states + states_bytes(slab->capacity));
+}
+
+static_assert(SLAB_BYTES / CLASS_GRANULE + CACHE_LINE + SLAB_BYTES / CLASS_GRANULE / 8 <= SIDE_BYTES,
+              "a side area holds the states and the bitmap of the smallest class");
+
+/* Which life answers for the addresses that the next one has not carved yet: the one that was carved furthest. */
+static void slab_remember(struct slab *slab)
+{
+    size_t carved = slab->carved * slab->block_bytes;
+    if (slab->tag && carved >= slab->past_bytes) {
+        store_relaxed(&slab->past_tag, slab->tag);
+        store_relaxed(&slab->past_handle, slab->handle);
+        store_relaxed(&slab->past_reciprocal, slab->reciprocal);
+        store_relaxed(&slab->past_bytes, carved);
+    }
+}
+
+/*
+ * A slab that comes from another incarnation starts afresh: whatever is under way for that one is thrown away for its
+ * tag. One that stays in this incarnation goes on counting, so that no free that is still under way with an old count
+ * becomes good again; where its class changes, live states may be left from longer ago, and become free ones. Eight
+ * states at a time: an odd byte becomes even by adding one to it, within its byte.
+ */
+static void states_start(uint8_t *states, size_t count, bool afresh)
+{
+    const uint64_t live = 0x0101010101010101u * STATE_LIVE;
+    const uint64_t low = 0x7f7f7f7f7f7f7f7fu;
+    uint64_t *words = (uint64_t *)states;
+    for (size_t i = 0; i < (count + sizeof *words - 1) / sizeof *words; i++) {
+        uint64_t word = load_relaxed(&words[i]);
+        uint64_t even = ((word & low) + (word & live)) ^ (word & ~low);
+        store_relaxed(&words[i], afresh ? (uint64_t)STATE_FRESH : even);
+    }
+}
+
+static void slab_start_life(struct heap *heap, struct slab *slab, uint32_t class, size_t block_bytes)
+{
+    const struct class *kind = &classes.table[class];
+    slab_remember(slab);
+    store_relaxed(&slab->reciprocal, kind->reciprocal);
+    store_relaxed(&slab->states, states_of(slab, kind->capacity));
+    store_relaxed(&slab->handle, heap->handle);
+    store_relaxed(&slab->block_bytes, block_bytes);
+    store_relaxed(&slab->class, class);
+    store_relaxed(&slab->carved, 0u);
+    slab->capacity = kind->capacity;
+    slab->shelved = 0;
+    states_start(slab->states, states_count(kind->capacity, block_bytes), slab->tag != heap->tag);
+    store_relaxed(&slab->tag, heap->tag);
+}
+
+struct slab *slab_begin(struct heap *heap, uint32_t class, ks_status *status)
+{
+    struct slab *slab = TAILQ_FIRST(&heap->aside);
+    if (slab) {
+        TAILQ_REMOVE(&heap->aside, slab, link);
+        owner_add(&heap->aside_count, -1ul);
+        if (heap->aside_low > heap->aside_count)
+            heap->aside_low = heap->aside_count;
+    } else {
+        char *start = arena_take(heap, SLAB_BYTES, SLAB_BYTES, status);
+        if (!start)
+            return NULL;
+        slab = arena_slab((size_t)(start - range.base));
+    }
+    slab_start_life(heap, slab, class, classes.table[class].bytes);
+    TAILQ_INSERT_TAIL(&heap->slabs, slab, link);
+    owner_add(&heap->shelves[class].slabs, 1);
+    *status = KS_OK;
+    return slab;
+}
+
+void slab_begin_large(struct heap *heap, struct slab *slab, size_t bytes)
+{
+    slab_start_life(heap, slab, CLASS_LARGE, bytes);
+    store_relaxed(&slab->carved, 1u);
+    for (size_t i = 1; i < (bytes + SLAB_BYTES - 1) >> SLAB_SHIFT; i++) {
+        store_relaxed(&slab[i].tag, (uint64_t)0);
+        store_relaxed(&slab[i].past_bytes, (size_t)0);
+    }
+    TAILQ_INSERT_TAIL(&heap->large, slab, link);
+    owner_add(&heap->shelves[CLASS_LARGE].slabs, 1);
+}
+
+uint32_t slab_carve(struct heap *heap, struct slab *slab, void **floor, uint32_t most)
+{
+    uint32_t left = slab->capacity - slab->carved;
+    uint32_t count = left < most ? left : most;
+    char *block = arena_slab_start(slab) + slab->carved * slab->block_bytes;
+    for (uint32_t i = count; i-- > 0; block += slab->block_bytes)
+        floor[i] = block;
+    store_relaxed(&slab->carved, slab->carved + count);
+    owner_add(&heap->shelves[slab->class].carved, count);
+    return count;
+}
+
+static void slab_unlink_partial(struct heap *heap, struct slab *slab)
+{
+    TAILQ_REMOVE(&heap->shelves[slab->class].partial, slab, shelf);
+}
+
+uint32_t slab_unshelve(struct heap *heap, struct slab *slab, void **floor, uint32_t most)
+{
+    uint32_t count = slab->shelved < most ? slab->shelved : most;
+    uint64_t *bitmap = bitmap_of(slab);
+    char *start = arena_slab_start(slab);
+    size_t word = 0;
+    for (uint32_t i = count; i-- > 0;) {
+        while (!bitmap[word])
+            word++;
+        size_t bit = (size_t)__builtin_ctzl(bitmap[word]);
+        bitmap[word] &= bitmap[word] - 1;
+        floor[i] = start + (word * WORD_BITS + bit) * slab->block_bytes;
+    }
+    slab->shelved -= count;
+    owner_add(&heap->shelves[slab->class].shelved, -(uint64_t)count);
+    if (!slab->shelved)
+        slab_unlink_partial(heap, slab);
+    return count;
+}
+
+/* Every carved block is back: the slab leaves its class. */
+static void slab_set_aside(struct heap *heap, struct slab *slab)
+{
+    struct shelf *shelf = &heap->shelves[slab->class];
+    slab_unlink_partial(heap, slab);
+    TAILQ_REMOVE(&heap->slabs, slab, link);
+    if (shelf->carving == slab)
+        shelf->carving = NULL;
+    owner_add(&shelf->carved, -(uint64_t)slab->carved);
+    owner_add(&shelf->shelved, -(uint64_t)slab->shelved);
+    owner_add(&shelf->slabs, -1ul);
+    TAILQ_INSERT_TAIL(&heap->aside, slab, link);
+    owner_add(&heap->aside_count, 1);
+}
+
+void slab_shelve(struct heap *heap, void *block)
+{
+    size_t offset = (size_t)((char *)block - range.base);
+    struct slab *slab = arena_slab(offset);
+    uint32_t index;
+    class_index(offset & (SLAB_BYTES - 1), slab->reciprocal, &index);
+    uint64_t *bitmap = bitmap_of(slab);
+    if (!slab->shelved++) {
+        memset(bitmap, 0, bitmap_words(slab->capacity) * sizeof *bitmap);
+        TAILQ_INSERT_TAIL(&heap->shelves[slab->class].partial, slab, shelf);
+    }
+    bitmap[index / WORD_BITS] |= (uint64_t)1 << index % WORD_BITS;
+    owner_add(&heap->shelves[slab->class].shelved, 1);
+    if (slab->shelved == slab->carved)
+        slab_set_aside(heap, slab);
+}
+
+uint64_t slab_give_aside(struct heap *heap, uint64_t most)
+{
+    uint64_t given = 0;
+    struct slab *slab;
+    while (given < most && (slab = TAILQ_FIRST(&heap->aside))) {
+        TAILQ_REMOVE(&heap->aside, slab, link);
+        owner_add(&heap->aside_count, -1ul);
+        arena_give(heap, arena_slab_start(slab), SLAB_BYTES);
+        given++;
+    }
+    if (heap->aside_low > heap->aside_count)
+        heap->aside_low = heap->aside_count;
+    return given;
+}

@@ -1,0 +1,97 @@
+#include "thread.h"
+
+#include "magazine.h"
+#include "report.h"
+
+struct thread thread_nobody;
+
+THREAD_LOCAL struct thread *thread_self = &thread_nobody;
+
+/* Set for ever by the exit hook: what the thread still does, other destructors do. */
+static THREAD_LOCAL bool thread_left;
+
+static struct thread *threads; /* any, atomic: pushed to, never popped */
+static uint64_t threads_count;
+static void (*thread_leave)(struct thread *);
+
+static void thread_release(struct thread *thread)
+{
+    thread_leave(thread);
+    magazine_put_all(thread);
+    thread_self = &thread_nobody;
+    thread_end(thread);
+    report_deliver(thread);
+    /* Release: who takes the structure next sees it as this thread left it. */
+    store_release(&thread->taken, 0u);
+}
+
+/*
+ * The exit hook. Destructors that run later may still allocate and free: each such call registers the thread anew and
+ * lets go again at its end, because no further hook would.
+ */
+static void thread_exit(void *value)
+{
+    struct thread *thread = value;
+    thread_left = true;
+    store_relaxed(&thread->busy, 1u);
+    fence_compiler();
+    thread_release(thread);
+}
+
+bool thread_start(void (*leave)(struct thread *))
+{
+    thread_leave = leave;
+    return platform_exit_hook(thread_exit);
+}
+
+static struct thread *thread_recycle(void)
+{
+    for (struct thread *thread = load_acquire(&threads); thread; thread = thread->next) {
+        uint32_t taken = 0;
+        if (!load_relaxed(&thread->taken) && cas(&thread->taken, &taken, 1u))
+            return thread;
+    }
+    return NULL;
+}
+
+static struct thread *thread_new(void)
+{
+    struct thread *thread = platform_map(sizeof *thread);
+    if (!thread)
+        return NULL;
+    thread->taken = 1;
+    thread->number = fetch_add(&threads_count, 1) + 1;
+    thread->next = load_relaxed(&threads);
+    while (!cas(&threads, &thread->next, thread))
+        ;
+    return thread;
+}
+
+struct thread *thread_register(void)
+{
+    if (thread_self != &thread_nobody)
+        return thread_self;
+    struct thread *thread = thread_recycle();
+    if (!thread)
+        thread = thread_new();
+    if (!thread)
+        return NULL;
+    LIST_INIT(&thread->entries);
+    thread->cursor = NULL;
+    thread->leaving = thread_left || !platform_at_exit(thread);
+    store_relaxed(&thread->busy, 1u);
+    fence_compiler();
+    thread_self = thread;
+    return thread;
+}
+
+void thread_end_slow(void)
+{
+    struct thread *thread = thread_self;
+    if (unlikely(thread->leaving)) {
+        thread_release(thread);
+        return;
+    }
+    thread_end(thread);
+    report_deliver(thread);
+}

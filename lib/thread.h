@@ -1,0 +1,53 @@
+/*
+ * Threads: the table that leads each of them to its heaps, and the flag that says it is inside an operation.
+ *
+ * The flag is a plain store on each side of an operation. A thread that purges or destroys writes its mark, lets
+ * every thread pass a full fence by membarrier(2), and then reads the flag: the owner set the flag before it looked for
+ * the mark, so either the owner sees the mark or the other sees the flag.
+ */
+#ifndef LIB_THREAD_H
+#define LIB_THREAD_H
+
+#include "model.h"
+
+/*
+ * What a thread that has not registered points to: every entry of its table is empty, so its first operation takes
+ * the slow path, which registers it.
+ */
+extern struct thread thread_nobody;
+
+extern THREAD_LOCAL struct thread *thread_self;
+
+/* `leave` lets go of all the heaps of a thread that ends. */
+bool thread_start(void (*leave)(struct thread *));
+
+/* The calling thread, registered if need be, its flag up; NULL where the system has no more memory. */
+struct thread *thread_register(void);
+
+/*
+ * The end of an operation that took the slow path: lowers the flag, then calls the error hooks that the
+ * operation owes. A thread whose exit hook has run lets go of everything again.
+ */
+void thread_end_slow(void);
+
+FAST_PATH struct thread *thread_begin(void)
+{
+    struct thread *thread = thread_self;
+    store_relaxed(&thread->busy, 1u);
+    /* The handle in the table is looked at after the flag is up: see above for why the compiler alone matters. */
+    fence_compiler();
+    return thread;
+}
+
+/* Release: who sees the flag down sees all that the operation wrote. */
+FAST_PATH void thread_end(struct thread *thread)
+{
+    store_release(&thread->busy, 0u);
+}
+
+static inline struct entry *thread_entry(struct thread *thread, ks_key_t handle)
+{
+    return &thread->table[KEY_INDEX(handle)];
+}
+
+#endif
