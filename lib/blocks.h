@@ -23,9 +23,6 @@ void *heap_alloc(struct heap *heap, size_t size, size_t alignment, ks_status *st
 /* Frees a block that the fast path did not accept, inside an operation. */
 ks_status heap_free(struct heap *heap, void *block);
 
-/* The rest of an allocation that the fast path did not serve: ends the operation. */
-SLOW_PATH void *alloc_slow(ks_key_t key, size_t size, size_t alignment, ks_status *status);
-
 /*
  * A block that judge_local has accepted becomes free and goes to the bin's magazine. False when that is full: the block
  * is free then, and for heap_overflow or large_release.

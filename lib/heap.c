@@ -102,7 +102,7 @@ static struct heap *heap_new(struct thread *thread, struct key *key, ks_key_t ha
         TAILQ_INIT(&shelf->returned);
     }
     store_relaxed(&heap->generation, load_acquire(&key->generation));
-    store_relaxed(&heap->entry, thread_entry(thread, handle));
+    store_ordered(&heap->entry, thread_entry(thread, handle));
     store_relaxed(&heap->holder, (uintptr_t)thread);
     key_retain(key);
     heap->key_next = load_relaxed(&key->heaps);
@@ -238,6 +238,7 @@ void heap_settle(struct heap *heap)
 {
     struct thread *thread = thread_self;
     heap_catch_up(thread, heap);
+    outboxes_send(thread, heap, 0);
     returns_take(thread, heap);
     for (uint32_t class = 0; class < CLASS_LIMIT; class++) {
         struct bin *bin = &heap->bins[class];
@@ -289,7 +290,7 @@ static void entry_forget(struct thread *thread, struct entry *entry)
 
 /*
  * The holder lets go; a heap of a destroyed key is reclaimed on the way. Where another thread has shut it, that one
- * is told that nobody comes back. Each failed exchange means that the other has shut or opened the heap in between.
+ * is told that nobody comes back. A failed exchange means that the other has shut, opened or reclaimed it in between.
  */
 static void heap_let_go(struct thread *thread, struct heap *heap)
 {
@@ -297,14 +298,9 @@ static void heap_let_go(struct thread *thread, struct heap *heap)
         heap_reclaim(thread, heap);
         return;
     }
-    for (;;) {
-        uintptr_t held = (uintptr_t)thread;
-        if (cas(&heap->holder, &held, HOLDER_NONE))
-            return;
-        held = (uintptr_t)thread | HOLDER_SHUT;
-        if (cas(&heap->holder, &held, HOLDER_SHUT))
-            return;
-    }
+    uintptr_t holder = load_acquire(&heap->holder);
+    while ((holder & ~HOLDER_SHUT) == (uintptr_t)thread && !cas(&heap->holder, &holder, holder & HOLDER_SHUT))
+        ;
 }
 
 /*
@@ -360,7 +356,7 @@ static struct heap *heap_adopt(struct thread *thread, struct key *key, ks_key_t 
     for (struct heap *heap = load_acquire(&key->heaps); heap; heap = heap->key_next) {
         uintptr_t none = HOLDER_NONE;
         if (load_relaxed(&heap->holder) == HOLDER_NONE && cas(&heap->holder, &none, (uintptr_t)thread)) {
-            store_relaxed(&heap->entry, thread_entry(thread, handle));
+            store_ordered(&heap->entry, thread_entry(thread, handle));
             return heap;
         }
     }
@@ -395,7 +391,6 @@ static ks_status heap_publish(struct thread *thread, struct key *key, struct hea
         if (thread->leaving || load_ordered(&key->terminated))
             return load_ordered(&key->terminated) ? KS_TERMINATED : KS_OK;
         store_ordered(published, heap->handle);
-        fence_ordered();
         bool live = key_is_live(key, heap->handle);
         if (live && !load_ordered(&key->terminated) && load_ordered(&key->generation) == heap->generation)
             return KS_OK;
@@ -452,7 +447,7 @@ static bool heap_shut(struct thread *thread, struct heap *heap)
         return false;
     store_relaxed(&heap->visitor, thread);
     if (holder != HOLDER_NONE)
-        store_ordered(&load_relaxed(&heap->entry)->handle, (ks_key_t)0);
+        store_ordered(&load_ordered(&heap->entry)->handle, (ks_key_t)0);
     return true;
 }
 
@@ -471,26 +466,40 @@ static void heap_open(struct heap *heap)
  */
 static bool heap_is_left_alone(struct heap *heap, bool barrier)
 {
-    struct thread *holder = (struct thread *)(load_acquire(&heap->holder) & ~HOLDER_SHUT);
-    if (!holder)
+    uintptr_t holder_word = load_acquire(&heap->holder) & ~HOLDER_SHUT;
+    if (holder_word == HOLDER_NONE)
         return true;
-    return barrier && !load_acquire(&holder->busy) && !load_ordered(&load_relaxed(&heap->entry)->handle);
+    /* Its holder was inside an operation after all, found the key destroyed, and has reclaimed it. */
+    if (holder_word == HOLDER_RECLAIMED)
+        return false;
+    struct thread *holder = (struct thread *)holder_word;
+    return barrier && !load_acquire(&holder->busy) && !load_ordered(&load_ordered(&heap->entry)->handle);
 }
 
-static void heap_visit(struct thread *thread, struct heap *heap, bool barrier)
+/* A heap that this thread has shut, if its holder leaves it alone; else the holder is asked to do the work. */
+static bool heap_visit_begin(struct heap *heap, bool barrier)
 {
-    bool live = key_is_live(heap->key, heap->handle);
-    if (!heap_is_left_alone(heap, barrier)) {
-        store_relaxed(&heap->wanted, 1u);
-    } else if (live) {
+    if (heap_is_left_alone(heap, barrier))
+        return true;
+    store_relaxed(&heap->wanted, 1u);
+    heap_open(heap);
+    return false;
+}
+
+static void heap_visit_end(struct thread *thread, struct heap *heap)
+{
+    if (key_is_live(heap->key, heap->handle)) {
         heap_settle(heap);
+        heap_open(heap);
     } else {
         store_relaxed(&heap->visitor, NULL);
         heap_reclaim(thread, heap);
-        return;
     }
-    heap_open(heap);
 }
+
+#define EACH_VISITED(heap, key, thread)                                                                              \
+    for (struct heap *heap = load_ordered(&(key)->heaps); heap; heap = heap->key_next)                               \
+        if (load_relaxed(&heap->visitor) == (thread))
 
 void heaps_visit(struct thread *thread, struct key *key, ks_key_t handle)
 {
@@ -500,9 +509,12 @@ void heaps_visit(struct thread *thread, struct key *key, ks_key_t handle)
         for (struct heap *heap = load_ordered(&key->heaps); heap; heap = heap->key_next)
             heap_shut(thread, heap);
         bool barrier = platform_barrier_everywhere();
-        for (struct heap *heap = load_ordered(&key->heaps); heap; heap = heap->key_next)
-            if (load_relaxed(&heap->visitor) == thread)
-                heap_visit(thread, heap, barrier);
+        EACH_VISITED (heap, key, thread)
+            if (heap_visit_begin(heap, barrier) && live)
+                outboxes_send(thread, heap, 0);
+        /* What they hold for each other is in their queues now. */
+        EACH_VISITED (heap, key, thread)
+            heap_visit_end(thread, heap);
         /* A destroy that came meanwhile found heaps shut by this thread, and left them to it. */
     } while (live && !key_is_live(key, handle));
 }
@@ -511,8 +523,8 @@ void heaps_visit(struct thread *thread, struct key *key, ks_key_t handle)
 static void orphans_settle(struct thread *thread, struct key *key)
 {
     for (struct heap *heap = load_ordered(&key->heaps); heap; heap = heap->key_next)
-        if (load_relaxed(&heap->holder) == HOLDER_NONE && heap_shut(thread, heap))
-            heap_visit(thread, heap, false);
+        if (load_relaxed(&heap->holder) == HOLDER_NONE && heap_shut(thread, heap) && heap_visit_begin(heap, false))
+            heap_visit_end(thread, heap);
 }
 
 void heap_relieve(struct heap *heap)
@@ -555,11 +567,12 @@ static void thread_visit_next(struct thread *thread)
         return;
     }
     heap_catch_up(thread, heap);
-    outboxes_send(thread, heap, 0);
-    if (heap->visited == heap->ticks)
+    if (heap->visited == heap->ticks) {
         heap_settle(heap);
-    else
+    } else {
+        outboxes_send(thread, heap, 0);
         returns_take(thread, heap);
+    }
     heap->visited = ++heap->ticks;
 }
 

@@ -56,9 +56,8 @@ ks_status ks_key_create(const struct ks_key_options *options, ks_key_t *handle)
  */
 static void handles_clear(struct key *key)
 {
-    fence_ordered();
     for (struct heap *heap = load_ordered(&key->heaps); heap; heap = heap->key_next)
-        store_ordered(&load_relaxed(&heap->entry)->handle, (ks_key_t)0);
+        store_ordered(&load_ordered(&heap->entry)->handle, (ks_key_t)0);
 }
 
 ks_status ks_key_reset(ks_key_t handle)

@@ -33,17 +33,14 @@ static_assert(sizeof(size_t) == 8, "keyslab packs pointers, handles and states i
 #define store_relaxed(p, v)   __atomic_store_n((p), (v), __ATOMIC_RELAXED)
 #define store_release(p, v)   __atomic_store_n((p), (v), __ATOMIC_RELEASE)
 #define store_ordered(p, v)   __atomic_store_n((p), (v), __ATOMIC_SEQ_CST)
-#define fetch_add(p, v)       __atomic_fetch_add((p), (v), __ATOMIC_ACQ_REL)
-#define fetch_sub(p, v)       __atomic_fetch_sub((p), (v), __ATOMIC_ACQ_REL)
-#define swap(p, v)            __atomic_exchange_n((p), (v), __ATOMIC_ACQ_REL)
+#define fetch_add(p, v)       __atomic_fetch_add((p), (v), __ATOMIC_SEQ_CST)
+#define fetch_sub(p, v)       __atomic_fetch_sub((p), (v), __ATOMIC_SEQ_CST)
+#define swap(p, v)            __atomic_exchange_n((p), (v), __ATOMIC_SEQ_CST)
 #define cas(p, expected, new) \
-    __atomic_compare_exchange_n((p), (expected), (new), false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
+    __atomic_compare_exchange_n((p), (expected), (new), false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)
 
 /* A counter that one thread writes and any thread reads: no locked instruction. */
 #define owner_add(p, v) store_relaxed((p), load_relaxed(p) + (v))
-
-/* Orders this thread's stores before its later loads. */
-#define fence_ordered() __atomic_thread_fence(__ATOMIC_SEQ_CST)
 
 /* Keeps the compiler, and only the compiler, from moving memory operations across. */
 #define fence_compiler() __atomic_signal_fence(__ATOMIC_SEQ_CST)

@@ -100,16 +100,20 @@ static void print_json(const struct printer *printer, const struct ks_key_stats 
     print(printer, "]}");
 }
 
+ks_status ks_stats_print(const struct ks_key_stats *stats, enum ks_stats_format format,
+                         void (*write)(void *context, const char *text), void *context)
+{
+    if (!stats || !write || (format != KS_STATS_TEXT && format != KS_STATS_JSON))
+        return KS_INVALID;
+    const struct printer printer = {write, context};
+    (format == KS_STATS_JSON ? print_json : print_text)(&printer, stats);
+    return KS_OK;
+}
+
 ks_status ks_key_stats_print(ks_key_t key, enum ks_stats_format format,
                              void (*write)(void *context, const char *text), void *context)
 {
     struct ks_key_stats stats;
-    if (!write || (format != KS_STATS_TEXT && format != KS_STATS_JSON))
-        return KS_INVALID;
     ks_status status = ks_key_stats(key, &stats);
-    if (status != KS_OK)
-        return status;
-    const struct printer printer = {write, context};
-    (format == KS_STATS_JSON ? print_json : print_text)(&printer, &stats);
-    return KS_OK;
+    return status == KS_OK ? ks_stats_print(&stats, format, write, context) : status;
 }

@@ -28,7 +28,7 @@ bool outbox_open(struct thread *thread, struct heap *heap, struct outbox *box, s
         return false;
     box->home = home;
     box->tag = tag;
-    box->class = class;
+    store_relaxed(&box->class, class);
     box->born = heap->ticks;
     outbox_arm(box, magazine);
     return true;
@@ -106,11 +106,12 @@ static bool block_is_good(const struct heap *heap, uint32_t class, const void *b
     size_t offset = (size_t)((const char *)block - range.base);
     const struct slab *slab = arena_slab(offset);
     uint32_t index;
-    if (slab->tag != heap->tag || slab->class != class ||
-        !class_index(offset & (SLAB_BYTES - 1), slab->reciprocal, &index))
+    /* Freed twice, its slab may be another heap's by now: that one writes. */
+    if (load_relaxed(&slab->tag) != heap->tag || load_relaxed(&slab->class) != class ||
+        !class_index(offset & (SLAB_BYTES - 1), load_relaxed(&slab->reciprocal), &index))
         return false;
-    *state = &slab->states[index];
-    return **state == carried;
+    *state = load_relaxed(&slab->states) + index;
+    return load_relaxed(*state) == carried;
 }
 
 struct magazine *returns_judge(struct thread *thread, struct heap *heap, uint32_t class)

@@ -238,9 +238,14 @@ KS_API ks_status ks_key_stats(ks_key_t key, struct ks_key_stats *stats);
 
 enum ks_stats_format { KS_STATS_TEXT, KS_STATS_JSON };
 
-/* Writes the statistics through `write`, in pieces: a table for people, or one JSON object. Errors as ks_key_stats. */
+/*
+ * Writes a key's statistics of this moment, or statistics taken before, through `write`, in pieces: a table for people, or
+ * one JSON object. KS_INVALID for a format that is none, a NULL `write` or NULL statistics; KS_BAD_KEY.
+ */
 KS_API ks_status ks_key_stats_print(ks_key_t key, enum ks_stats_format format,
                                     void (*write)(void *context, const char *text), void *context);
+KS_API ks_status ks_stats_print(const struct ks_key_stats *stats, enum ks_stats_format format,
+                                void (*write)(void *context, const char *text), void *context);
 
 /*
  * Walks every structure of the key and checks its invariants. Only while no other thread is inside a call on the

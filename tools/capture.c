@@ -1,0 +1,297 @@
+#include "capture.h"
+
+#include "command.h"
+
+#include <errno.h>
+#include <pcap/pcap.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+enum { SNAP = 262144, TIMEOUT_MS = 20, BUFFER = 16 << 20, ETHERNET = 14 };
+
+/* Where a link type keeps the protocol of what follows, and how long its header is. */
+struct link {
+    int type;
+    size_t header;
+    size_t protocol;
+};
+
+enum { PROTOCOL_OF_VERSION = 255, PROTOCOL_NONE = 254 };
+
+static const struct link links[] = {
+    {DLT_EN10MB, 0, PROTOCOL_NONE},       {DLT_RAW, 0, PROTOCOL_OF_VERSION},
+    {DLT_NULL, 4, PROTOCOL_OF_VERSION},   {DLT_LOOP, 4, PROTOCOL_OF_VERSION},
+    {DLT_IPV4, 0, PROTOCOL_OF_VERSION},   {DLT_IPV6, 0, PROTOCOL_OF_VERSION},
+    {DLT_LINUX_SLL, 16, 14},              {DLT_LINUX_SLL2, 20, 0},
+};
+
+struct capture {
+    pcap_t *pcap;
+    const char *name;
+    const struct link *link;
+    bool live;
+    uint64_t frames;
+    uint8_t made[SNAP + ETHERNET]; /* a frame under an Ethernet header of our making */
+};
+
+/* ------------------------------------------------------------------ opening */
+
+static ssize_t gzip_read(void *cookie, char *buffer, size_t size)
+{
+    return gzread(cookie, buffer, (unsigned)size);
+}
+
+static int gzip_close(void *cookie)
+{
+    return gzclose(cookie) == Z_OK ? 0 : EOF;
+}
+
+/* zlib reads what is not compressed as it is. */
+static FILE *file_open(const char *name)
+{
+    gzFile gzip = gzopen(name, "rb");
+    if (!gzip)
+        return NULL;
+    gzbuffer(gzip, 1 << 18);
+    FILE *file = fopencookie(gzip, "rb", (cookie_io_functions_t){.read = gzip_read, .close = gzip_close});
+    if (!file)
+        gzclose(gzip);
+    return file;
+}
+
+static pcap_t *open_file(const char *name)
+{
+    char error[PCAP_ERRBUF_SIZE];
+    FILE *file = file_open(name);
+    if (!file) {
+        complain("%s: %s", name, strerror(errno));
+        return NULL;
+    }
+    pcap_t *pcap = pcap_fopen_offline(file, error);
+    if (!pcap) {
+        complain("%s: not a capture: %s", name, error);
+        fclose(file);
+    }
+    return pcap;
+}
+
+static pcap_t *open_interface(const char *name)
+{
+    char error[PCAP_ERRBUF_SIZE];
+    pcap_t *pcap = pcap_create(name, error);
+    if (!pcap) {
+        complain("%s: no such file, and as an interface: %s", name, error);
+        return NULL;
+    }
+    pcap_set_snaplen(pcap, SNAP);
+    pcap_set_promisc(pcap, 1);
+    pcap_set_timeout(pcap, TIMEOUT_MS);
+    pcap_set_buffer_size(pcap, BUFFER);
+    int status = pcap_activate(pcap);
+    if (status < 0) {
+        complain("%s: no such file, and as an interface: %s", name,
+                 status == PCAP_ERROR || status == PCAP_ERROR_NO_SUCH_DEVICE || status == PCAP_ERROR_PERM_DENIED
+                     ? pcap_geterr(pcap)
+                     : pcap_statustostr(status));
+        pcap_close(pcap);
+        return NULL;
+    }
+    return pcap;
+}
+
+static const struct link *link_of(pcap_t *pcap)
+{
+    for (size_t i = 0; i < sizeof links / sizeof *links; i++)
+        if (links[i].type == pcap_datalink(pcap))
+            return &links[i];
+    return NULL;
+}
+
+static bool set_filter(pcap_t *pcap, const char *filter)
+{
+    struct bpf_program program;
+    if (pcap_compile(pcap, &program, filter, 1, PCAP_NETMASK_UNKNOWN)) {
+        complain("--filter '%s': %s", filter, pcap_geterr(pcap));
+        return false;
+    }
+    bool set = !pcap_setfilter(pcap, &program);
+    if (!set)
+        complain("--filter '%s': %s", filter, pcap_geterr(pcap));
+    pcap_freecode(&program);
+    return set;
+}
+
+static bool file_exists(const char *name)
+{
+    FILE *file = fopen(name, "rb");
+    if (file)
+        fclose(file);
+    return file || errno != ENOENT;
+}
+
+struct capture *capture_open(const char *source, const char *filter)
+{
+    bool live = !file_exists(source);
+    pcap_t *pcap = live ? open_interface(source) : open_file(source);
+    if (!pcap)
+        return NULL;
+    const struct link *link = link_of(pcap);
+    if (!link)
+        complain("%s: frames of link type %d (%s) are not supported", source, pcap_datalink(pcap),
+                 pcap_datalink_val_to_name(pcap_datalink(pcap)) ? pcap_datalink_val_to_name(pcap_datalink(pcap))
+                                                                : "unknown");
+    struct capture *capture = link && (!filter || set_filter(pcap, filter)) ? malloc(sizeof *capture) : NULL;
+    if (!capture) {
+        pcap_close(pcap);
+        return NULL;
+    }
+    capture->pcap = pcap;
+    capture->name = source;
+    capture->link = link;
+    capture->live = live;
+    capture->frames = 0;
+    return capture;
+}
+
+bool capture_is_live(const struct capture *capture)
+{
+    return capture->live;
+}
+
+const char *capture_name(const struct capture *capture)
+{
+    return capture->name;
+}
+
+/* ------------------------------------------------------------------ reading */
+
+static void put16(uint8_t *bytes, unsigned value)
+{
+    bytes[0] = (uint8_t)(value >> 8);
+    bytes[1] = (uint8_t)value;
+}
+
+/*
+ * Gives a frame of another link type the Ethernet header that the experts expect: no addresses, and the protocol that
+ * the old header named, or the IP version.
+ */
+static void make_ethernet(struct capture *capture, struct captured *frame)
+{
+    const struct link *link = capture->link;
+    size_t cut = frame->captured < link->header ? frame->captured : link->header;
+    size_t kept = frame->captured - cut;
+    if (kept > SNAP)
+        kept = SNAP;
+    memset(capture->made, 0, ETHERNET);
+    if (link->protocol == PROTOCOL_OF_VERSION)
+        put16(capture->made + 12, kept && frame->bytes[cut] >> 4 == 6 ? 0x86dd : 0x0800);
+    else if (frame->captured >= link->protocol + 2)
+        memcpy(capture->made + 12, frame->bytes + link->protocol, 2);
+    memcpy(capture->made + ETHERNET, frame->bytes + cut, kept);
+    frame->bytes = capture->made;
+    frame->captured = (uint32_t)(kept + ETHERNET);
+    frame->length = (uint32_t)(frame->length < cut ? ETHERNET : frame->length - cut + ETHERNET);
+}
+
+enum capture_result capture_next(struct capture *capture, struct captured *frame)
+{
+    struct pcap_pkthdr *header;
+    const u_char *bytes;
+    switch (pcap_next_ex(capture->pcap, &header, &bytes)) {
+    case 1:
+        break;
+    case 0:
+        return CAPTURE_QUIET;
+    case PCAP_ERROR_BREAK:
+        return CAPTURE_END;
+    default:
+        complain("%s: frame %llu: %s", capture->name, (unsigned long long)capture->frames + 1,
+                 pcap_geterr(capture->pcap));
+        return CAPTURE_BROKEN;
+    }
+    capture->frames++;
+    *frame = (struct captured){
+        .time = (int64_t)header->ts.tv_sec * 1000000 + header->ts.tv_usec,
+        .length = header->len < header->caplen ? header->caplen : header->len,
+        .captured = header->caplen,
+        .bytes = bytes,
+    };
+    if (capture->link->protocol != PROTOCOL_NONE)
+        make_ethernet(capture, frame);
+    return CAPTURE_FRAME;
+}
+
+void capture_stop(struct capture *capture)
+{
+    pcap_breakloop(capture->pcap);
+}
+
+uint64_t capture_dropped(struct capture *capture)
+{
+    struct pcap_stat stat;
+    if (!capture->live || pcap_stats(capture->pcap, &stat))
+        return 0;
+    return (uint64_t)stat.ps_drop + stat.ps_ifdrop;
+}
+
+void capture_close(struct capture *capture)
+{
+    pcap_close(capture->pcap);
+    free(capture);
+}
+
+/* ------------------------------------------------------------------ recordings */
+
+/* Room for one more of `size` bytes behind `used`: doubled when it is full. False without memory. */
+static bool grow(void **array, size_t *room, size_t used, size_t size)
+{
+    if (used + size <= *room)
+        return true;
+    size_t more = (used + size) * 2;
+    void *grown = realloc(*array, more);
+    if (!grown)
+        return false;
+    *array = grown;
+    *room = more;
+    return true;
+}
+
+enum capture_result recording_read(struct recording *recording, struct capture *capture)
+{
+    *recording = (struct recording){0};
+    void *frames = NULL;
+    void *bytes = NULL;
+    size_t frames_room = 0;
+    size_t bytes_room = 0;
+    size_t bytes_used = 0;
+    struct captured frame;
+    enum capture_result result;
+    while ((result = capture_next(capture, &frame)) == CAPTURE_FRAME) {
+        if (!grow(&frames, &frames_room, recording->count * sizeof frame, sizeof frame) ||
+            !grow(&bytes, &bytes_room, bytes_used, frame.captured)) {
+            complain("%s: out of memory at frame %zu", capture->name, recording->count + 1);
+            result = CAPTURE_BROKEN;
+            break;
+        }
+        memcpy((uint8_t *)bytes + bytes_used, frame.bytes, frame.captured);
+        bytes_used += frame.captured;
+        ((struct captured *)frames)[recording->count++] = frame;
+    }
+    /* The bytes have found their place: now the frames can point to them. */
+    recording->frames = frames;
+    recording->bytes = bytes;
+    size_t offset = 0;
+    for (size_t i = 0; i < recording->count; i++) {
+        recording->frames[i].bytes = recording->bytes + offset;
+        offset += recording->frames[i].captured;
+    }
+    return result;
+}
+
+void recording_free(struct recording *recording)
+{
+    free(recording->frames);
+    free(recording->bytes);
+}

@@ -1,0 +1,129 @@
+#include "command.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+void complain(const char *format, ...)
+{
+    va_list arguments;
+    progress_end();
+    fputs("keyslab: ", stderr);
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fputc('\n', stderr);
+}
+
+int usage_error(const char *command, const char *format, ...)
+{
+    va_list arguments;
+    fprintf(stderr, "keyslab %s: ", command);
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fprintf(stderr, "\nTry 'keyslab %s --help'.\n", command);
+    return EXIT_USAGE;
+}
+
+bool parse_number(const char *option, const char *text, uint64_t least, uint64_t most, uint64_t *number)
+{
+    char *end;
+    errno = 0;
+    *number = strtoull(text, &end, 10);
+    if (*text >= '0' && *text <= '9' && !*end && !errno && *number >= least && *number <= most)
+        return true;
+    complain("%s %s: expected a whole number from %" PRIu64 " to %" PRIu64, option, text, least, most);
+    return false;
+}
+
+const char *bytes_text(double bytes)
+{
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+    static char texts[2][32];
+    static unsigned turn;
+    size_t unit = 0;
+    while (bytes >= 1024 && unit + 1 < sizeof units / sizeof *units) {
+        bytes /= 1024;
+        unit++;
+    }
+    char *text = texts[turn++ % 2];
+    snprintf(text, sizeof texts[0], unit ? "%.1f %s" : "%.0f %s", bytes, units[unit]);
+    return text;
+}
+
+void table_row(struct table *table)
+{
+    void *cells = realloc(table->cells, (table->rows + 1) * sizeof *table->cells);
+    if (!cells) {
+        complain("out of memory for a table");
+        exit(EXIT_FAILED);
+    }
+    table->cells = cells;
+    memset(table->cells[table->rows++], 0, sizeof *table->cells);
+}
+
+void table_cell(struct table *table, size_t column, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(table->cells[table->rows - 1][column], TABLE_CELL, format, arguments);
+    va_end(arguments);
+}
+
+static void print_cell(const struct table *table, size_t column, const char *text, size_t width)
+{
+    bool last = column + 1 == table->columns;
+    if (table->left[column])
+        printf("  %-*s", last ? 0 : (int)width, text);
+    else
+        printf("  %*s", (int)width, text);
+}
+
+void table_print(struct table *table)
+{
+    size_t widths[TABLE_COLUMNS];
+    for (size_t c = 0; c < table->columns; c++) {
+        widths[c] = strlen(table->titles[c]);
+        for (size_t r = 0; r < table->rows; r++)
+            if (strlen(table->cells[r][c]) > widths[c])
+                widths[c] = strlen(table->cells[r][c]);
+    }
+    for (size_t c = 0; c < table->columns; c++)
+        print_cell(table, c, table->titles[c], widths[c]);
+    putchar('\n');
+    for (size_t r = 0; r < table->rows; r++) {
+        for (size_t c = 0; c < table->columns; c++)
+            print_cell(table, c, table->cells[r][c], widths[c]);
+        putchar('\n');
+    }
+    free(table->cells);
+    table->cells = NULL;
+    table->rows = 0;
+}
+
+static bool progress_shown;
+
+void progress(const char *format, ...)
+{
+    if (!isatty(STDERR_FILENO))
+        return;
+    va_list arguments;
+    fputs("\r\033[K", stderr);
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fflush(stderr);
+    progress_shown = true;
+}
+
+void progress_end(void)
+{
+    if (progress_shown)
+        fputs("\r\033[K", stderr);
+    progress_shown = false;
+}

@@ -1,0 +1,56 @@
+/* What the subcommands of `keyslab` share: how they are found, how they fail, how they draw tables. */
+#ifndef TOOLS_COMMAND_H
+#define TOOLS_COMMAND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Exit statuses: 0 all done, 1 the work failed, 2 the command line was wrong. */
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+struct command {
+    const char *name;
+    const char *summary;
+    int (*run)(int argc, char **argv); /* argv[0] is the command's name */
+};
+
+extern const struct command command_run;
+
+/* "keyslab: " and the message, on standard error. */
+void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* The same with a hint to --help; returns EXIT_USAGE. */
+int usage_error(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* A whole number between least and most, else a complaint naming the option, and false. */
+bool parse_number(const char *option, const char *text, uint64_t least, uint64_t most, uint64_t *number);
+
+/* 1536 as "1.5 KiB", in one of two static buffers in turn. */
+const char *bytes_text(double bytes);
+
+/* ------------------------------------------------------------------ tables */
+
+enum { TABLE_COLUMNS = 12, TABLE_CELL = 64 };
+
+struct table {
+    size_t columns;
+    const char *titles[TABLE_COLUMNS];
+    bool left[TABLE_COLUMNS]; /* aligned left; numbers are not */
+    size_t rows;
+    char (*cells)[TABLE_COLUMNS][TABLE_CELL];
+};
+
+void table_row(struct table *table);
+void table_cell(struct table *table, size_t column, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* Prints the table on standard output, columns lined up, and frees it. */
+void table_print(struct table *table);
+
+/* ------------------------------------------------------------------ progress */
+
+/* One line that is written over, where standard error is a terminal. */
+void progress(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void progress_end(void);
+
+#endif

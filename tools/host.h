@@ -1,0 +1,129 @@
+/*
+ * A host for experts: loads them, feeds each flow to the same thread of each expert, and owns their keys.
+ *
+ * The capture thread copies each frame into a block of the key `frames` and collects it in a burst for one lane of each
+ * expert; a lane is one thread of one expert with its ring. The expert that is done with a frame last frees it, so
+ * that every frame goes home across threads.
+ */
+#ifndef TOOLS_HOST_H
+#define TOOLS_HOST_H
+
+#include "capture.h"
+
+#include <ck_ring.h>
+#include <keyslab/keyslab.h>
+#include <keyslab/netmon.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum { BURST = 32, RING = 256, LANES_MOST = 64, EXPERTS_MOST = 16, EVENT_COLUMNS = 12, PROBLEMS_KEPT = 10 };
+
+/* A frame as it lies in its block. */
+struct frame {
+    _Atomic uint32_t readers; /* experts that still have to look at it */
+    uint32_t number;
+    FRAME data;
+};
+
+struct burst {
+    uint32_t count;
+    struct frame *frames[BURST];
+};
+
+struct lane {
+    struct expert *expert;
+    unsigned index;
+    pthread_t thread;
+    /* capture thread */
+    struct burst *filling;
+    /* the lane's own thread */
+    struct burst *reading;
+    uint32_t position;
+    struct frame *current;
+    void *done[BURST];
+    uint32_t done_count;
+    bool ran_well;
+    /* between them */
+    ck_ring_t ring;
+    ck_ring_buffer_t slots[RING];
+};
+
+/* What an expert has submitted, copied. Texts are NULL where the column holds a number. */
+struct event {
+    char *name;
+    unsigned columns;
+    char *titles[EVENT_COLUMNS];
+    char *texts[EVENT_COLUMNS];
+    double numbers[EVENT_COLUMNS];
+};
+
+struct expert {
+    struct host *host;
+    const char *name;
+    void *library;
+    EXPERTENUMINFO info;
+    EXPERTCONFIG *config;
+    ks_key_t key;
+    struct lane *lanes;
+    uint64_t fail_at; /* frame number, 0 for never */
+    atomic_bool failed;
+    bool broken; /* a thread of it returned FALSE of its own accord */
+    pthread_mutex_t mutex; /* events and problem */
+    struct event *events;
+    size_t events_count;
+    char problem[EXPERTSTRINGLENGTH];
+    /* after the run */
+    struct ks_key_stats stats;        /* before the reset */
+    struct ks_key_stats stats_after;  /* after reset and purge */
+    double reset_us;
+};
+
+struct problem {
+    uint64_t frame;
+    const char *text;
+};
+
+struct host {
+    const char *source;
+    unsigned threads;
+    size_t experts_count;
+    struct expert experts[EXPERTS_MOST];
+    ks_key_t key; /* frames */
+    struct ks_key_stats stats;
+    struct ks_key_stats stats_after;
+    double reset_us;
+    atomic_bool capture_ended;
+    atomic_bool stopped;
+    atomic_uint_fast64_t frames;
+    uint64_t bytes;
+    uint64_t refused; /* frames without memory */
+    uint64_t problems_count;
+    struct problem problems[PROBLEMS_KEPT];
+    double seconds;
+};
+
+/* Loads an expert by the name of one that comes with keyslab, or by path. False after a complaint. */
+bool host_load(struct host *host, const char *name);
+
+/* Makes the expert of that name fail at a frame. False where there is none. */
+bool host_fail(struct host *host, const char *name, uint64_t frame);
+
+/* Starts the experts' threads; false after a complaint. */
+bool host_start(struct host *host);
+
+/* Hands one frame to every expert. Only the capture thread. */
+void host_frame(struct host *host, const struct captured *captured);
+
+/* Sends what is collected: after the last frame, and when none has come for a while. Only the capture thread. */
+void host_flush(struct host *host);
+
+/* No more frames: waits until the experts have seen all of them and have returned. */
+void host_drain(struct host *host);
+
+/* Takes the statistics, then resets and purges every key. */
+void host_finish(struct host *host);
+
+/* Destroys the keys and unloads the experts. */
+void host_close(struct host *host);
+
+#endif

@@ -1,0 +1,278 @@
+#include "run_report.h"
+
+#include "command.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+uint64_t resident_now(void)
+{
+    unsigned long total = 0;
+    unsigned long resident = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    if (!file)
+        return 0;
+    int found = fscanf(file, "%lu %lu", &total, &resident);
+    fclose(file);
+    return found == 2 ? resident * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
+}
+
+/* ------------------------------------------------------------------ events */
+
+static double column_number(const struct event *event, const char *title)
+{
+    for (unsigned i = 0; i < event->columns; i++)
+        if (!event->texts[i] && !strcmp(event->titles[i], title))
+            return event->numbers[i];
+    return 0;
+}
+
+static int compare_events(const void *left, const void *right)
+{
+    const struct event *a = left;
+    const struct event *b = right;
+    double bytes[2] = {column_number(a, "bytes"), column_number(b, "bytes")};
+    if (bytes[0] != bytes[1])
+        return bytes[0] < bytes[1] ? 1 : -1;
+    for (unsigned i = 0; i < a->columns && i < b->columns; i++) {
+        int order = a->texts[i] && b->texts[i] ? strcmp(a->texts[i], b->texts[i])
+                                               : (a->numbers[i] > b->numbers[i]) - (a->numbers[i] < b->numbers[i]);
+        if (order)
+            return order;
+    }
+    return 0;
+}
+
+void report_sort(struct expert *expert)
+{
+    if (expert->events_count)
+        qsort(expert->events, expert->events_count, sizeof *expert->events, compare_events);
+}
+
+/* ------------------------------------------------------------------ text */
+
+static const char *number_text(double number)
+{
+    static char text[32];
+    bool whole = number < 1e15 && number == (double)(int64_t)number;
+    snprintf(text, sizeof text, whole ? "%.0f" : "%.3f", number);
+    return text;
+}
+
+static void print_events(const struct expert *expert, size_t top)
+{
+    if (!expert->events_count)
+        return;
+    const struct event *first = &expert->events[0];
+    struct table table = {.columns = first->columns};
+    for (unsigned c = 0; c < first->columns; c++) {
+        table.titles[c] = first->titles[c];
+        table.left[c] = first->texts[c];
+    }
+    for (size_t e = 0; e < expert->events_count && e < top; e++) {
+        const struct event *event = &expert->events[e];
+        table_row(&table);
+        for (unsigned c = 0; c < event->columns && c < table.columns; c++)
+            table_cell(&table, c, "%s", event->texts[c] ? event->texts[c] : number_text(event->numbers[c]));
+    }
+    /* The sums of what can be summed. */
+    table_row(&table);
+    table_cell(&table, 0, "all %zu", expert->events_count);
+    for (unsigned c = 0; c < first->columns; c++) {
+        double sum = 0;
+        bool sums = !first->texts[c] && strcmp(first->titles[c], "checksum") && strcmp(first->titles[c], "vlan") &&
+                    strcmp(first->titles[c], "seconds");
+        for (size_t e = 0; sums && e < expert->events_count; e++)
+            sum += expert->events[e].numbers[c];
+        if (sums)
+            table_cell(&table, c, "%s", number_text(sum));
+    }
+    printf("\n%s: %s, the largest %zu of %zu\n", expert->name, first->name,
+           top < expert->events_count ? top : expert->events_count, expert->events_count);
+    table_print(&table);
+}
+
+static double waste_of(const struct ks_key_stats *stats)
+{
+    return stats->arena_peak ? 100 * (1 - (double)stats->live_bytes / (double)stats->arena_bytes) : 0;
+}
+
+static unsigned classes_used(const struct ks_key_stats *stats)
+{
+    unsigned used = 0;
+    for (uint32_t c = 0; c < stats->class_count; c++)
+        used += stats->classes[c].allocated > 0;
+    return used;
+}
+
+static void print_key(struct table *table, const struct ks_key_stats *stats, double reset_us,
+                      const struct ks_key_stats *after)
+{
+    table_row(table);
+    table_cell(table, 0, "%s%s", stats->name, stats->terminated ? " (terminated)" : "");
+    table_cell(table, 1, "%" PRIu64, stats->allocated);
+    table_cell(table, 2, "%" PRIu64, stats->freed_local);
+    table_cell(table, 3, "%" PRIu64, stats->freed_remote);
+    table_cell(table, 4, "%" PRIu64, stats->live);
+    table_cell(table, 5, "%s", bytes_text((double)stats->live_bytes));
+    table_cell(table, 6, "%s", bytes_text((double)stats->arena_peak));
+    table_cell(table, 7, "%u", classes_used(stats));
+    table_cell(table, 8, stats->live ? "%.0f %%" : "-", waste_of(stats));
+    table_cell(table, 9, "%.1f", reset_us);
+    table_cell(table, 10, "%s", bytes_text((double)after->arena_bytes));
+}
+
+static void print_keys(const struct host *host)
+{
+    struct table table = {
+        .columns = 11,
+        .titles = {"key", "allocated", "freed here", "freed away", "live", "live bytes", "arena peak", "classes",
+                   "waste", "reset us", "kept"},
+        .left = {true},
+    };
+    print_key(&table, &host->stats, host->reset_us, &host->stats_after);
+    for (size_t i = 0; i < host->experts_count; i++)
+        print_key(&table, &host->experts[i].stats, host->experts[i].reset_us, &host->experts[i].stats_after);
+    printf("\nkeys, before their reset; 'kept' after reset and purge\n");
+    table_print(&table);
+}
+
+static void print_problems(const struct host *host)
+{
+    if (!host->problems_count)
+        return;
+    printf("\n%" PRIu64 " frames with problems, the first:\n", host->problems_count);
+    for (size_t i = 0; i < host->problems_count && i < PROBLEMS_KEPT; i++)
+        printf("  frame %" PRIu64 ": %s\n", host->problems[i].frame, host->problems[i].text);
+}
+
+static void print_failures(const struct host *host)
+{
+    for (size_t i = 0; i < host->experts_count; i++) {
+        const struct expert *expert = &host->experts[i];
+        if (expert->failed)
+            printf("\n%s failed at frame %" PRIu64 ": terminated, and its key reset: %" PRIu64 " blocks, %" PRIu64
+                   " bytes recovered; %" PRIu64 " bytes live now\n",
+                   expert->name, expert->fail_at, expert->stats.live, expert->stats.live_bytes,
+                   expert->stats_after.live_bytes);
+        if (expert->broken)
+            printf("\n%s gave up%s%s\n", expert->name, *expert->problem ? ": " : "", expert->problem);
+    }
+}
+
+void report_text(const struct host *host, const struct resident *resident, size_t top)
+{
+    double frames = (double)host->frames;
+    double rate = host->seconds > 0 ? 1 / host->seconds : 0;
+    printf("%s: %.0f frames, %s in %.3f s: %.0f frames/s, %s/s, %u thread%s an expert\n", host->source, frames,
+           bytes_text((double)host->bytes), host->seconds, frames * rate, bytes_text((double)host->bytes * rate),
+           host->threads, host->threads == 1 ? "" : "s");
+    if (host->refused)
+        printf("%" PRIu64 " frames found no memory\n", host->refused);
+    for (size_t i = 0; i < host->experts_count; i++)
+        print_events(&host->experts[i], top);
+    print_problems(host);
+    print_failures(host);
+    print_keys(host);
+    printf("\nresident: %s before", bytes_text((double)resident->before));
+    printf(", %s at the peak, %s after\n", bytes_text((double)resident->peak), bytes_text((double)resident->after));
+}
+
+/* ------------------------------------------------------------------ JSON */
+
+static json_t *json_event(const struct event *event)
+{
+    json_t *object = json_object();
+    for (unsigned c = 0; c < event->columns; c++) {
+        double number = event->numbers[c];
+        json_t *value = event->texts[c] ? json_string(event->texts[c])
+                        : number == (double)(json_int_t)number ? json_integer((json_int_t)number)
+                                                               : json_real(number);
+        json_object_set_new(object, event->titles[c], value);
+    }
+    return object;
+}
+
+static json_t *json_events(const struct expert *expert)
+{
+    json_t *array = json_array();
+    for (size_t e = 0; e < expert->events_count; e++)
+        json_array_append_new(array, json_event(&expert->events[e]));
+    return array;
+}
+
+struct text {
+    char *bytes;
+    size_t length;
+};
+
+static void text_append(void *context, const char *piece)
+{
+    struct text *text = context;
+    size_t length = strlen(piece);
+    char *bytes = realloc(text->bytes, text->length + length + 1);
+    if (!bytes) {
+        complain("out of memory for the report");
+        exit(EXIT_FAILED);
+    }
+    memcpy(bytes + text->length, piece, length + 1);
+    text->bytes = bytes;
+    text->length += length;
+}
+
+/* The statistics that were taken before the reset, in the library's own form. */
+static json_t *json_key(const struct ks_key_stats *stats, const struct ks_key_stats *after, double reset_us)
+{
+    struct text text = {0};
+    ks_stats_print(stats, KS_STATS_JSON, text_append, &text);
+    json_t *object = json_loadb(text.bytes, text.length, 0, NULL);
+    free(text.bytes);
+    json_object_set_new(object, "reset_us", json_real(reset_us));
+    json_object_set_new(object, "live_bytes_after", json_integer((json_int_t)after->live_bytes));
+    json_object_set_new(object, "arena_bytes_after", json_integer((json_int_t)after->arena_bytes));
+    return object;
+}
+
+static json_t *json_expert(const struct expert *expert)
+{
+    json_t *object = json_pack("{s:s, s:s, s:b, s:b, s:o}", "name", expert->name, "description",
+                               expert->info.szDescription, "failed", (int)expert->failed, "gave_up", (int)expert->broken,
+                               "key", json_key(&expert->stats, &expert->stats_after, expert->reset_us));
+    if (expert->failed) {
+        json_object_set_new(object, "failed_at_frame", json_integer((json_int_t)expert->fail_at));
+        json_object_set_new(object, "recovered_blocks", json_integer((json_int_t)expert->stats.live));
+        json_object_set_new(object, "recovered_bytes", json_integer((json_int_t)expert->stats.live_bytes));
+    }
+    json_object_set_new(object, expert->events_count ? expert->events[0].name : "events", json_events(expert));
+    return object;
+}
+
+static json_t *json_problems(const struct host *host)
+{
+    json_t *first = json_array();
+    for (size_t i = 0; i < host->problems_count && i < PROBLEMS_KEPT; i++)
+        json_array_append_new(first, json_pack("{s:I, s:s}", "frame", (json_int_t)host->problems[i].frame, "problem",
+                                               host->problems[i].text));
+    return json_pack("{s:I, s:o}", "count", (json_int_t)host->problems_count, "first", first);
+}
+
+bool report_json(const struct host *host, const struct resident *resident)
+{
+    json_t *experts = json_array();
+    for (size_t i = 0; i < host->experts_count; i++)
+        json_array_append_new(experts, json_expert(&host->experts[i]));
+    json_t *report = json_pack(
+        "{s:I, s:I, s:f, s:f, s:s, s:i, s:I, s:o, s:o, s:o, s:{s:I, s:I, s:I}}", "frames", (json_int_t)host->frames, "bytes",
+        (json_int_t)host->bytes, "seconds", host->seconds, "frames_per_second",
+        host->seconds > 0 ? (double)host->frames / host->seconds : 0, "source", host->source, "threads",
+        (int)host->threads, "refused", (json_int_t)host->refused, "problems", json_problems(host), "frames_key",
+        json_key(&host->stats, &host->stats_after, host->reset_us), "experts", experts, "resident", "before",
+        (json_int_t)resident->before, "peak", (json_int_t)resident->peak, "after", (json_int_t)resident->after);
+    int failed = json_dumpf(report, stdout, JSON_INDENT(2));
+    json_decref(report);
+    return !failed && putchar('\n') != EOF && !fflush(stdout);
+}

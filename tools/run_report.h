@@ -1,0 +1,24 @@
+/* What `keyslab run` prints at its end: text for people, or one JSON object. */
+#ifndef TOOLS_RUN_REPORT_H
+#define TOOLS_RUN_REPORT_H
+
+#include "host.h"
+
+struct resident {
+    uint64_t before; /* bytes */
+    uint64_t peak;
+    uint64_t after;  /* with every key reset and purged */
+};
+
+/* Resident bytes of this process. */
+uint64_t resident_now(void);
+
+void report_text(const struct host *host, const struct resident *resident, size_t top);
+
+/* False where the output could not be written. */
+bool report_json(const struct host *host, const struct resident *resident);
+
+/* Events in an order that depends on nothing but themselves: most bytes first. */
+void report_sort(struct expert *expert);
+
+#endif
