@@ -186,7 +186,7 @@ void report_text(const struct host *host, const struct resident *resident, size_
 
 static json_t *json_event(const struct event *event)
 {
-    json_t *object = json_object();
+    json_t *object = json_pack("{s:s}", "event", event->name);
     for (unsigned c = 0; c < event->columns; c++) {
         double number = event->numbers[c];
         json_t *value = event->texts[c] ? json_string(event->texts[c])
@@ -247,7 +247,7 @@ static json_t *json_expert(const struct expert *expert)
         json_object_set_new(object, "recovered_blocks", json_integer((json_int_t)expert->stats.live));
         json_object_set_new(object, "recovered_bytes", json_integer((json_int_t)expert->stats.live_bytes));
     }
-    json_object_set_new(object, expert->events_count ? expert->events[0].name : "events", json_events(expert));
+    json_object_set_new(object, "events", json_events(expert));
     return object;
 }
 

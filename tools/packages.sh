@@ -1,0 +1,46 @@
+# What the scripts in this folder need, by Debian's names; sourced, not run.
+# shellcheck shell=sh disable=SC2034
+
+packages_build="gcc libc6-dev binutils meson ninja-build pkg-config
+    libck-dev libjemalloc-dev libpcap-dev zlib1g-dev libjansson-dev"
+packages_check="$packages_build libcmocka-dev clang libclang-rt-14-dev clang-format clang-tidy valgrind tshark"
+
+# install_missing PACKAGE...: what is not there is installed, where this user may; else says exactly what to install.
+install_missing() {
+    command -v dpkg-query >/dev/null || {
+        echo "This is not Debian. Install what these packages hold: $*" >&2
+        return 1
+    }
+    missing=
+    for package in "$@"; do
+        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' ||
+            missing="$missing $package"
+    done
+    [ -z "$missing" ] && return 0
+    if [ "$(id -u)" = 0 ]; then
+        as_root=
+    elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
+        as_root="sudo"
+    else
+        echo "Some packages are missing. Install them, then try again:" >&2
+        echo "    sudo apt-get install$missing" >&2
+        return 1
+    fi
+    echo "installing:$missing"
+    # shellcheck disable=SC2086  # lists of words
+    {
+        $as_root apt-get update -qq
+        $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+    }
+}
+
+# configure FOLDER OPTION...: a fresh one is set up, one that is there is brought up to date.
+configure() {
+    folder=$1
+    shift
+    if [ -f "$folder/build.ninja" ]; then
+        meson configure "$folder" "$@" >/dev/null
+    else
+        meson setup "$folder" "$@" >/dev/null
+    fi
+}
