@@ -4,8 +4,9 @@
 #include <string.h>
 
 /*
- * Pops a block that heap_refill has made sure of. The bin's top, the block's state and the bin's count of allocations
- * are all that is written: the block itself is not touched, only fetched for the caller to write to.
+ * Pops a block that heap_refill has made sure of. The bin's top, the block's state and the bin's count of
+ * allocations are all that is written: the block itself is not touched, only fetched for the caller to write
+ * to.
  */
 FAST_PATH void *bin_pop(struct bin *bin, void **top)
 {
@@ -44,14 +45,14 @@ static void *heap_alloc_large(struct heap *heap, size_t size, size_t alignment, 
 }
 
 /*
- * The smallest class whose every block is aligned: slabs are aligned to their size, so a class is when its size is a
- * multiple of the alignment.
+ * The smallest class whose every block is aligned: slabs are aligned to their size, so a class is when its
+ * size is a multiple of the alignment.
  */
 static uint32_t class_aligned(size_t size, size_t alignment)
 {
     if (size > CLASS_TOP || alignment > CLASS_TOP)
         return CLASS_LARGE;
-    for (uint32_t class = class_of_size(size); class < classes.count; class++)
+    for (uint32_t class = class_of_size(size); class < classes.count; class ++)
         if (classes.table[class].bytes % alignment == 0)
             return class;
     return CLASS_LARGE;
@@ -68,8 +69,8 @@ void *heap_alloc(struct heap *heap, size_t size, size_t alignment, ks_status *st
 }
 
 /*
- * Zeroing is part of the operation: a reset may drop the block at once, and until the operation is over its memory
- * cannot be given to another thread.
+ * Zeroing is part of the operation: a reset may drop the block at once, and until the operation is over its
+ * memory cannot be given to another thread.
  */
 static void *alloc_entered(ks_key_t key, size_t size, size_t alignment, bool zero, ks_status *status)
 {

@@ -11,8 +11,9 @@ static uint32_t arenas[ARENAS_MAX];
 static uint32_t arenas_count;
 
 /*
- * The descriptors and side areas up to the extent's end become readable before `high` rises over them. Another thread
- * may be committing an extent below this one that is not under `high` yet, so this commits from `high` on.
+ * The descriptors and side areas up to the extent's end become readable before `high` rises over them.
+ * Another thread may be committing an extent below this one that is not under `high` yet, so this commits
+ * from `high` on.
  */
 static bool range_raise(size_t end)
 {
@@ -54,7 +55,8 @@ bool arena_start(void)
     if (!range.base)
         return false;
     size_t count = range.bytes >> SLAB_SHIFT;
-    range.slabs = platform_reserve(count * sizeof *range.slabs, count * sizeof *range.slabs, PAGE, &slabs_bytes);
+    range.slabs =
+        platform_reserve(count * sizeof *range.slabs, count * sizeof *range.slabs, PAGE, &slabs_bytes);
     range.sides = platform_reserve(count * SIDE_BYTES, count * SIDE_BYTES, PAGE, &sides_bytes);
     if (!range.slabs || !range.sides)
         return false;

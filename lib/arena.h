@@ -1,6 +1,6 @@
 /*
- * Memory from jemalloc, all of it inside one reserved range of addresses, so that a subtraction and a comparison tell
- * whether a pointer can be ours, and a shift finds its slab's descriptor.
+ * Memory from jemalloc, all of it inside one reserved range of addresses, so that a subtraction and a
+ * comparison tell whether a pointer can be ours, and a shift finds its slab's descriptor.
  */
 #ifndef LIB_ARENA_H
 #define LIB_ARENA_H
@@ -8,8 +8,8 @@
 #include "model.h"
 
 /*
- * States and bitmap of one slab: room for the smallest class, and for the tail that is no block. Larger classes need
- * far less; see slab_states.
+ * States and bitmap of one slab: room for the smallest class, and for the tail that is no block. Larger
+ * classes need far less; see slab_states.
  */
 #define SIDE_BYTES ((size_t)20480)
 
@@ -44,8 +44,8 @@ static inline char *arena_slab_start(const struct slab *slab)
 size_t arena_round(size_t bytes, size_t alignment);
 
 /*
- * Memory aligned to a slab at least, charged to the heap's key. NULL with KS_QUOTA or KS_NO_MEMORY. `bytes` is a
- * result of arena_round.
+ * Memory aligned to a slab at least, charged to the heap's key. NULL with KS_QUOTA or KS_NO_MEMORY. `bytes`
+ * is a result of arena_round.
  */
 void *arena_take(struct heap *heap, size_t bytes, size_t alignment, ks_status *status);
 

@@ -24,8 +24,8 @@ void *heap_alloc(struct heap *heap, size_t size, size_t alignment, ks_status *st
 ks_status heap_free(struct heap *heap, void *block);
 
 /*
- * A block that judge_local has accepted becomes free and goes to the bin's magazine. False when that is full: the block
- * is free then, and for heap_overflow or large_release.
+ * A block that judge_local has accepted becomes free and goes to the bin's magazine. False when that is full:
+ * the block is free then, and for heap_overflow or large_release.
  */
 FAST_PATH bool heap_free_local(struct heap *heap, void *block, struct place place)
 {
@@ -40,8 +40,8 @@ FAST_PATH bool heap_free_local(struct heap *heap, void *block, struct place plac
 }
 
 /*
- * Another thread's block, its home and class already in an open outbox, so that the key, the generation and the owner
- * are known to be right: it must be the first byte of a live block.
+ * Another thread's block, its home and class already in an open outbox, so that the key, the generation and
+ * the owner are known to be right: it must be the first byte of a live block.
  */
 FAST_PATH bool free_to_outbox(struct thread *thread, struct heap *heap, void *block)
 {

@@ -1,6 +1,6 @@
 /*
- * The invariants of model.h, walked: ks_key_check. For test suites: it reads private fields of every heap, so no other
- * thread may be inside a call on the key.
+ * The invariants of model.h, walked: ks_key_check. For test suites: it reads private fields of every heap, so
+ * no other thread may be inside a call on the key.
  */
 #include "keyslab/keyslab.h"
 
@@ -13,12 +13,12 @@
 
 #include <stdio.h>
 
-#define HOLDS(condition)                                                                                       \
-    do {                                                                                                       \
-        if (!(condition)) {                                                                                    \
-            fprintf(stderr, "keyslab: %s:%d: broken: %s\n", __FILE__, __LINE__, #condition);                   \
-            return false;                                                                                      \
-        }                                                                                                      \
+#define HOLDS(condition)                                                                                     \
+    do {                                                                                                     \
+        if (!(condition)) {                                                                                  \
+            fprintf(stderr, "keyslab: %s:%d: broken: %s\n", __FILE__, __LINE__, #condition);                 \
+            return false;                                                                                    \
+        }                                                                                                    \
     } while (0)
 
 static size_t offset_of(const void *block)
@@ -140,7 +140,7 @@ static bool check_heap(const struct heap *heap)
     HOLDS(heap->aside_count == aside);
     HOLDS(heap->arena_bytes == bytes);
 
-    for (uint32_t class = 0; class < CLASS_LIMIT; class++) {
+    for (uint32_t class = 0; class < CLASS_LIMIT; class ++) {
         const struct shelf *shelf = &heap->shelves[class];
         uint64_t held;
         if (!check_bin(heap, class, &held) || !check_partial(shelf, class))

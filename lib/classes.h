@@ -1,23 +1,24 @@
 /*
  * Size classes: a table of block sizes, and the arithmetic on them.
  *
- * classes.table[i].bytes rises with i; every size is a multiple of 16, and of 64 from 512 up, so that slab-aligned
- * multiples of it have the alignment that the interface promises.
+ * classes.table[i].bytes rises with i; every size is a multiple of 16, and of 64 from 512 up, so that
+ * slab-aligned multiples of it have the alignment that the interface promises.
  */
 #ifndef LIB_CLASSES_H
 #define LIB_CLASSES_H
 
 #include "platform.h"
 
-#define CLASS_LIMIT    48      /* most classes, that of the large blocks included */
+#define CLASS_LIMIT    48 /* most classes, that of the large blocks included */
 #define CLASS_LARGE    (CLASS_LIMIT - 1)
-#define CLASS_TOP      65536   /* bytes of the top class in every table */
+#define CLASS_TOP      65536 /* bytes of the top class in every table */
 #define CLASS_GRANULE  16
 #define SLAB_SHIFT     18
 #define SLAB_BYTES     ((size_t)1 << SLAB_SHIFT)
-#define MAGAZINE_SLOTS 56      /* most blocks in one magazine: it and its header fill 512 bytes */
+#define MAGAZINE_SLOTS 56 /* most blocks in one magazine: it and its header fill 512 bytes */
 
-struct class {
+struct class
+{
     uint64_t reciprocal; /* ceil(2^64 / bytes): see class_index */
     uint32_t bytes;
     uint32_t capacity; /* blocks in a slab: SLAB_BYTES / bytes */
@@ -36,17 +37,18 @@ extern struct classes classes;
 /* Fills `classes` from the default table. Called once, before any block is handed out. */
 void classes_start(void);
 
-/* The smallest class that holds `size` bytes, for sizes up to CLASS_TOP. Zero bytes fall in the first class. */
+/* The smallest class that holds `size` bytes, for sizes up to CLASS_TOP. Zero bytes fall in the first class.
+ */
 FAST_PATH uint32_t class_of_size(size_t size)
 {
     return classes.of_granule[(size + CLASS_GRANULE - 1) / CLASS_GRANULE];
 }
 
 /*
- * Which block an offset into a slab falls in, and whether it is the block's first byte. With c = ceil(2^64/b), the
- * high word of n*c is floor(n/b), and the low word is below c exactly when b divides n (Lemire, Kaser, Kurz: Faster
- * remainder by direct computation, 2019). One multiplication answers both; the tests compare every offset of every
- * class with plain division.
+ * Which block an offset into a slab falls in, and whether it is the block's first byte. With c =
+ * ceil(2^64/b), the high word of n*c is floor(n/b), and the low word is below c exactly when b divides n
+ * (Lemire, Kaser, Kurz: Faster remainder by direct computation, 2019). One multiplication answers both; the
+ * tests compare every offset of every class with plain division.
  */
 FAST_PATH bool class_index(size_t offset, uint64_t reciprocal, uint32_t *index)
 {

@@ -1,6 +1,6 @@
 /*
- * Fault injection, in builds with -Dcheck=true: the calls to the outside in platform.c that may fail count down, and
- * the one that reaches zero fails.
+ * Fault injection, in builds with -Dcheck=true: the calls to the outside in platform.c that may fail count
+ * down, and the one that reaches zero fails.
  */
 #ifndef LIB_FAULT_H
 #define LIB_FAULT_H

@@ -10,6 +10,7 @@
 #define HOLDER_NONE      ((uintptr_t)0)
 #define HOLDER_SHUT      ((uintptr_t)1)
 #define HOLDER_RECLAIMED ((uintptr_t)2)
+#define HOLDER_LOST      ((uintptr_t)4)
 
 #define EVENTS_A_TICK    64
 
@@ -20,7 +21,8 @@ static struct pool free_heaps;
 static uint32_t next_heap; /* any, atomic: the first that was never used; 0 is no heap */
 
 static_assert(HEAPS_MAX - 1 == TAG_INDEX_MASK, "a tag's index names any heap");
-static_assert(sizeof(struct heap) / CACHE_LINE % 2 == 1, "neighbouring heaps' bins fall in different cache sets");
+static_assert(sizeof(struct heap) / CACHE_LINE % 2 == 1,
+              "neighbouring heaps' bins fall in different cache sets");
 
 /* ------------------------------------------------------------------ birth and death */
 
@@ -66,7 +68,8 @@ static struct heap *heap_take(void)
     return heap;
 }
 
-/* From now on nothing of the old incarnation is taken for ours: slabs, and magazines that are still to come. */
+/* From now on nothing of the old incarnation is taken for ours: slabs, and magazines that are still to come.
+ */
 static void heap_reincarnate(struct heap *heap)
 {
     store_relaxed(&heap->tag, heap->tag + TAG_INDEX_MASK + 1);
@@ -92,7 +95,7 @@ static struct heap *heap_new(struct thread *thread, struct key *key, ks_key_t ha
     TAILQ_INIT(&heap->large);
     TAILQ_INIT(&heap->aside);
     TAILQ_INIT(&heap->aside_large);
-    for (uint32_t class = 0; class < CLASS_LIMIT; class++) {
+    for (uint32_t class = 0; class < CLASS_LIMIT; class ++) {
         struct bin *bin = &heap->bins[class];
         *bin = (struct bin){.top = magazine_none, .floor = magazine_none};
         TAILQ_INIT(&bin->depot);
@@ -130,13 +133,13 @@ static void bin_discard(struct thread *thread, struct bin *bin, struct shelf *sh
 }
 
 /*
- * Drops every block of the heap, at a cost that its blocks do not raise: the slabs are set aside as they are, and
- * rewound when they are used again.
+ * Drops every block of the heap, at a cost that its blocks do not raise: the slabs are set aside as they are,
+ * and rewound when they are used again.
  */
 static void heap_rewind(struct thread *thread, struct heap *heap, uint64_t generation)
 {
     uint64_t slabs = 0;
-    for (uint32_t class = 0; class < CLASS_LIMIT; class++) {
+    for (uint32_t class = 0; class < CLASS_LIMIT; class ++) {
         struct bin *bin = &heap->bins[class];
         struct shelf *shelf = &heap->shelves[class];
         uint64_t held = (uint64_t)(bin->top - bin->floor) + bin->parked;
@@ -168,7 +171,8 @@ static void heap_rewind(struct thread *thread, struct heap *heap, uint64_t gener
 
 /* ------------------------------------------------------------------ giving memory back */
 
-static void magazine_shelve(struct thread *thread, struct heap *heap, struct magazine *magazine, uint32_t class)
+static void magazine_shelve(struct thread *thread, struct heap *heap, struct magazine *magazine,
+                            uint32_t class)
 {
     void **floor = magazine_floor(magazine, class);
     for (uint32_t i = 0; i < magazine->count; i++)
@@ -240,7 +244,7 @@ void heap_settle(struct heap *heap)
     heap_catch_up(thread, heap);
     outboxes_send(thread, heap, 0);
     returns_take(thread, heap);
-    for (uint32_t class = 0; class < CLASS_LIMIT; class++) {
+    for (uint32_t class = 0; class < CLASS_LIMIT; class ++) {
         struct bin *bin = &heap->bins[class];
         struct shelf *shelf = &heap->shelves[class];
         heap_receive(thread, heap, class);
@@ -289,8 +293,9 @@ static void entry_forget(struct thread *thread, struct entry *entry)
 }
 
 /*
- * The holder lets go; a heap of a destroyed key is reclaimed on the way. Where another thread has shut it, that one
- * is told that nobody comes back. A failed exchange means that the other has shut, opened or reclaimed it in between.
+ * The holder lets go; a heap of a destroyed key is reclaimed on the way. Where another thread has shut it,
+ * that one is told that nobody comes back. A failed exchange means that the other has shut, opened or
+ * reclaimed it in between.
  */
 static void heap_let_go(struct thread *thread, struct heap *heap)
 {
@@ -304,8 +309,8 @@ static void heap_let_go(struct thread *thread, struct heap *heap)
 }
 
 /*
- * The heap that an entry names may have been reclaimed while the thread was outside every operation, and may serve
- * another key or thread by now: it is this thread's only if it still says so.
+ * The heap that an entry names may have been reclaimed while the thread was outside every operation, and may
+ * serve another key or thread by now: it is this thread's only if it still says so.
  */
 static bool entry_is_true(struct thread *thread, struct entry *entry)
 {
@@ -380,8 +385,9 @@ static struct heap *heap_join(struct thread *thread, struct key *key, ks_key_t h
 }
 
 /*
- * Publishes the handle in the thread's table. Published first, looked at again after: a reset, terminate or destroy
- * changes the key first and clears the handle after that, so either it clears this one or the change shows here.
+ * Publishes the handle in the thread's table. Published first, looked at again after: a reset, terminate or
+ * destroy changes the key first and clears the handle after that, so either it clears this one or the change
+ * shows here.
  */
 static ks_status heap_publish(struct thread *thread, struct key *key, struct heap *heap)
 {
@@ -441,7 +447,8 @@ struct heap *heap_enter(ks_key_t handle, ks_status *status)
 static bool heap_shut(struct thread *thread, struct heap *heap)
 {
     uintptr_t holder = load_acquire(&heap->holder);
-    if (holder == HOLDER_RECLAIMED || holder & HOLDER_SHUT || holder == (uintptr_t)thread)
+    if (holder == HOLDER_RECLAIMED || holder == HOLDER_LOST || holder & HOLDER_SHUT ||
+        holder == (uintptr_t)thread)
         return false;
     if (!cas(&heap->holder, &holder, holder | HOLDER_SHUT))
         return false;
@@ -460,9 +467,9 @@ static void heap_open(struct heap *heap)
 }
 
 /*
- * After heap_shut and the barrier: whether the holder is outside every operation. An operation that began before the
- * barrier shows its flag, or is over, and then what it wrote into its table shows; one that begins later finds the
- * handle cleared, takes the slow path, and finds the heap shut.
+ * After heap_shut and the barrier: whether the holder is outside every operation. An operation that began
+ * before the barrier shows its flag, or is over, and then what it wrote into its table shows; one that begins
+ * later finds the handle cleared, takes the slow path, and finds the heap shut.
  */
 static bool heap_is_left_alone(struct heap *heap, bool barrier)
 {
@@ -476,7 +483,8 @@ static bool heap_is_left_alone(struct heap *heap, bool barrier)
     return barrier && !load_acquire(&holder->busy) && !load_ordered(&load_ordered(&heap->entry)->handle);
 }
 
-/* A heap that this thread has shut, if its holder leaves it alone; else the holder is asked to do the work. */
+/* A heap that this thread has shut, if its holder leaves it alone; else the holder is asked to do the work.
+ */
 static bool heap_visit_begin(struct heap *heap, bool barrier)
 {
     if (heap_is_left_alone(heap, barrier))
@@ -497,8 +505,8 @@ static void heap_visit_end(struct thread *thread, struct heap *heap)
     }
 }
 
-#define EACH_VISITED(heap, key, thread)                                                                              \
-    for (struct heap *heap = load_ordered(&(key)->heaps); heap; heap = heap->key_next)                               \
+#define EACH_VISITED(heap, key, thread)                                                                      \
+    for (struct heap *heap = load_ordered(&(key)->heaps); heap; heap = heap->key_next)                       \
         if (load_relaxed(&heap->visitor) == (thread))
 
 void heaps_visit(struct thread *thread, struct key *key, ks_key_t handle)
@@ -519,11 +527,25 @@ void heaps_visit(struct thread *thread, struct key *key, ks_key_t handle)
     } while (live && !key_is_live(key, handle));
 }
 
+void heaps_inherit(const struct thread *self)
+{
+    for (uint32_t index = 1; index < load_acquire(&next_heap); index++) {
+        struct heap *heap = &heaps[index];
+        uintptr_t holder = load_acquire(&heap->holder);
+        struct thread *thread = (struct thread *)(holder & ~HOLDER_SHUT);
+        if (holder == HOLDER_NONE || holder == HOLDER_RECLAIMED || holder == HOLDER_LOST || thread == self)
+            continue;
+        bool touched = holder & HOLDER_SHUT || load_acquire(&thread->busy);
+        store_release(&heap->holder, touched ? HOLDER_LOST : HOLDER_NONE);
+    }
+}
+
 /* Settles the heaps of the key that nobody holds: for an allocation that was refused. */
 static void orphans_settle(struct thread *thread, struct key *key)
 {
     for (struct heap *heap = load_ordered(&key->heaps); heap; heap = heap->key_next)
-        if (load_relaxed(&heap->holder) == HOLDER_NONE && heap_shut(thread, heap) && heap_visit_begin(heap, false))
+        if (load_relaxed(&heap->holder) == HOLDER_NONE && heap_shut(thread, heap) &&
+            heap_visit_begin(heap, false))
             heap_visit_end(thread, heap);
 }
 
@@ -538,10 +560,11 @@ void heap_relieve(struct heap *heap)
 
 /* ------------------------------------------------------------------ ticks */
 
-/* What the depots have not needed since the last tick is surplus (Bonwick and Adams, Magazines and Vmem, 2001). */
+/* What the depots have not needed since the last tick is surplus (Bonwick and Adams, Magazines and Vmem,
+ * 2001). */
 static void heap_trim(struct thread *thread, struct heap *heap)
 {
-    for (uint32_t class = 0; class < CLASS_LARGE; class++) {
+    for (uint32_t class = 0; class < CLASS_LARGE; class ++) {
         struct shelf *shelf = &heap->shelves[class];
         depot_trim(thread, heap, class, shelf->depot_low);
         shelf->depot_low = shelf->depot_count;
@@ -552,8 +575,8 @@ static void heap_trim(struct thread *thread, struct heap *heap)
 }
 
 /*
- * The thread's other heaps are drained in turn, because it may never come back to them; one that has seen no slow path
- * since it was last visited is settled.
+ * The thread's other heaps are drained in turn, because it may never come back to them; one that has seen no
+ * slow path since it was last visited is settled.
  */
 static void thread_visit_next(struct thread *thread)
 {

@@ -1,14 +1,14 @@
 /*
- * Heaps: one key in one thread. A heap, not its thread, owns slabs: when the thread ends, the heap waits on the key's
- * list with its queue alive, and the next thread that enters the key takes it over.
+ * Heaps: one key in one thread. A heap, not its thread, owns slabs: when the thread ends, the heap waits on
+ * the key's list with its queue alive, and the next thread that enters the key takes it over.
  *
  * Who holds a heap is in heap.holder:
  *
  *     NONE          nobody: any thread may take it, by exchanging its own address in
  *     T             thread T, for as long as T's flag is up or T's table names the heap
- *     T | SHUT      another thread works on it, having seen T outside every operation; T, coming back, gives it up
- *     SHUT          another thread works on it, and nobody will come back
- *     RECLAIMED     its key is destroyed and it has given everything back
+ *     T | SHUT      another thread works on it, having seen T outside every operation; T, coming back, gives
+ * it up SHUT          another thread works on it, and nobody will come back RECLAIMED     its key is
+ * destroyed and it has given everything back
  */
 #ifndef LIB_HEAP_H
 #define LIB_HEAP_H
@@ -24,16 +24,16 @@ FAST_PATH struct heap *heap_at(uint64_t tag)
 }
 
 /*
- * The calling thread's heap for the key, at the key's generation: the first thing in every slow path. Registers the
- * thread, takes over or makes a heap, and rewinds it after a reset. The flag is up afterwards, and the operation
- * must end with thread_end_slow. NULL with KS_BAD_KEY or KS_NO_MEMORY; in a terminated key the heap, with
- * KS_TERMINATED.
+ * The calling thread's heap for the key, at the key's generation: the first thing in every slow path.
+ * Registers the thread, takes over or makes a heap, and rewinds it after a reset. The flag is up afterwards,
+ * and the operation must end with thread_end_slow. NULL with KS_BAD_KEY or KS_NO_MEMORY; in a terminated key
+ * the heap, with KS_TERMINATED.
  */
 struct heap *heap_enter(ks_key_t handle, ks_status *status);
 
 /*
- * The heap of a thread that is inside an operation, where its table still names the key: the check of the fast path,
- * and the way that slow paths go as long as nothing has happened to the key.
+ * The heap of a thread that is inside an operation, where its table still names the key: the check of the
+ * fast path, and the way that slow paths go as long as nothing has happened to the key.
  */
 FAST_PATH struct heap *heap_current(struct thread *thread, ks_key_t handle)
 {
@@ -79,9 +79,15 @@ void heap_settle(struct heap *heap);
 void heap_relieve(struct heap *heap);
 
 /*
- * Works on every heap of the key that is not inside an operation, its own threads' sleeping ones included: settles
- * it, or reclaims it when the key is destroyed. The others are marked, and their holders do it when they next look.
- * The caller is inside an operation, with a reference to the key.
+ * In the child of a fork, whose only thread is `self`: the heaps of the others are there to be taken over,
+ * but for those that an operation was working on.
+ */
+void heaps_inherit(const struct thread *self);
+
+/*
+ * Works on every heap of the key that is not inside an operation, its own threads' sleeping ones included:
+ * settles it, or reclaims it when the key is destroyed. The others are marked, and their holders do it when
+ * they next look. The caller is inside an operation, with a reference to the key.
  */
 void heaps_visit(struct thread *thread, struct key *key, ks_key_t handle);
 

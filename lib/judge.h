@@ -1,10 +1,10 @@
 /*
  * The judgement of a pointer that a caller hands in: what no free, resize or size query gets around.
  *
- * The fast path accepts a live block of the caller's own heap on four facts: the address lies in the range; the
- * slab's tag is the heap's, which stands for owner, key and generation at once; it is a block's first byte; the block
- * is live. Whatever is not accepted there is looked into by judge_slow, which finds the reason or another thread's
- * live block.
+ * The fast path accepts a live block of the caller's own heap on four facts: the address lies in the range;
+ * the slab's tag is the heap's, which stands for owner, key and generation at once; it is a block's first
+ * byte; the block is live. Whatever is not accepted there is looked into by judge_slow, which finds the
+ * reason or another thread's live block.
  */
 #ifndef LIB_JUDGE_H
 #define LIB_JUDGE_H
@@ -27,8 +27,8 @@ FAST_PATH bool judge_local(const struct heap *heap, const void *block, struct pl
 }
 
 /*
- * What a block is, for a heap at its key's generation. With KS_OK, which a live block of any thread gets: its place,
- * its home, and the tag and state that were found.
+ * What a block is, for a heap at its key's generation. With KS_OK, which a live block of any thread gets: its
+ * place, its home, and the tag and state that were found.
  */
 struct verdict {
     ks_status status;

@@ -33,8 +33,8 @@ static uint32_t slot_take(void)
 }
 
 /*
- * The incarnation stands in the handle's upper 48 bits and rises with each use of the slot: at a thousand keys a second
- * in one slot it repeats after nine thousand years.
+ * The incarnation stands in the handle's upper 48 bits and rises with each use of the slot: at a thousand
+ * keys a second in one slot it repeats after nine thousand years.
  */
 struct key *key_take(ks_key_t *handle)
 {
@@ -59,8 +59,8 @@ struct key *key_take(ks_key_t *handle)
 }
 
 /*
- * A reference is taken only from a count that is not 0, so a free slot stays free; the handle is compared after that,
- * when the slot can no longer change hands.
+ * A reference is taken only from a count that is not 0, so a free slot stays free; the handle is compared
+ * after that, when the slot can no longer change hands.
  */
 struct key *key_reference(ks_key_t handle)
 {

@@ -15,7 +15,7 @@ static void start(void)
 {
     classes_start();
     key_start();
-    started = arena_start() && magazine_start() && heap_start() && thread_start(heaps_leave);
+    started = arena_start() && magazine_start() && heap_start() && thread_start(heaps_leave, heaps_inherit);
 }
 
 static bool options_are_valid(const struct ks_key_options *options)
@@ -51,8 +51,8 @@ ks_status ks_key_create(const struct ks_key_options *options, ks_key_t *handle)
 }
 
 /*
- * Takes the handle out of every thread's table, so that each finds out on its next call. The key was changed before: a
- * thread that puts the handle back looks at the key again afterwards.
+ * Takes the handle out of every thread's table, so that each finds out on its next call. The key was changed
+ * before: a thread that puts the handle back looks at the key again afterwards.
  */
 static void handles_clear(struct key *key)
 {

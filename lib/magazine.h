@@ -1,8 +1,8 @@
 /*
  * Magazines: where empty ones come from, and how a bin loads and unloads them.
  *
- * Empty magazines are chained by link.tqe_next, in the thread first, then, a chain at a time, in a pool that all
- * threads share: threads that free send magazines away, threads that allocate are left with them.
+ * Empty magazines are chained by link.tqe_next, in the thread first, then, a chain at a time, in a pool that
+ * all threads share: threads that free send magazines away, threads that allocate are left with them.
  */
 #ifndef LIB_MAGAZINE_H
 #define LIB_MAGAZINE_H
@@ -25,7 +25,8 @@ void magazine_put_all(struct thread *thread);
 /* Gives the pages of magazines that nobody uses back to the system. */
 void magazine_purge(void);
 
-/* What a bin without a magazine points to: empty for an allocation and full for a free, so that neither asks. */
+/* What a bin without a magazine points to: empty for an allocation and full for a free, so that neither asks.
+ */
 extern void *magazine_none[];
 
 FAST_PATH bool magazine_is_full(void **top)

@@ -13,7 +13,8 @@
  *   any      any thread, by atomics, as the comment says
  *   fixed    written once, before any other thread can see the structure
  *
- * "Holder" is the thread whose address stands in heap.holder; that thread, or one that has shut the heap (heap.c).
+ * "Holder" is the thread whose address stands in heap.holder; that thread, or one that has shut the heap
+ * (heap.c).
  */
 #ifndef LIB_MODEL_H
 #define LIB_MODEL_H
@@ -24,7 +25,7 @@
 
 #include <sys/queue.h>
 
-#define KEYS_MAX       65536              /* index 0 is no key */
+#define KEYS_MAX       65536               /* index 0 is no key */
 #define HEAPS_MAX      ((uint32_t)1 << 20) /* index 0 is no heap */
 #define OUTBOXES       32
 #define REPORTS        (2 * MAGAZINE_SLOTS)
@@ -32,15 +33,16 @@
 
 /* ------------------------------------------------------------------ blocks
  *
- * A block has one state byte, in its slab's array: an incarnation count whose lowest bit says live. Allocation and
- * the free that counts increment it, from 254 on past 0, so at all times
+ * A block has one state byte, in its slab's array: an incarnation count whose lowest bit says live.
+ * Allocation and the free that counts increment it, from 254 on past 0, so at all times
  *
  *     state is odd            <=>  the block is out: held by the program, or on its way home
- *     state is even           <=>  the block is in a magazine of its heap, in its slab's bitmap, or not carved yet
- *     state is STATE_FRESH     =>  the block has not been handed out since the slab came to this incarnation of the heap
+ *     state is even           <=>  the block is in a magazine of its heap, in its slab's bitmap, or not
+ * carved yet state is STATE_FRESH     =>  the block has not been handed out since the slab came to this
+ * incarnation of the heap
  *
- * Only the holder of the owning heap writes it. A thread that frees another's block reads it, and sends the value it
- * read along with the pointer; the owner accepts the block only if the state is still that value.
+ * Only the holder of the owning heap writes it. A thread that frees another's block reads it, and sends the
+ * value it read along with the pointer; the owner accepts the block only if the state is still that value.
  */
 #define STATE_LIVE  1u
 #define STATE_FRESH 0u
@@ -53,8 +55,9 @@
  *     on a shelf's partial list <=> on heap.slabs and 0 < shelved
  *     on heap.aside             <=> no block of it is live in the current generation
  *
- * The tag is the owner heap's incarnation. Equal tags mean: my block, of this key, of this generation. A slab that is
- * set aside or given back keeps tag and handle, so that a late free is told what it is (KS_STALE, KS_DOUBLE_FREE).
+ * The tag is the owner heap's incarnation. Equal tags mean: my block, of this key, of this generation. A slab
+ * that is set aside or given back keeps tag and handle, so that a late free is told what it is (KS_STALE,
+ * KS_DOUBLE_FREE).
  */
 struct slab {
     /* owner; any thread reads. One line: all that a free has to know. */
@@ -77,14 +80,15 @@ struct slab {
     TAILQ_ENTRY(slab) shelf; /* shelf.partial */
 };
 
-static_assert(sizeof(struct slab) == 128, "two cache lines: the one that frees read, the one that the owner writes");
+static_assert(sizeof(struct slab) == 128,
+              "two cache lines: the one that frees read, the one that the owner writes");
 
 TAILQ_HEAD(slab_list, slab);
 
 /* ------------------------------------------------------------------ magazine
  *
- * Entries fill the slots from the class's floor up to the end of the 512 bytes. A pointer to the slot above the
- * topmost entry is all that the fast path keeps:
+ * Entries fill the slots from the class's floor up to the end of the 512 bytes. A pointer to the slot above
+ * the topmost entry is all that the fast path keeps:
  *
  *     top == floor                 the magazine is empty
  *     top is a multiple of 512     it is full
@@ -99,8 +103,8 @@ struct magazine {
     uint64_t tag;               /* travelling: the incarnation that it is for */
     TAILQ_ENTRY(magazine) link; /* a depot, heap.returned; `next` alone chains empty ones */
     uint32_t class;
-    uint32_t count;             /* entries, while not loaded; in the first of a chain of empty ones: how many */
-    uint32_t pool_link;         /* any, atomic: the pool's next chain */
+    uint32_t count;     /* entries, while not loaded; in the first of a chain of empty ones: how many */
+    uint32_t pool_link; /* any, atomic: the pool's next chain */
     void *slots[MAGAZINE_SLOTS] CACHE_ALIGNED;
 };
 
@@ -120,10 +124,11 @@ struct bin {
     /* owner */
     void **top;
     void **floor;
-    uint64_t allocated;      /* blocks, since the heap joined the key */
-    uint64_t parked;         /* entries in the spare magazine and the depot */
+    uint64_t allocated; /* blocks, since the heap joined the key */
+    uint64_t parked;    /* entries in the spare magazine and the depot */
     /* private */
-    struct magazine *spare;  /* full, empty or NULL: keeps a free and an allocation at an edge from taking turns at it */
+    struct magazine
+        *spare; /* full, empty or NULL: keeps a free and an allocation at an edge from taking turns at it */
     struct magazine_list depot; /* judged, not empty, hot end first */
 } CACHE_ALIGNED;
 
@@ -131,18 +136,18 @@ static_assert(sizeof(struct bin) == CACHE_LINE, "one line for each class");
 
 struct shelf {
     /* owner */
-    uint64_t carved;         /* blocks of this generation that slabs have handed to magazines, once or more often */
-    uint64_t shelved;        /* blocks in bitmaps */
-    uint64_t slabs;          /* slabs of this generation; large blocks */
-    uint64_t freed_remote;   /* accepted at home */
+    uint64_t carved;  /* blocks of this generation that slabs have handed to magazines, once or more often */
+    uint64_t shelved; /* blocks in bitmaps */
+    uint64_t slabs;   /* slabs of this generation; large blocks */
+    uint64_t freed_remote; /* accepted at home */
     uint64_t dropped;
-    uint64_t sent;           /* blocks of this generation pushed to other heaps */
-    uint64_t received;       /* blocks of this generation taken from the queue and judged, refused ones included */
+    uint64_t sent;     /* blocks of this generation pushed to other heaps */
+    uint64_t received; /* blocks of this generation taken from the queue and judged, refused ones included */
     /* private */
     uint32_t depot_count;
-    uint32_t depot_low;      /* least depot_count since the last tick: what the working set does not need */
-    struct slab *carving;          /* has uncarved blocks left, or NULL */
-    struct slab_list partial;      /* slabs with shelved blocks */
+    uint32_t depot_low;       /* least depot_count since the last tick: what the working set does not need */
+    struct slab *carving;     /* has uncarved blocks left, or NULL */
+    struct slab_list partial; /* slabs with shelved blocks */
     struct magazine_list returned; /* taken from the queue, not judged yet, the oldest first */
 };
 
@@ -169,14 +174,15 @@ struct outbox {
 
 struct heap {
     /* owner; any thread reads: a line that frees of other threads look at, and that changes rarely */
-    uint64_t tag;        /* incarnation << TAG_INDEX_BITS | index: new at each rewind and each change of key */
+    uint64_t tag; /* incarnation << TAG_INDEX_BITS | index: new at each rewind and each change of key */
     uint64_t generation; /* of the key, that the heap's blocks belong to */
     uint32_t hungry;     /* the owner waits for blocks: send at once */
     /* any, atomic: the thread that holds the heap, see heap.h */
     uintptr_t holder;
     struct entry *entry;    /* any, atomic: the table entry of the holder that names this heap */
     struct thread *visitor; /* any, atomic: who has shut it */
-    /* fixed while the heap belongs to the key; atomic, because a thread may look at a heap that it has lost */
+    /* fixed while the heap belongs to the key; atomic, because a thread may look at a heap that it has lost
+     */
     ks_key_t handle;
     struct key *key;
     struct heap *key_next; /* key.heaps */
@@ -192,15 +198,15 @@ struct heap {
     uint64_t large_allocated; /* bytes of large blocks */
     uint64_t large_out;       /* bytes of large blocks that are out */
     uint64_t large_dropped;
-    uint64_t large_sent;      /* bytes of large blocks of this generation pushed to other heaps */
-    uint64_t large_received;  /* bytes of large blocks of this generation taken from the queue */
+    uint64_t large_sent;     /* bytes of large blocks of this generation pushed to other heaps */
+    uint64_t large_received; /* bytes of large blocks of this generation taken from the queue */
     /* private */
-    struct slab_list slabs;       /* of this generation */
+    struct slab_list slabs; /* of this generation */
     struct slab_list large;
     struct slab_list aside;       /* empty or of an old generation, the longest set aside first */
     struct slab_list aside_large; /* dropped, still to be given back */
     uint64_t aside_low;
-    uint32_t events;  /* slow paths since the last tick */
+    uint32_t events; /* slow paths since the last tick */
     uint32_t ticks;
     uint32_t visited; /* ticks at the last visit from another heap of the thread */
     struct bin bins[CLASS_LIMIT];
@@ -211,9 +217,9 @@ struct heap {
 
 /* ------------------------------------------------------------------ key
  *
- *     refs == 0 <=> the slot is free; else 1 for a key that is not destroyed, 1 for each heap, 1 for each call inside
- *     control == handle of the live key, or 0
- *     sum of heap.arena_bytes == charged <= quota + one slab for each thread, where there is a quota
+ *     refs == 0 <=> the slot is free; else 1 for a key that is not destroyed, 1 for each heap, 1 for each
+ * call inside control == handle of the live key, or 0 sum of heap.arena_bytes == charged <= quota + one slab
+ * for each thread, where there is a quota
  */
 struct key {
     /* any, atomic */
@@ -243,9 +249,9 @@ struct key {
  *
  * Threads are never unmapped, so that anyone may look at `busy` of a thread that has ended.
  *
- *     entry.handle == h != 0  =>  entry.heap belongs to key h and this thread holds it, at the key's generation as far
- *                                 as the thread knows; reset, terminate, purge and destroy write 0 into it
- *     on thread.entries      <=>  entry.heap != NULL
+ *     entry.handle == h != 0  =>  entry.heap belongs to key h and this thread holds it, at the key's
+ * generation as far as the thread knows; reset, terminate, purge and destroy write 0 into it on
+ * thread.entries      <=>  entry.heap != NULL
  */
 struct entry {
     ks_key_t handle; /* any, atomic: the owner sets it, any thread clears it */
@@ -276,7 +282,7 @@ struct thread {
     struct magazine *empties; /* chained by link.tqe_next */
     uint32_t empties_count;
     uint32_t reports_count;
-    bool crowded;             /* returned magazines were left unjudged, because their refusals might not find room */
+    bool crowded; /* returned magazines were left unjudged, because their refusals might not find room */
     struct entry_list entries;
     struct entry *cursor; /* the next to visit */
     struct report reports[REPORTS];

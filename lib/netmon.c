@@ -1,6 +1,6 @@
 /* Network Monitor's four memory functions, over the native interface. */
-#include "keyslab/keyslab.h"
 #include "keyslab/netmon.h"
+#include "keyslab/keyslab.h"
 
 static DWORD error_of(ks_status status)
 {
@@ -40,7 +40,8 @@ LPVOID WINAPI ExpertAllocMemory(HEXPERTKEY hExpertKey, SIZE_T nBytes, LPDWORD pE
     return result_of(block, status, pError);
 }
 
-LPVOID WINAPI ExpertReallocMemory(HEXPERTKEY hExpertKey, LPVOID pOriginalMemory, SIZE_T nBytes, LPDWORD pError)
+LPVOID WINAPI ExpertReallocMemory(HEXPERTKEY hExpertKey, LPVOID pOriginalMemory, SIZE_T nBytes,
+                                  LPDWORD pError)
 {
     ks_status status;
     void *block = ks_realloc((ks_key_t)hExpertKey, pOriginalMemory, nBytes, &status);

@@ -15,10 +15,10 @@ void keyslab_je_dallocx(void *block, int flags);
 size_t keyslab_je_nallocx(size_t size, int flags);
 int keyslab_je_mallctl(const char *name, void *old, size_t *old_size, void *new, size_t new_size);
 
-#define jemalloc(name)        keyslab_je_##name
-#define MALLOCX_LG_ALIGN(la)  ((int)(la))
-#define MALLOCX_TCACHE_NONE   (1 << 8)
-#define MALLOCX_ARENA(index)  ((((int)(index)) + 1) << 20)
+#define jemalloc(name)       keyslab_je_##name
+#define MALLOCX_LG_ALIGN(la) ((int)(la))
+#define MALLOCX_TCACHE_NONE  (1 << 8)
+#define MALLOCX_ARENA(index) ((((int)(index)) + 1) << 20)
 
 /* jemalloc's extent hooks, as <jemalloc/jemalloc.h> declares them. */
 typedef struct extent_hooks_s extent_hooks_t;
@@ -35,8 +35,8 @@ struct extent_hooks_s {
 };
 
 /*
- * The private copy serves slabs and large blocks only: thread caches would keep memory for threads that never come
- * back, and automatic arenas nobody uses.
+ * The private copy serves slabs and large blocks only: thread caches would keep memory for threads that never
+ * come back, and automatic arenas nobody uses.
  */
 extern const char *keyslab_je_malloc_conf;
 const char *keyslab_je_malloc_conf = "narenas:1,tcache:false,muzzy_decay_ms:0";
@@ -97,6 +97,11 @@ bool platform_at_exit(void *value)
     return !FAULT() && pthread_setspecific(exit_key, value) == 0;
 }
 
+bool platform_fork_hook(void (*child)(void))
+{
+    return !FAULT() && pthread_atfork(NULL, NULL, child) == 0;
+}
+
 void platform_once(void (*start)(void))
 {
     pthread_once(&once, start);
@@ -109,7 +114,8 @@ void *platform_reserve(size_t wanted, size_t least, size_t alignment, size_t *go
     if (FAULT())
         return NULL;
     for (size_t bytes = wanted; bytes >= least; bytes /= 2) {
-        void *start = mmap(NULL, bytes + alignment, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        void *start =
+            mmap(NULL, bytes + alignment, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (start == MAP_FAILED)
             continue;
         *got = bytes;
@@ -152,18 +158,12 @@ void platform_discard(void *start, size_t bytes)
 
 bool platform_barrier_everywhere(void)
 {
-    enum { UNKNOWN, REGISTERED, REFUSED };
-    static int state = UNKNOWN;
-
     if (FAULT())
         return false;
-    if (load_acquire(&state) == UNKNOWN) {
-        /* Registering twice is harmless, so two first callers need no lock. */
-        long refused = syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
-        store_release(&state, refused ? REFUSED : REGISTERED);
-    }
-    return load_acquire(&state) == REGISTERED &&
-           syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
+    /* Refused until the process has registered, which it may do more than once. */
+    return syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0 ||
+           (syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0 &&
+            syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0);
 }
 
 unsigned platform_processors(void)
@@ -175,9 +175,9 @@ unsigned platform_processors(void)
 /* ------------------------------------------------------------------ jemalloc */
 
 /*
- * Extents are drawn from one reservation, and adjacent ones may always be split and merged. An extent is never given
- * back, only its pages are: refusing dalloc makes jemalloc retain it. Pages are purged by MADV_DONTNEED alone, so
- * that what a purge gives back leaves the resident set at once.
+ * Extents are drawn from one reservation, and adjacent ones may always be split and merged. An extent is
+ * never given back, only its pages are: refusing dalloc makes jemalloc retain it. Pages are purged by
+ * MADV_DONTNEED alone, so that what a purge gives back leaves the resident set at once.
  */
 struct arena_hooks {
     extent_hooks_t hooks;

@@ -1,7 +1,7 @@
 /*
- * Everything that comes from outside the library: atomics, Concurrency Kit, jemalloc, thread-local storage, and the
- * system. No other file names them, so that ThreadSanitizer can be given C11 atomics instead of ck's inline
- * assembly, which it cannot see, and so that tests can make each call to the outside fail.
+ * Everything that comes from outside the library: atomics, Concurrency Kit, jemalloc, thread-local storage,
+ * and the system. No other file names them, so that ThreadSanitizer can be given C11 atomics instead of ck's
+ * inline assembly, which it cannot see, and so that tests can make each call to the outside fail.
  */
 #ifndef LIB_PLATFORM_H
 #define LIB_PLATFORM_H
@@ -13,12 +13,12 @@
 
 /* ------------------------------------------------------------------ compiler */
 
-#define FAST_PATH     static inline __attribute__((always_inline))
-#define SLOW_PATH     __attribute__((noinline, cold))
-#define likely(x)     __builtin_expect(!!(x), 1)
-#define unlikely(x)   __builtin_expect(!!(x), 0)
-#define CACHE_LINE    64
-#define CACHE_ALIGNED __attribute__((aligned(CACHE_LINE)))
+#define FAST_PATH                   static inline __attribute__((always_inline))
+#define SLOW_PATH                   __attribute__((noinline, cold))
+#define likely(x)                   __builtin_expect(!!(x), 1)
+#define unlikely(x)                 __builtin_expect(!!(x), 0)
+#define CACHE_LINE                  64
+#define CACHE_ALIGNED               __attribute__((aligned(CACHE_LINE)))
 
 #define prefetch_for_write(address) __builtin_prefetch((address), 1)
 
@@ -27,16 +27,16 @@ static_assert(sizeof(size_t) == 8, "keyslab packs pointers, handles and states i
 
 /* ------------------------------------------------------------------ atomics */
 
-#define load_relaxed(p)       __atomic_load_n((p), __ATOMIC_RELAXED)
-#define load_acquire(p)       __atomic_load_n((p), __ATOMIC_ACQUIRE)
-#define load_ordered(p)       __atomic_load_n((p), __ATOMIC_SEQ_CST)
-#define store_relaxed(p, v)   __atomic_store_n((p), (v), __ATOMIC_RELAXED)
-#define store_release(p, v)   __atomic_store_n((p), (v), __ATOMIC_RELEASE)
-#define store_ordered(p, v)   __atomic_store_n((p), (v), __ATOMIC_SEQ_CST)
-#define fetch_add(p, v)       __atomic_fetch_add((p), (v), __ATOMIC_SEQ_CST)
-#define fetch_sub(p, v)       __atomic_fetch_sub((p), (v), __ATOMIC_SEQ_CST)
-#define swap(p, v)            __atomic_exchange_n((p), (v), __ATOMIC_SEQ_CST)
-#define cas(p, expected, new) \
+#define load_relaxed(p)     __atomic_load_n((p), __ATOMIC_RELAXED)
+#define load_acquire(p)     __atomic_load_n((p), __ATOMIC_ACQUIRE)
+#define load_ordered(p)     __atomic_load_n((p), __ATOMIC_SEQ_CST)
+#define store_relaxed(p, v) __atomic_store_n((p), (v), __ATOMIC_RELAXED)
+#define store_release(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
+#define store_ordered(p, v) __atomic_store_n((p), (v), __ATOMIC_SEQ_CST)
+#define fetch_add(p, v)     __atomic_fetch_add((p), (v), __ATOMIC_SEQ_CST)
+#define fetch_sub(p, v)     __atomic_fetch_sub((p), (v), __ATOMIC_SEQ_CST)
+#define swap(p, v)          __atomic_exchange_n((p), (v), __ATOMIC_SEQ_CST)
+#define cas(p, expected, new)                                                                                \
     __atomic_compare_exchange_n((p), (expected), (new), false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)
 
 /* A counter that one thread writes and any thread reads: no locked instruction. */
@@ -57,7 +57,8 @@ typedef struct platform_stack {
     struct platform_entry *head;
 } platform_stack;
 
-/* The same algorithm as ck_stack_push_upmc and ck_stack_batch_pop_upmc, in atomics that the sanitizer can see. */
+/* The same algorithm as ck_stack_push_upmc and ck_stack_batch_pop_upmc, in atomics that the sanitizer can
+ * see. */
 static inline void stack_push(platform_stack *stack, platform_entry *entry)
 {
     platform_entry *head = load_relaxed(&stack->head);
@@ -79,9 +80,10 @@ typedef ck_stack_entry_t platform_entry;
 typedef ck_stack_t platform_stack;
 
 /*
- * Many pushers, one taker of everything: the only pair of ck_stack operations that is used on a stack, because
- * batch_pop_mpmc of 0.7.1 is unsafe against ABA and must not be mixed in. ck's push has a store fence only: the
- * release fence also orders the pusher's earlier loads on weakly ordered machines, and is free on x86.
+ * Many pushers, one taker of everything: the only pair of ck_stack operations that is used on a stack,
+ * because batch_pop_mpmc of 0.7.1 is unsafe against ABA and must not be mixed in. ck's push has a store fence
+ * only: the release fence also orders the pusher's earlier loads on weakly ordered machines, and is free on
+ * x86.
  */
 static inline void stack_push(platform_stack *stack, platform_entry *entry)
 {
@@ -106,14 +108,17 @@ static inline bool stack_is_empty(const platform_stack *stack)
 /* ------------------------------------------------------------------ thread-local storage */
 
 /*
- * One load from the thread register instead of a call. The 8 bytes fit the room that the loader keeps for libraries
- * that are opened late.
+ * One load from the thread register instead of a call. The 8 bytes fit the room that the loader keeps for
+ * libraries that are opened late.
  */
 #define THREAD_LOCAL __thread __attribute__((tls_model("initial-exec")))
 
 /* `at_exit(value)` runs when a thread that called platform_at_exit(value) ends. */
 bool platform_exit_hook(void (*at_exit)(void *));
 bool platform_at_exit(void *value);
+
+/* `child` runs in the child of each fork, in its only thread. */
+bool platform_fork_hook(void (*child)(void));
 
 /* Runs `start` once in the process, and lets callers go on only when it has run. */
 void platform_once(void (*start)(void));
@@ -123,12 +128,13 @@ void platform_once(void (*start)(void));
 #define PAGE ((size_t)4096)
 
 /*
- * Reserves address space without access: `wanted` bytes, or half as often as needed down to `least`. The result is
- * aligned, and NULL where even `least` is refused. It is never unmapped.
+ * Reserves address space without access: `wanted` bytes, or half as often as needed down to `least`. The
+ * result is aligned, and NULL where even `least` is refused. It is never unmapped.
  */
 void *platform_reserve(size_t wanted, size_t least, size_t alignment, size_t *got);
 
-/* Makes a part of a reservation readable and writable, zeroed at first touch. False where the system refuses. */
+/* Makes a part of a reservation readable and writable, zeroed at first touch. False where the system refuses.
+ */
 bool platform_commit(void *start, size_t bytes);
 
 /* Maps zeroed pages; NULL where the system refuses. */
@@ -141,8 +147,8 @@ void platform_unmap(void *start, size_t bytes);
 void platform_discard(void *start, size_t bytes);
 
 /*
- * Every thread of the process passes a full fence: membarrier(2), private and expedited. False where the system
- * refuses; the caller must then leave the work to the threads themselves.
+ * Every thread of the process passes a full fence: membarrier(2), private and expedited. False where the
+ * system refuses; the caller must then leave the work to the threads themselves.
  */
 bool platform_barrier_everywhere(void);
 
@@ -156,12 +162,14 @@ struct platform_extent_source {
 };
 
 /*
- * Serves `source` to the arena that jemalloc falls back on, whatever arena is asked for, in a thread whose jemalloc data
- * have been destroyed. Where jemalloc is the program's malloc, that arena is not ours to change: see arena_take.
+ * Serves `source` to the arena that jemalloc falls back on, whatever arena is asked for, in a thread whose
+ * jemalloc data have been destroyed. Where jemalloc is the program's malloc, that arena is not ours to
+ * change: see arena_take.
  */
 void platform_arena_fallback(const struct platform_extent_source *source);
 
-/* A new jemalloc arena over `source`. False where jemalloc refuses: no memory, or 4,095 arenas. About 35 us. */
+/* A new jemalloc arena over `source`. False where jemalloc refuses: no memory, or 4,095 arenas. About 35 us.
+ */
 bool platform_arena_create(const struct platform_extent_source *source, unsigned *arena);
 
 /* For an arena that nothing was taken from. */

@@ -1,12 +1,12 @@
 /*
- * A lock-free stack of indices, for structures that are recycled and never unmapped: heaps, key slots, chains of empty
- * magazines.
+ * A lock-free stack of indices, for structures that are recycled and never unmapped: heaps, key slots, chains
+ * of empty magazines.
  *
  *     head == version << POOL_INDEX_BITS | index of the top member, 0 for none
  *
  * Each member has a link, an index, at a fixed offset. Pop reads the link of a member that another thread may
- * have popped meanwhile: the memory is still there, the link is atomic, and the version, which each change of the head
- * raises, makes the exchange fail. The version wraps after 2^36 changes within one pop.
+ * have popped meanwhile: the memory is still there, the link is atomic, and the version, which each change of
+ * the head raises, makes the exchange fail. The version wraps after 2^36 changes within one pop.
  */
 #ifndef LIB_POOL_H
 #define LIB_POOL_H

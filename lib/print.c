@@ -10,7 +10,8 @@ struct printer {
     void *context;
 };
 
-static void __attribute__((format(printf, 2, 3))) print(const struct printer *printer, const char *format, ...)
+static void __attribute__((format(printf, 2, 3)))
+print(const struct printer *printer, const char *format, ...)
 {
     char line[512];
     va_list arguments;
@@ -26,22 +27,34 @@ struct member {
     size_t offset;
 };
 
-#define KEY_MEMBER(name)   {#name, offsetof(struct ks_key_stats, name)}
-#define CLASS_MEMBER(name) {#name, offsetof(struct ks_class_stats, name)}
+#define KEY_MEMBER(name)                                                                                     \
+    {                                                                                                        \
+#name, offsetof(struct ks_key_stats, name)                                                           \
+    }
+#define CLASS_MEMBER(name)                                                                                   \
+    {                                                                                                        \
+#name, offsetof(struct ks_class_stats, name)                                                         \
+    }
 
 static const struct member key_members[] = {
-    KEY_MEMBER(generation),  KEY_MEMBER(heaps),          KEY_MEMBER(quota),         KEY_MEMBER(arena_bytes),
-    KEY_MEMBER(arena_peak),  KEY_MEMBER(allocated),      KEY_MEMBER(freed_local),   KEY_MEMBER(freed_remote),
-    KEY_MEMBER(dropped),     KEY_MEMBER(live),           KEY_MEMBER(in_flight),     KEY_MEMBER(held),
-    KEY_MEMBER(live_bytes),  KEY_MEMBER(allocated_bytes), KEY_MEMBER(dropped_bytes), KEY_MEMBER(slabs),
-    KEY_MEMBER(slabs_aside), KEY_MEMBER(refused_memory), KEY_MEMBER(refused_quota), KEY_MEMBER(refused_terminated),
-    KEY_MEMBER(refused_large), KEY_MEMBER(bad_block),    KEY_MEMBER(wrong_key),     KEY_MEMBER(double_free),
-    KEY_MEMBER(stale),       KEY_MEMBER(refused_at_home),
+    KEY_MEMBER(generation),    KEY_MEMBER(heaps),
+    KEY_MEMBER(quota),         KEY_MEMBER(arena_bytes),
+    KEY_MEMBER(arena_peak),    KEY_MEMBER(allocated),
+    KEY_MEMBER(freed_local),   KEY_MEMBER(freed_remote),
+    KEY_MEMBER(dropped),       KEY_MEMBER(live),
+    KEY_MEMBER(in_flight),     KEY_MEMBER(held),
+    KEY_MEMBER(live_bytes),    KEY_MEMBER(allocated_bytes),
+    KEY_MEMBER(dropped_bytes), KEY_MEMBER(slabs),
+    KEY_MEMBER(slabs_aside),   KEY_MEMBER(refused_memory),
+    KEY_MEMBER(refused_quota), KEY_MEMBER(refused_terminated),
+    KEY_MEMBER(refused_large), KEY_MEMBER(bad_block),
+    KEY_MEMBER(wrong_key),     KEY_MEMBER(double_free),
+    KEY_MEMBER(stale),         KEY_MEMBER(refused_at_home),
 };
 
 static const struct member class_members[] = {
-    CLASS_MEMBER(size),    CLASS_MEMBER(allocated), CLASS_MEMBER(freed_local), CLASS_MEMBER(freed_remote),
-    CLASS_MEMBER(dropped), CLASS_MEMBER(live),      CLASS_MEMBER(in_flight),   CLASS_MEMBER(held),
+    CLASS_MEMBER(size),    CLASS_MEMBER(allocated),  CLASS_MEMBER(freed_local), CLASS_MEMBER(freed_remote),
+    CLASS_MEMBER(dropped), CLASS_MEMBER(live),       CLASS_MEMBER(in_flight),   CLASS_MEMBER(held),
     CLASS_MEMBER(slabs),   CLASS_MEMBER(live_bytes),
 };
 
@@ -54,13 +67,14 @@ static uint64_t member_of(const void *stats, const struct member *member)
 
 static void print_text(const struct printer *printer, const struct ks_key_stats *stats)
 {
-    print(printer, "key %#" PRIxPTR " \"%s\"%s\n", stats->key, stats->name, stats->terminated ? " terminated" : "");
+    print(printer, "key %#" PRIxPTR " \"%s\"%s\n", stats->key, stats->name,
+          stats->terminated ? " terminated" : "");
     for (size_t i = 0; i < COUNT(key_members); i++)
         print(printer, "  %-18s %15" PRIu64 "\n", key_members[i].name, member_of(stats, &key_members[i]));
     print(printer, "\n ");
     for (size_t i = 0; i < COUNT(class_members); i++)
         print(printer, " %12s", class_members[i].name);
-    for (uint32_t class = 0; class < stats->class_count; class++) {
+    for (uint32_t class = 0; class < stats->class_count; class ++) {
         if (!stats->classes[class].allocated)
             continue;
         print(printer, "\n ");
@@ -87,14 +101,18 @@ static void print_json(const struct printer *printer, const struct ks_key_stats 
 {
     print(printer, "{\"name\":");
     print_json_name(printer, stats->name);
-    print(printer, ",\"key\":%" PRIuPTR ",\"terminated\":%s", stats->key, stats->terminated ? "true" : "false");
+    print(printer, ",\"key\":%" PRIuPTR ",\"terminated\":%s", stats->key,
+          stats->terminated ? "true" : "false");
     for (size_t i = 0; i < COUNT(key_members); i++)
         print(printer, ",\"%s\":%" PRIu64, key_members[i].name, member_of(stats, &key_members[i]));
     print(printer, ",\"classes\":[");
-    for (uint32_t class = 0; class < stats->class_count; class++) {
+    for (uint32_t class = 0; class < stats->class_count; class ++) {
         for (size_t i = 0; i < COUNT(class_members); i++)
-            print(printer, "%s\"%s\":%" PRIu64, i ? "," : class ? ",{" : "{", class_members[i].name,
-                  member_of(&stats->classes[class], &class_members[i]));
+            print(printer, "%s\"%s\":%" PRIu64,
+                  i       ? ","
+                  : class ? ",{"
+                          : "{",
+                  class_members[i].name, member_of(&stats->classes[class], &class_members[i]));
         print(printer, "}");
     }
     print(printer, "]}");

@@ -3,16 +3,17 @@
 
 #include <string.h>
 
-/* A block stays where it is when its class is the right one, or when moving would gain less than half of it. */
+/* A block stays where it is when its class is the right one, or when moving would gain less than half of it.
+ */
 static bool block_fits(size_t block_bytes, size_t size)
 {
     return size <= block_bytes && size > block_bytes / 2;
 }
 
 /*
- * Another thread's block may be dropped by a reset while it is copied, and its memory may serve somebody else by
- * then. What was copied is thrown away in that case, when the block is refused as stale. The sanitizer would report
- * the words that are read like this.
+ * Another thread's block may be dropped by a reset while it is copied, and its memory may serve somebody else
+ * by then. What was copied is thrown away in that case, when the block is refused as stale. The sanitizer
+ * would report the words that are read like this.
  */
 static void __attribute__((no_sanitize_thread)) copy_contested(void *to, const void *from, size_t bytes)
 {

@@ -26,7 +26,8 @@ void report_refused(struct thread *thread, const struct heap *heap, ks_status st
 
 void report_deliver(struct thread *thread)
 {
-    /* The hook may cause reports of its own, behind these; a nested call delivers what it finds, each one once. */
+    /* The hook may cause reports of its own, behind these; a nested call delivers what it finds, each one
+     * once. */
     while (unlikely(thread->reports_count)) {
         struct report report = thread->reports[--thread->reports_count];
         report.hook(report.context, &report.error);

@@ -1,6 +1,6 @@
 /*
- * Refused blocks: counted in the key at once, told to its error hook when the operation is over, so that the hook may
- * call the library again.
+ * Refused blocks: counted in the key at once, told to its error hook when the operation is over, so that the
+ * hook may call the library again.
  */
 #ifndef LIB_REPORT_H
 #define LIB_REPORT_H
@@ -10,8 +10,8 @@
 #define REPORTS_SINGLE 8 /* kept for those who refuse one block and do not ask */
 
 /*
- * Counts a block refused with `status` in the heap's key, and notes it for the hook. A thread has room for REPORTS: who refuses many
- * in one operation asks report_room first.
+ * Counts a block refused with `status` in the heap's key, and notes it for the hook. A thread has room for
+ * REPORTS: who refuses many in one operation asks report_room first.
  */
 void report_refused(struct thread *thread, const struct heap *heap, ks_status status, const void *block,
                     size_t class_size, bool at_home);

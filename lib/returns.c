@@ -18,8 +18,8 @@ static void outbox_arm(struct outbox *box, struct magazine *magazine)
     store_relaxed(&box->top, floor);
 }
 
-bool outbox_open(struct thread *thread, struct heap *heap, struct outbox *box, struct heap *home, uint64_t tag,
-                 uint32_t class)
+bool outbox_open(struct thread *thread, struct heap *heap, struct outbox *box, struct heap *home,
+                 uint64_t tag, uint32_t class)
 {
     if (box->tag)
         outbox_send(thread, heap, box);
@@ -40,8 +40,8 @@ static size_t carried_bytes(void *word)
 }
 
 /*
- * The incarnation that the magazine is for travels with it. The home may have been reset, or be another key's by now;
- * its structure is there for ever, and its owner throws away what is not for it.
+ * The incarnation that the magazine is for travels with it. The home may have been reset, or be another key's
+ * by now; its structure is there for ever, and its owner throws away what is not for it.
  */
 void outbox_send(struct thread *thread, struct heap *heap, struct outbox *box)
 {
@@ -97,11 +97,12 @@ void returns_take(struct thread *thread, struct heap *heap)
 }
 
 /*
- * Whatever the freeing thread misread while a slab changed hands, and however late a second free of the same block
- * comes: the block is free now only if its slab is still this incarnation's, of this class, and the block has not been
- * freed since the state was read.
+ * Whatever the freeing thread misread while a slab changed hands, and however late a second free of the same
+ * block comes: the block is free now only if its slab is still this incarnation's, of this class, and the
+ * block has not been freed since the state was read.
  */
-static bool block_is_good(const struct heap *heap, uint32_t class, const void *block, uint8_t carried, uint8_t **state)
+static bool block_is_good(const struct heap *heap, uint32_t class, const void *block, uint8_t carried,
+                          uint8_t **state)
 {
     size_t offset = (size_t)((const char *)block - range.base);
     const struct slab *slab = arena_slab(offset);

@@ -1,6 +1,7 @@
 /*
- * The way home: a thread collects the blocks of another heap in an outbox, one for each home and class, and pushes
- * the whole magazine to the home's queue; the owner takes the whole queue and judges each block where it lies.
+ * The way home: a thread collects the blocks of another heap in an outbox, one for each home and class, and
+ * pushes the whole magazine to the home's queue; the owner takes the whole queue and judges each block where
+ * it lies.
  */
 #ifndef LIB_RETURNS_H
 #define LIB_RETURNS_H
@@ -14,7 +15,7 @@
 
 FAST_PATH struct outbox *outbox_of(struct heap *heap, uint64_t tag, uint32_t class)
 {
-    return &heap->outboxes[(tag + class * 5) % OUTBOXES];
+    return &heap->outboxes[(tag + (uint64_t) class * 5) % OUTBOXES];
 }
 
 FAST_PATH bool outbox_is_for(const struct outbox *box, uint64_t tag, uint32_t class)
@@ -23,8 +24,8 @@ FAST_PATH bool outbox_is_for(const struct outbox *box, uint64_t tag, uint32_t cl
 }
 
 /* A box that is for this home and class; what it held for another is sent. False without memory. */
-bool outbox_open(struct thread *thread, struct heap *heap, struct outbox *box, struct heap *home, uint64_t tag,
-                 uint32_t class);
+bool outbox_open(struct thread *thread, struct heap *heap, struct outbox *box, struct heap *home,
+                 uint64_t tag, uint32_t class);
 
 /* Sends what the box holds, and leaves it open for more where there is a magazine to be had. */
 void outbox_send(struct thread *thread, struct heap *heap, struct outbox *box);
@@ -39,8 +40,8 @@ void outboxes_discard(struct thread *thread, struct heap *heap);
 void returns_take(struct thread *thread, struct heap *heap);
 
 /*
- * The oldest returned magazine of a class with its good blocks, free now; the refused ones are reported. NULL when
- * there is none, or no room to report its refusals before this operation ends.
+ * The oldest returned magazine of a class with its good blocks, free now; the refused ones are reported. NULL
+ * when there is none, or no room to report its refusals before this operation ends.
  */
 struct magazine *returns_judge(struct thread *thread, struct heap *heap, uint32_t class);
 

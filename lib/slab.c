@@ -6,7 +6,8 @@
 #define SIDE_COLORS (PAGE / SMALL_SIDE)
 #define WORD_BITS   64
 
-/* Where the blocks end short of the slab's end, the index of that tail has a state too, which is never live. */
+/* Where the blocks end short of the slab's end, the index of that tail has a state too, which is never live.
+ */
 static size_t states_count(uint32_t capacity, size_t block_bytes)
 {
     return capacity + (capacity * block_bytes < SLAB_BYTES);
@@ -23,8 +24,8 @@ static size_t bitmap_words(uint32_t capacity)
 }
 
 /*
- * Side areas lie a multiple of a page apart, and would all start in the same cache sets: where the class needs but a
- * part of its page, neighbours start in different parts of theirs.
+ * Side areas lie a multiple of a page apart, and would all start in the same cache sets: where the class
+ * needs but a part of its page, neighbours start in different parts of theirs.
  */
 static uint8_t *states_of(const struct slab *slab, uint32_t capacity)
 {
@@ -43,7 +44,8 @@ static uint64_t *bitmap_of(const struct slab *slab)
 static_assert(SLAB_BYTES / CLASS_GRANULE + CACHE_LINE + SLAB_BYTES / CLASS_GRANULE / 8 <= SIDE_BYTES,
               "a side area holds the states and the bitmap of the smallest class");
 
-/* Which life answers for the addresses that the next one has not carved yet: the one that was carved furthest. */
+/* Which life answers for the addresses that the next one has not carved yet: the one that was carved
+ * furthest. */
 static void slab_remember(struct slab *slab)
 {
     size_t carved = slab->carved * slab->block_bytes;
@@ -56,10 +58,10 @@ static void slab_remember(struct slab *slab)
 }
 
 /*
- * A slab that comes from another incarnation starts afresh: whatever is under way for that one is thrown away for its
- * tag. One that stays in this incarnation goes on counting, so that no free that is still under way with an old count
- * becomes good again; where its class changes, live states may be left from longer ago, and become free ones. Eight
- * states at a time: an odd byte becomes even by adding one to it, within its byte.
+ * A slab that comes from another incarnation starts afresh: whatever is under way for that one is thrown away
+ * for its tag. One that stays in this incarnation goes on counting, so that no free that is still under way
+ * with an old count becomes good again; where its class changes, live states may be left from longer ago, and
+ * become free ones. Eight states at a time: an odd byte becomes even by adding one to it, within its byte.
  */
 static void states_start(uint8_t *states, size_t count, bool afresh)
 {

@@ -1,8 +1,8 @@
 /*
  * Slabs: their lives, and the blocks that lie in them rather than in magazines.
  *
- * A slab is carved lazily, from its start: only what has been handed out is ever touched. Blocks that magazines
- * cannot hold are shelved: a bit in the slab's bitmap. The heap's holder alone calls these.
+ * A slab is carved lazily, from its start: only what has been handed out is ever touched. Blocks that
+ * magazines cannot hold are shelved: a bit in the slab's bitmap. The heap's holder alone calls these.
  */
 #ifndef LIB_SLAB_H
 #define LIB_SLAB_H
@@ -42,18 +42,19 @@ FAST_PATH void state_take_back(uint8_t *state)
 }
 
 /*
- * A slab for the class, rewound, on heap->slabs, with nothing carved: one that was set aside, the longest first, else
- * one from the arena. NULL with KS_QUOTA or KS_NO_MEMORY.
+ * A slab for the class, rewound, on heap->slabs, with nothing carved: one that was set aside, the longest
+ * first, else one from the arena. NULL with KS_QUOTA or KS_NO_MEMORY.
  */
 struct slab *slab_begin(struct heap *heap, uint32_t class, ks_status *status);
 
 /*
- * Makes `slab` the first slab of a large block of `bytes`, with one block, carved; the slabs behind it are covered and
- * answer for nothing.
+ * Makes `slab` the first slab of a large block of `bytes`, with one block, carved; the slabs behind it are
+ * covered and answer for nothing.
  */
 void slab_begin_large(struct heap *heap, struct slab *slab, size_t bytes);
 
-/* Up to `most` blocks never handed out in this life, so that popping from `top` downwards yields rising addresses. */
+/* Up to `most` blocks never handed out in this life, so that popping from `top` downwards yields rising
+ * addresses. */
 uint32_t slab_carve(struct heap *heap, struct slab *slab, void **floor, uint32_t most);
 
 /* Up to `most` shelved blocks of one slab, in the same order. */

@@ -1,4 +1,5 @@
-/* Statistics: ks_key_stats. Sums over the key's heaps; every counter is written by one thread and read by any. */
+/* Statistics: ks_key_stats. Sums over the key's heaps; every counter is written by one thread and read by
+ * any. */
 #include "heap.h"
 #include "key.h"
 #include "returns.h"

@@ -13,6 +13,7 @@ static THREAD_LOCAL bool thread_left;
 static struct thread *threads; /* any, atomic: pushed to, never popped */
 static uint64_t threads_count;
 static void (*thread_leave)(struct thread *);
+static void (*thread_inherit)(const struct thread *);
 
 static void thread_release(struct thread *thread)
 {
@@ -26,8 +27,8 @@ static void thread_release(struct thread *thread)
 }
 
 /*
- * The exit hook. Destructors that run later may still allocate and free: each such call registers the thread anew and
- * lets go again at its end, because no further hook would.
+ * The exit hook. Destructors that run later may still allocate and free: each such call registers the thread
+ * anew and lets go again at its end, because no further hook would.
  */
 static void thread_exit(void *value)
 {
@@ -38,10 +39,39 @@ static void thread_exit(void *value)
     thread_release(thread);
 }
 
-bool thread_start(void (*leave)(struct thread *))
+/* What a thread knew of its heaps; the heaps themselves are in other hands already. */
+static void thread_abandon(struct thread *thread)
+{
+    struct entry *entry;
+    while ((entry = LIST_FIRST(&thread->entries))) {
+        store_relaxed(&entry->handle, (ks_key_t)0);
+        entry->heap = NULL;
+        LIST_REMOVE(entry, link);
+    }
+    thread->reports_count = 0;
+    magazine_put_all(thread);
+    store_release(&thread->taken, 0u);
+}
+
+/*
+ * In the child of a fork there is this thread alone. Lock-free structures are whole at every instant; what
+ * belonged to one thread is whole where that thread was outside every operation. The rest is left alone for
+ * ever.
+ */
+static void thread_forked(void)
+{
+    const struct thread *self = thread_self;
+    thread_inherit(self);
+    for (struct thread *thread = load_acquire(&threads); thread; thread = thread->next)
+        if (thread != self && load_acquire(&thread->taken) && !load_acquire(&thread->busy))
+            thread_abandon(thread);
+}
+
+bool thread_start(void (*leave)(struct thread *), void (*inherit)(const struct thread *))
 {
     thread_leave = leave;
-    return platform_exit_hook(thread_exit);
+    thread_inherit = inherit;
+    return platform_exit_hook(thread_exit) && platform_fork_hook(thread_forked);
 }
 
 static struct thread *thread_recycle(void)

@@ -1,9 +1,9 @@
 /*
  * Threads: the table that leads each of them to its heaps, and the flag that says it is inside an operation.
  *
- * The flag is a plain store on each side of an operation. A thread that purges or destroys writes its mark, lets
- * every thread pass a full fence by membarrier(2), and then reads the flag: the owner set the flag before it looked for
- * the mark, so either the owner sees the mark or the other sees the flag.
+ * The flag is a plain store on each side of an operation. A thread that purges or destroys writes its mark,
+ * lets every thread pass a full fence by membarrier(2), and then reads the flag: the owner set the flag
+ * before it looked for the mark, so either the owner sees the mark or the other sees the flag.
  */
 #ifndef LIB_THREAD_H
 #define LIB_THREAD_H
@@ -11,15 +11,18 @@
 #include "model.h"
 
 /*
- * What a thread that has not registered points to: every entry of its table is empty, so its first operation takes
- * the slow path, which registers it.
+ * What a thread that has not registered points to: every entry of its table is empty, so its first operation
+ * takes the slow path, which registers it.
  */
 extern struct thread thread_nobody;
 
 extern THREAD_LOCAL struct thread *thread_self;
 
-/* `leave` lets go of all the heaps of a thread that ends. */
-bool thread_start(void (*leave)(struct thread *));
+/*
+ * `leave` lets go of all the heaps of a thread that ends; `inherit` makes the heaps of the threads that a
+ * fork left behind available to the child.
+ */
+bool thread_start(void (*leave)(struct thread *), void (*inherit)(const struct thread *));
 
 /* The calling thread, registered if need be, its flag up; NULL where the system has no more memory. */
 struct thread *thread_register(void);
@@ -34,7 +37,8 @@ FAST_PATH struct thread *thread_begin(void)
 {
     struct thread *thread = thread_self;
     store_relaxed(&thread->busy, 1u);
-    /* The handle in the table is looked at after the flag is up: see above for why the compiler alone matters. */
+    /* The handle in the table is looked at after the flag is up: see above for why the compiler alone
+     * matters. */
     fence_compiler();
     return thread;
 }

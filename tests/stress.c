@@ -1,10 +1,10 @@
 /*
  * Every operation at random, in several threads, through a transfer array that makes blocks change hands.
  *
- * Blocks of the calm keys carry cookies, and every status that they get is known beforehand. The wild keys are reset,
- * terminated, purged and destroyed under way, and whatever pointers they ever gave out are freed at any time, also twice,
- * interior, and with other wild keys: nothing of that may touch a calm block, or break an invariant. At each quiet point
- * the invariants are walked and the statistics balanced.
+ * Blocks of the calm keys carry cookies, and every status that they get is known beforehand. The wild keys
+ * are reset, terminated, purged and destroyed under way, and whatever pointers they ever gave out are freed
+ * at any time, also twice, interior, and with other wild keys: nothing of that may touch a calm block, or
+ * break an invariant. At each quiet point the invariants are walked and the statistics balanced.
  *
  *     stress [SECONDS [THREADS [SEED]]]
  */

@@ -1,12 +1,13 @@
-/* Blocks in one thread: sizes, alignment, resizing, bursts, quota, statistics, and every misuse with its status. */
+/* Blocks in one thread: sizes, alignment, resizing, bursts, quota, statistics, and every misuse with its
+ * status. */
 #include "test.h"
 
 #include <stdlib.h>
 #include <sys/mman.h>
 
-static const size_t sizes[] = {0,    1,    15,   16,   17,    63,    64,    65,    100,    511,    512,     513,   1000,
-                               1500, 1514, 1536, 1537, 2048,  9000,  9216,  9217,  32768,  65535,  65536,   65537, 100000,
-                               262144, 262145, 1 << 20, 10 << 20};
+static const size_t sizes[] = {0,    1,     15,    16,    17,    63,     64,     65,     100,     511,
+                               512,  513,   1000,  1500,  1514,  1536,   1537,   2048,   9000,    9216,
+                               9217, 32768, 65535, 65536, 65537, 100000, 262144, 262145, 1 << 20, 10 << 20};
 
 static void any_size_is_aligned_and_usable(void **state)
 {
@@ -350,11 +351,29 @@ static void foreign_pointers(void **state)
     munmap(unmapped, 4096);
     int local;
     uintptr_t foreign[] = {
-        1, 8, 16, 4096, (uintptr_t)&local, (uintptr_t)static_memory, (uintptr_t)heap, (uintptr_t)mapped,
-        (uintptr_t)unmapped, (uintptr_t)misuse, (uintptr_t)ours + (1 << 18), (uintptr_t)ours + (1 << 21),
-        (uintptr_t)ours + ((uintptr_t)1 << 34), (uintptr_t)ours - (1 << 18), (uintptr_t)ours - ((uintptr_t)1 << 40),
-        (uintptr_t)1 << 46, (uintptr_t)1 << 47, (uintptr_t)1 << 48, (uintptr_t)1 << 63, UINTPTR_MAX - 63, UINTPTR_MAX,
-        (uintptr_t)ours | (uintptr_t)0xffff << 48, (uintptr_t)ours | (uintptr_t)1 << 55,
+        1,
+        8,
+        16,
+        4096,
+        (uintptr_t)&local,
+        (uintptr_t)static_memory,
+        (uintptr_t)heap,
+        (uintptr_t)mapped,
+        (uintptr_t)unmapped,
+        (uintptr_t)misuse,
+        (uintptr_t)ours + (1 << 18),
+        (uintptr_t)ours + (1 << 21),
+        (uintptr_t)ours + ((uintptr_t)1 << 34),
+        (uintptr_t)ours - (1 << 18),
+        (uintptr_t)ours - ((uintptr_t)1 << 40),
+        (uintptr_t)1 << 46,
+        (uintptr_t)1 << 47,
+        (uintptr_t)1 << 48,
+        (uintptr_t)1 << 63,
+        UINTPTR_MAX - 63,
+        UINTPTR_MAX,
+        (uintptr_t)ours | (uintptr_t)0xffff << 48,
+        (uintptr_t)ours | (uintptr_t)1 << 55,
     };
     for (size_t i = 0; i < COUNT(foreign); i++) {
         ks_status status;
@@ -368,7 +387,8 @@ static void foreign_pointers(void **state)
         assert_status(ks_free(key, (void *)((uintptr_t)ours ^ (uintptr_t)1 << bit)), KS_BAD_BLOCK);
     unsigned seed = 7;
     for (int i = 0; i < 100000; i++) {
-        uintptr_t any = (uintptr_t)rand_r(&seed) << 32 ^ (uintptr_t)rand_r(&seed) << 8 ^ (uintptr_t)rand_r(&seed);
+        uintptr_t any =
+            (uintptr_t)rand_r(&seed) << 32 ^ (uintptr_t)rand_r(&seed) << 8 ^ (uintptr_t)rand_r(&seed);
         if ((char *)any != ours)
             assert_status(ks_free(key, (void *)any), KS_BAD_BLOCK);
     }
@@ -404,7 +424,8 @@ static void the_hook_hears_each_refusal_once(void **state)
     (void)state;
     struct heard heard = {0};
     ks_key_t key;
-    assert_status(ks_key_create(&(struct ks_key_options){.on_error = hear, .on_error_context = &heard}, &key), KS_OK);
+    assert_status(ks_key_create(&(struct ks_key_options){.on_error = hear, .on_error_context = &heard}, &key),
+                  KS_OK);
     void *block = alloc_ok(key, 100);
     assert_status(ks_free(key, block), KS_OK);
     assert_int_equal(heard.count, 0);
@@ -443,7 +464,8 @@ static void statistics_print(void **state)
     alloc_ok(key, 1500);
     text[0] = 0;
     assert_status(ks_key_stats_print(key, KS_STATS_TEXT, text_of, text), KS_OK);
-    assert_non_null(strstr(text, "\n          1536            1            0            0            0            1"));
+    assert_non_null(
+        strstr(text, "\n          1536            1            0            0            0            1"));
     text[0] = 0;
     assert_status(ks_key_stats_print(key, KS_STATS_JSON, text_of, text), KS_OK);
     assert_non_null(strstr(text, "{\"name\":\"a \\u0022quoted\\u005c\\u000a name\",\"key\":"));

@@ -1,6 +1,6 @@
 /*
- * Every call to the outside fails in turn, the first, the second, and so on until the workload passes untouched: a clean
- * status each time, nothing lost, the invariants whole. Needs a build with -Dcheck=true.
+ * Every call to the outside fails in turn, the first, the second, and so on until the workload passes
+ * untouched: a clean status each time, nothing lost, the invariants whole. Needs a build with -Dcheck=true.
  */
 #include "fault.h"
 #include "test.h"
@@ -17,16 +17,16 @@ static bool may_fail(ks_status status)
     return status == KS_NO_MEMORY || status == KS_OK;
 }
 
-#define CHECK(condition)                                                                                       \
-    do {                                                                                                       \
-        if (!(condition)) {                                                                                    \
-            fprintf(stderr, "test_faults: %s:%d: %s\n", __FILE__, __LINE__, #condition);                       \
-            exit(1);                                                                                           \
-        }                                                                                                      \
+#define CHECK(condition)                                                                                     \
+    do {                                                                                                     \
+        if (!(condition)) {                                                                                  \
+            fprintf(stderr, "test_faults: %s:%d: %s\n", __FILE__, __LINE__, #condition);                     \
+            exit(1);                                                                                         \
+        }                                                                                                    \
     } while (0)
 
 static ks_key_t key;
-static void *blocks[3000];
+static void *blocks[3001];
 static size_t count;
 
 static void *free_all(void *argument)
@@ -48,7 +48,7 @@ static void workload(void)
     CHECK(may_fail(status));
     if (status != KS_OK)
         return;
-    for (size_t i = 0; i < COUNT(blocks); i++) {
+    for (size_t i = 0; i < COUNT(blocks) - 1; i++) {
         void *block = ks_alloc(key, i * 97 % 5000, &status);
         CHECK(may_fail(status) && (status == KS_OK) == (block != NULL));
         if (block)

@@ -21,10 +21,14 @@ struct link {
 enum { PROTOCOL_OF_VERSION = 255, PROTOCOL_NONE = 254 };
 
 static const struct link links[] = {
-    {DLT_EN10MB, 0, PROTOCOL_NONE},       {DLT_RAW, 0, PROTOCOL_OF_VERSION},
-    {DLT_NULL, 4, PROTOCOL_OF_VERSION},   {DLT_LOOP, 4, PROTOCOL_OF_VERSION},
-    {DLT_IPV4, 0, PROTOCOL_OF_VERSION},   {DLT_IPV6, 0, PROTOCOL_OF_VERSION},
-    {DLT_LINUX_SLL, 16, 14},              {DLT_LINUX_SLL2, 20, 0},
+    {DLT_EN10MB, 0, PROTOCOL_NONE},
+    {DLT_RAW, 0, PROTOCOL_OF_VERSION},
+    {DLT_NULL, 4, PROTOCOL_OF_VERSION},
+    {DLT_LOOP, 4, PROTOCOL_OF_VERSION},
+    {DLT_IPV4, 0, PROTOCOL_OF_VERSION},
+    {DLT_IPV6, 0, PROTOCOL_OF_VERSION},
+    {DLT_LINUX_SLL, 16, 14},
+    {DLT_LINUX_SLL2, 20, 0},
 };
 
 struct capture {
@@ -92,7 +96,8 @@ static pcap_t *open_interface(const char *name)
     int status = pcap_activate(pcap);
     if (status < 0) {
         complain("%s: no such file, and as an interface: %s", name,
-                 status == PCAP_ERROR || status == PCAP_ERROR_NO_SUCH_DEVICE || status == PCAP_ERROR_PERM_DENIED
+                 status == PCAP_ERROR || status == PCAP_ERROR_NO_SUCH_DEVICE ||
+                         status == PCAP_ERROR_PERM_DENIED
                      ? pcap_geterr(pcap)
                      : pcap_statustostr(status));
         pcap_close(pcap);
@@ -140,8 +145,9 @@ struct capture *capture_open(const char *source, const char *filter)
     const struct link *link = link_of(pcap);
     if (!link)
         complain("%s: frames of link type %d (%s) are not supported", source, pcap_datalink(pcap),
-                 pcap_datalink_val_to_name(pcap_datalink(pcap)) ? pcap_datalink_val_to_name(pcap_datalink(pcap))
-                                                                : "unknown");
+                 pcap_datalink_val_to_name(pcap_datalink(pcap))
+                     ? pcap_datalink_val_to_name(pcap_datalink(pcap))
+                     : "unknown");
     struct capture *capture = link && (!filter || set_filter(pcap, filter)) ? malloc(sizeof *capture) : NULL;
     if (!capture) {
         pcap_close(pcap);
@@ -174,8 +180,8 @@ static void put16(uint8_t *bytes, unsigned value)
 }
 
 /*
- * Gives a frame of another link type the Ethernet header that the experts expect: no addresses, and the protocol that
- * the old header named, or the IP version.
+ * Gives a frame of another link type the Ethernet header that the experts expect: no addresses, and the
+ * protocol that the old header named, or the IP version.
  */
 static void make_ethernet(struct capture *capture, struct captured *frame)
 {
@@ -244,48 +250,54 @@ void capture_close(struct capture *capture)
 
 /* ------------------------------------------------------------------ recordings */
 
-/* Room for one more of `size` bytes behind `used`: doubled when it is full. False without memory. */
-static bool grow(void **array, size_t *room, size_t used, size_t size)
+/* `array`, with room for `wanted` bytes: twice as many when it has to grow. NULL without memory; it is there
+ * then. */
+static void *grow(void *array, size_t *room, size_t wanted)
 {
-    if (used + size <= *room)
-        return true;
-    size_t more = (used + size) * 2;
-    void *grown = realloc(*array, more);
+    if (array && wanted <= *room)
+        return array;
+    void *grown = realloc(array, wanted * 2);
+    if (grown)
+        *room = wanted * 2;
+    return grown;
+}
+
+/* Room for one more frame, and for its bytes behind those of the others. */
+static bool recording_grow(struct recording *recording, size_t rooms[2], size_t bytes)
+{
+    void *frames = grow(recording->frames, &rooms[0], (recording->count + 1) * sizeof *recording->frames);
+    if (!frames)
+        return false;
+    recording->frames = frames;
+    void *grown = grow(recording->bytes, &rooms[1], bytes + 1);
     if (!grown)
         return false;
-    *array = grown;
-    *room = more;
+    recording->bytes = grown;
     return true;
 }
 
 enum capture_result recording_read(struct recording *recording, struct capture *capture)
 {
     *recording = (struct recording){0};
-    void *frames = NULL;
-    void *bytes = NULL;
-    size_t frames_room = 0;
-    size_t bytes_room = 0;
-    size_t bytes_used = 0;
-    struct captured frame;
+    size_t rooms[2] = {0};
+    size_t used = 0;
+    struct captured frame = {0};
     enum capture_result result;
     while ((result = capture_next(capture, &frame)) == CAPTURE_FRAME) {
-        if (!grow(&frames, &frames_room, recording->count * sizeof frame, sizeof frame) ||
-            !grow(&bytes, &bytes_room, bytes_used, frame.captured)) {
+        if (!recording_grow(recording, rooms, used + frame.captured)) {
             complain("%s: out of memory at frame %zu", capture->name, recording->count + 1);
             result = CAPTURE_BROKEN;
             break;
         }
-        memcpy((uint8_t *)bytes + bytes_used, frame.bytes, frame.captured);
-        bytes_used += frame.captured;
-        ((struct captured *)frames)[recording->count++] = frame;
+        memcpy(recording->bytes + used, frame.bytes, frame.captured);
+        used += frame.captured;
+        recording->frames[recording->count++] = frame;
     }
     /* The bytes have found their place: now the frames can point to them. */
-    recording->frames = frames;
-    recording->bytes = bytes;
-    size_t offset = 0;
+    used = 0;
     for (size_t i = 0; i < recording->count; i++) {
-        recording->frames[i].bytes = recording->bytes + offset;
-        offset += recording->frames[i].captured;
+        recording->frames[i].bytes = recording->bytes + used;
+        used += recording->frames[i].captured;
     }
     return result;
 }

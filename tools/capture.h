@@ -9,7 +9,7 @@
 struct capture;
 
 struct captured {
-    int64_t time; /* microseconds since 1970 */
+    int64_t time;      /* microseconds since 1970 */
     uint32_t length;   /* on the wire */
     uint32_t captured; /* in `bytes`, which are good until the next call */
     const uint8_t *bytes;
@@ -18,16 +18,16 @@ struct captured {
 enum capture_result { CAPTURE_FRAME, CAPTURE_QUIET, CAPTURE_END, CAPTURE_BROKEN };
 
 /*
- * Opens a file, or where there is none of that name an interface. `filter` is a pcap filter, or NULL. NULL after a
- * complaint.
+ * Opens a file, or where there is none of that name an interface. `filter` is a pcap filter, or NULL. NULL
+ * after a complaint.
  */
 struct capture *capture_open(const char *source, const char *filter);
 bool capture_is_live(const struct capture *capture);
 const char *capture_name(const struct capture *capture);
 
 /*
- * The next frame. CAPTURE_QUIET: none has come for a while, on an interface. CAPTURE_BROKEN, after a complaint that
- * names the frame: what came before is good.
+ * The next frame. CAPTURE_QUIET: none has come for a while, on an interface. CAPTURE_BROKEN, after a
+ * complaint that names the frame: what came before is good.
  */
 enum capture_result capture_next(struct capture *capture, struct captured *frame);
 

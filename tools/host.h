@@ -1,9 +1,9 @@
 /*
  * A host for experts: loads them, feeds each flow to the same thread of each expert, and owns their keys.
  *
- * The capture thread copies each frame into a block of the key `frames` and collects it in a burst for one lane of each
- * expert; a lane is one thread of one expert with its ring. The expert that is done with a frame last frees it, so
- * that every frame goes home across threads.
+ * The capture thread copies each frame into a block of the key `frames` and collects it in a burst for one
+ * lane of each expert; a lane is one thread of one expert with its ring. The expert that is done with a frame
+ * last frees it, so that every frame goes home across threads.
  */
 #ifndef TOOLS_HOST_H
 #define TOOLS_HOST_H
@@ -67,14 +67,14 @@ struct expert {
     struct lane *lanes;
     uint64_t fail_at; /* frame number, 0 for never */
     atomic_bool failed;
-    bool broken; /* a thread of it returned FALSE of its own accord */
+    bool broken;           /* a thread of it returned FALSE of its own accord */
     pthread_mutex_t mutex; /* events and problem */
     struct event *events;
     size_t events_count;
     char problem[EXPERTSTRINGLENGTH];
     /* after the run */
-    struct ks_key_stats stats;        /* before the reset */
-    struct ks_key_stats stats_after;  /* after reset and purge */
+    struct ks_key_stats stats;       /* before the reset */
+    struct ks_key_stats stats_after; /* after reset and purge */
     double reset_us;
 };
 
@@ -114,7 +114,8 @@ bool host_start(struct host *host);
 /* Hands one frame to every expert. Only the capture thread. */
 void host_frame(struct host *host, const struct captured *captured);
 
-/* Sends what is collected: after the last frame, and when none has come for a while. Only the capture thread. */
+/* Sends what is collected: after the last frame, and when none has come for a while. Only the capture thread.
+ */
 void host_flush(struct host *host);
 
 /* No more frames: waits until the experts have seen all of them and have returned. */

@@ -1,6 +1,7 @@
 /*
- * The cable of tools/record-capture: joins tap interfaces of two network namespaces in user space, loses, delays and
- * reorders frames on the way, puts a VLAN tag on those of the second pair, and records what the server's end sees.
+ * The cable of tools/record-capture: joins tap interfaces of two network namespaces in user space, loses,
+ * delays and reorders frames on the way, puts a VLAN tag on those of the second pair, and records what the
+ * server's end sees.
  *
  *     record-cable OUTPUT.pcap CLIENT-NETNS SERVER-NETNS
  *

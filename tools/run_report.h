@@ -7,7 +7,7 @@
 struct resident {
     uint64_t before; /* bytes */
     uint64_t peak;
-    uint64_t after;  /* with every key reset and purged */
+    uint64_t after; /* with every key reset and purged */
 };
 
 /* Resident bytes of this process. */

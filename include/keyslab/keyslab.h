@@ -1,13 +1,14 @@
 /*
  * keyslab: memory for packet experts, owned by keys.
  *
- * An expert key owns every block that is allocated in it. Any thread may allocate, free, resize and query in any
- * live key without registering first; freeing another thread's block sends it home through a lock-free queue; and
- * one call drops a whole key, whatever its threads are doing at that moment.
+ * An expert key owns every block that is allocated in it. Any thread may allocate, free, resize and query in
+ * any live key without registering first; freeing another thread's block sends it home through a lock-free
+ * queue; and one call drops a whole key, whatever its threads are doing at that moment.
  *
- * Unless a function says otherwise: it may be called from any thread at any time, it takes no lock and never waits
- * for another thread, it makes no system call unless memory has to come from or go to the operating system, and
- * sizes are in bytes. Not callable from a signal handler. No pointer handed in is read before it is known to be ours.
+ * Unless a function says otherwise: it may be called from any thread at any time, it takes no lock and never
+ * waits for another thread, it makes no system call unless memory has to come from or go to the operating
+ * system, and sizes are in bytes. Not callable from a signal handler. No pointer handed in is read before it
+ * is known to be ours.
  */
 #ifndef KEYSLAB_KEYSLAB_H
 #define KEYSLAB_KEYSLAB_H
@@ -35,8 +36,9 @@ extern "C" {
 #define KS_VERSION_PATCH 0
 
 /*
- * A key: an index and a generation in one word, never an address. Zero is no key. A destroyed key's value is answered
- * KS_BAD_KEY for ever, also when its index serves a new key. The same value, cast, is NetMon's HEXPERTKEY.
+ * A key: an index and a generation in one word, never an address. Zero is no key. A destroyed key's value is
+ * answered KS_BAD_KEY for ever, also when its index serves a new key. The same value, cast, is NetMon's
+ * HEXPERTKEY.
  */
 typedef uintptr_t ks_key_t;
 
@@ -51,10 +53,12 @@ typedef enum ks_status {
     KS_DOUBLE_FREE, /* a block of the key that is free already */
     KS_STALE,       /* a block that a reset dropped */
     KS_TOO_LARGE,   /* the size overflows, or exceeds what can be addressed */
-    KS_INVALID,     /* an argument outside its range: an alignment that is no power of two, a NULL result pointer */
+    KS_INVALID, /* an argument outside its range: an alignment that is no power of two, a NULL result pointer
+                 */
 } ks_status;
 
-/* One line of English for a status, static storage, never NULL: "unknown status" for other values. Constant time. */
+/* One line of English for a status, static storage, never NULL: "unknown status" for other values. Constant
+ * time. */
 KS_API const char *ks_strerror(ks_status status);
 
 /* The library's version, "major.minor.patch", static storage. */
@@ -63,22 +67,23 @@ KS_API const char *ks_version(void);
 /* ------------------------------------------------------------------ keys */
 
 /*
- * A refused block, as the error hook sees it. `at_home` tells a misuse that was found when a block freed by another
- * thread reached its owner; its caller was answered KS_OK long before. Otherwise the caller was answered `status`.
+ * A refused block, as the error hook sees it. `at_home` tells a misuse that was found when a block freed by
+ * another thread reached its owner; its caller was answered KS_OK long before. Otherwise the caller was
+ * answered `status`.
  */
 struct ks_error {
     ks_status status; /* KS_BAD_BLOCK, KS_WRONG_KEY, KS_DOUBLE_FREE or KS_STALE */
     bool at_home;
     ks_key_t key;
     const void *block;
-    size_t class_size;   /* bytes of the block's size class, 0 where the block is not ours */
-    uint64_t thread;     /* number of the thread that found it, counted from 1 */
+    size_t class_size; /* bytes of the block's size class, 0 where the block is not ours */
+    uint64_t thread;   /* number of the thread that found it, counted from 1 */
     uint64_t reserved[2];
 };
 
 /*
- * Called once for each refused block, in the thread that found it, after the operation and outside of it: the hook
- * may call any function of this library. It must return.
+ * Called once for each refused block, in the thread that found it, after the operation and outside of it: the
+ * hook may call any function of this library. It must return.
  */
 typedef void ks_error_hook(void *context, const struct ks_error *error);
 
@@ -98,44 +103,45 @@ struct ks_key_options {
 KS_API ks_status ks_key_create(const struct ks_key_options *options, ks_key_t *key);
 
 /*
- * Drops every block of the key, also those on their way home. Safe at any time, concurrently with every other call on
- * the key; an allocation that overlaps the reset may be dropped by it. Costs a store for each thread that uses the
- * key, whatever the number of blocks; each thread re-uses the dropped memory when it next allocates, and
- * ks_key_purge gives it back. A dropped block is answered KS_STALE until its address is handed out again.
- * KS_BAD_KEY.
+ * Drops every block of the key, also those on their way home. Safe at any time, concurrently with every other
+ * call on the key; an allocation that overlaps the reset may be dropped by it. Costs a store for each thread
+ * that uses the key, whatever the number of blocks; each thread re-uses the dropped memory when it next
+ * allocates, and ks_key_purge gives it back. A dropped block is answered KS_STALE until its address is handed
+ * out again. KS_BAD_KEY.
  */
 KS_API ks_status ks_key_reset(ks_key_t key);
 
 /*
- * From now on allocation in the key answers KS_TERMINATED, and a free releases its block and answers the same, so
- * that an expert's own clean-up works and every call tells it to return. Lasts until the key is destroyed. Cost as
- * ks_key_reset. KS_BAD_KEY.
+ * From now on allocation in the key answers KS_TERMINATED, and a free releases its block and answers the
+ * same, so that an expert's own clean-up works and every call tells it to return. Lasts until the key is
+ * destroyed. Cost as ks_key_reset. KS_BAD_KEY.
  */
 KS_API ks_status ks_key_terminate(ks_key_t key);
 
 /*
- * Ends the key: drops every block and gives the memory back. The handle is answered KS_BAD_KEY from now on. Safe
- * concurrently with every other call on the key. Costs a membarrier(2) and work in proportion to the key's slabs.
- * Memory of a thread that is inside an operation at that moment is given back by that thread when it next calls.
- * KS_BAD_KEY, for the second of two destroys too.
+ * Ends the key: drops every block and gives the memory back. The handle is answered KS_BAD_KEY from now on.
+ * Safe concurrently with every other call on the key. Costs a membarrier(2) and work in proportion to the
+ * key's slabs. Memory of a thread that is inside an operation at that moment is given back by that thread
+ * when it next calls. KS_BAD_KEY, for the second of two destroys too.
  */
 KS_API ks_status ks_key_destroy(ks_key_t key);
 
 /*
- * Gives the key's unused memory back to the operating system: what a reset dropped, what is free in all its threads'
- * caches, of sleeping and ended threads too. Safe at any time. Costs a membarrier(2) and work in proportion to
- * the memory that is free. KS_BAD_KEY.
+ * Gives the key's unused memory back to the operating system: what a reset dropped, what is free in all its
+ * threads' caches, of sleeping and ended threads too. Safe at any time. Costs a membarrier(2) and work in
+ * proportion to the memory that is free. KS_BAD_KEY.
  */
 KS_API ks_status ks_key_purge(ks_key_t key);
 
 /* ------------------------------------------------------------------ blocks */
 
 /*
- * Allocation. The block is uninitialised (ks_calloc: zeroed), belongs to the key, and is the caller's until freed,
- * or until the key is reset or destroyed. Aligned to 16 bytes, requests of 512 bytes and more to 64. Zero bytes give
- * a unique block. Returns NULL with the reason in `*status` where `status` is not NULL, which KS_OK overwrites on
- * success: KS_NO_MEMORY, KS_QUOTA, KS_TERMINATED, KS_BAD_KEY, KS_TOO_LARGE, KS_INVALID.
- * Costs a few nanoseconds from a thread's magazine; one slab from the arena every few hundred blocks at the most.
+ * Allocation. The block is uninitialised (ks_calloc: zeroed), belongs to the key, and is the caller's until
+ * freed, or until the key is reset or destroyed. Aligned to 16 bytes, requests of 512 bytes and more to 64.
+ * Zero bytes give a unique block. Returns NULL with the reason in `*status` where `status` is not NULL, which
+ * KS_OK overwrites on success: KS_NO_MEMORY, KS_QUOTA, KS_TERMINATED, KS_BAD_KEY, KS_TOO_LARGE, KS_INVALID.
+ * Costs a few nanoseconds from a thread's magazine; one slab from the arena every few hundred blocks at the
+ * most.
  */
 KS_API void *ks_alloc(ks_key_t key, size_t size, ks_status *status) KS_ALLOCATES(2);
 KS_API void *ks_calloc(ks_key_t key, size_t count, size_t size, ks_status *status)
@@ -145,18 +151,19 @@ KS_API void *ks_calloc(ks_key_t key, size_t count, size_t size, ks_status *statu
 KS_API void *ks_aligned_alloc(ks_key_t key, size_t alignment, size_t size, ks_status *status) KS_ALLOCATES(3);
 
 /*
- * Resizes: stays in place where the size class fits, else moves, keeping the contents up to the smaller size. NULL
- * allocates; zero bytes free the block and return NULL with KS_OK. On failure the block is untouched; a block of
- * another thread may be resized, its memory then goes home. Alignment above 64 is not kept. Errors as ks_alloc and
- * ks_free.
+ * Resizes: stays in place where the size class fits, else moves, keeping the contents up to the smaller size.
+ * NULL allocates; zero bytes free the block and return NULL with KS_OK. On failure the block is untouched; a
+ * block of another thread may be resized, its memory then goes home. Alignment above 64 is not kept. Errors
+ * as ks_alloc and ks_free.
  */
 KS_API void *ks_realloc(ks_key_t key, void *block, size_t size, ks_status *status) KS_RESIZES(3);
 
 /*
- * Frees a block of any thread. NULL is KS_OK. Takes any 64-bit value: KS_BAD_BLOCK, KS_WRONG_KEY, KS_DOUBLE_FREE,
- * KS_STALE, KS_BAD_KEY, and nothing has changed; KS_TERMINATED, and the block is free. A second free of a block that
- * another thread has freed and that is still on its way home is answered KS_OK, refused at home, and reported
- * through the error hook. Costs a few nanoseconds, for another thread's block too: those go home in batches.
+ * Frees a block of any thread. NULL is KS_OK. Takes any 64-bit value: KS_BAD_BLOCK, KS_WRONG_KEY,
+ * KS_DOUBLE_FREE, KS_STALE, KS_BAD_KEY, and nothing has changed; KS_TERMINATED, and the block is free. A
+ * second free of a block that another thread has freed and that is still on its way home is answered KS_OK,
+ * refused at home, and reported through the error hook. Costs a few nanoseconds, for another thread's block
+ * too: those go home in batches.
  */
 KS_API ks_status ks_free(ks_key_t key, void *block);
 
@@ -167,21 +174,22 @@ KS_API size_t ks_size(ks_key_t key, const void *block);
 KS_API size_t ks_good_size(size_t size);
 
 /*
- * Up to `count` blocks of one size at once. Returns how many were stored, from `blocks[0]` on; fewer only with a
- * reason in `*status`.
+ * Up to `count` blocks of one size at once. Returns how many were stored, from `blocks[0]` on; fewer only
+ * with a reason in `*status`.
  */
 KS_API size_t ks_alloc_bulk(ks_key_t key, size_t size, void **blocks, size_t count, ks_status *status);
 
 /*
- * Frees `count` blocks of any sizes and threads. Returns how many were freed: the others are skipped, and the first
- * reason is stored in `*status`. NULL counts as freed. In a terminated key all good blocks are freed and counted, and
+ * Frees `count` blocks of any sizes and threads. Returns how many were freed: the others are skipped, and the
+ * first reason is stored in `*status`. NULL counts as freed. In a terminated key all good blocks are freed
+ * and counted, and
  * `*status` is KS_TERMINATED.
  */
 KS_API size_t ks_free_bulk(ks_key_t key, void *const *blocks, size_t count, ks_status *status);
 
 /*
- * Sends home what this thread holds for other threads, in all keys. A thread that frees others' blocks and then
- * goes idle calls this; batches also go when full, with age, and at thread exit.
+ * Sends home what this thread holds for other threads, in all keys. A thread that frees others' blocks and
+ * then goes idle calls this; batches also go when full, with age, and at thread exit.
  */
 KS_API void ks_flush(void);
 
@@ -219,15 +227,16 @@ struct ks_key_stats {
     uint64_t quota;       /* bytes, 0 for none */
     uint64_t arena_bytes; /* taken from the arena: slabs and large blocks, in use or kept for reuse */
     uint64_t arena_peak;
-    uint64_t allocated, freed_local, freed_remote, dropped, live, in_flight, held; /* blocks, sums of the classes */
+    uint64_t allocated, freed_local, freed_remote, dropped, live, in_flight,
+        held; /* blocks, sums of the classes */
     uint64_t live_bytes;
     uint64_t allocated_bytes;
     uint64_t dropped_bytes;
-    uint64_t slabs;        /* with blocks of this generation */
-    uint64_t slabs_aside;  /* empty, kept for reuse */
+    uint64_t slabs;       /* with blocks of this generation */
+    uint64_t slabs_aside; /* empty, kept for reuse */
     uint64_t refused_memory, refused_quota, refused_terminated, refused_large; /* allocations, by reason */
-    uint64_t bad_block, wrong_key, double_free, stale;                         /* frees and resizes, by reason */
-    uint64_t refused_at_home; /* of double_free: found when the block got home */
+    uint64_t bad_block, wrong_key, double_free, stale; /* frees and resizes, by reason */
+    uint64_t refused_at_home;                          /* of double_free: found when the block got home */
     uint64_t reserved[16];
     uint32_t class_count;
     struct ks_class_stats classes[KS_CLASSES_MAX];
@@ -239,8 +248,9 @@ KS_API ks_status ks_key_stats(ks_key_t key, struct ks_key_stats *stats);
 enum ks_stats_format { KS_STATS_TEXT, KS_STATS_JSON };
 
 /*
- * Writes a key's statistics of this moment, or statistics taken before, through `write`, in pieces: a table for people, or
- * one JSON object. KS_INVALID for a format that is none, a NULL `write` or NULL statistics; KS_BAD_KEY.
+ * Writes a key's statistics of this moment, or statistics taken before, through `write`, in pieces: a table
+ * for people, or one JSON object. KS_INVALID for a format that is none, a NULL `write` or NULL statistics;
+ * KS_BAD_KEY.
  */
 KS_API ks_status ks_key_stats_print(ks_key_t key, enum ks_stats_format format,
                                     void (*write)(void *context, const char *text), void *context);
@@ -248,9 +258,9 @@ KS_API ks_status ks_stats_print(const struct ks_key_stats *stats, enum ks_stats_
                                 void (*write)(void *context, const char *text), void *context);
 
 /*
- * Walks every structure of the key and checks its invariants. Only while no other thread is inside a call on the
- * key, and only in builds with -Dcheck=true, which test suites use; elsewhere KS_INVALID. KS_OK, or KS_BAD_BLOCK
- * after naming the broken invariant on standard error.
+ * Walks every structure of the key and checks its invariants. Only while no other thread is inside a call on
+ * the key, and only in builds with -Dcheck=true, which test suites use; elsewhere KS_INVALID. KS_OK, or
+ * KS_BAD_BLOCK after naming the broken invariant on standard error.
  */
 KS_API ks_status ks_key_check(ks_key_t key);
 

@@ -1,13 +1,13 @@
 /*
- * The memory functions and the expert's interface of Microsoft Network Monitor 2, over keyslab: what a source written
- * for Netmon.h needs to compile unchanged with `#include <netmon.h>` and the flags of
- * `pkg-config --cflags keyslab-netmon`.
+ * The memory functions and the expert's interface of Microsoft Network Monitor 2, over keyslab: what a source
+ * written for Netmon.h needs to compile unchanged with `#include <netmon.h>` and the flags of `pkg-config
+ * --cflags keyslab-netmon`.
  *
- * Source of names, signatures, values and layouts: the Network Monitor 2 reference and its Netmon.h. A DWORD is
- * 32 bits here too, and so is a LONG, whatever the platform's long is.
+ * Source of names, signatures, values and layouts: the Network Monitor 2 reference and its Netmon.h. A DWORD
+ * is 32 bits here too, and so is a LONG, whatever the platform's long is.
  *
- * The memory functions are in libkeyslab; the other Expert functions are the host's (see `keyslab run`), which an
- * expert finds in the program that loads it.
+ * The memory functions are in libkeyslab; the other Expert functions are the host's (see `keyslab run`),
+ * which an expert finds in the program that loads it.
  */
 #ifndef KEYSLAB_NETMON_H
 #define KEYSLAB_NETMON_H
@@ -79,8 +79,9 @@ typedef HANDLE HFRAME, HCAPTURE, HFILTER, HPROTOCOL, HWND, HINSTANCE;
 
 /* ------------------------------------------------------------------ memory
  *
- * Any thread, any live key, no lock: cost, alignment and thread-safety are those of ks_alloc, ks_realloc, ks_free
- * and ks_size. The block belongs to the key; if the expert fails at run time, the host drops all of them.
+ * Any thread, any live key, no lock: cost, alignment and thread-safety are those of ks_alloc, ks_realloc,
+ * ks_free and ks_size. The block belongs to the key; if the expert fails at run time, the host drops all of
+ * them.
  *
  * `*pError`, where pError is not NULL, and the result of ExpertFreeMemory are
  *
@@ -96,8 +97,8 @@ typedef HANDLE HFRAME, HCAPTURE, HFILTER, HPROTOCOL, HWND, HINSTANCE;
 NETMON_API LPVOID WINAPI ExpertAllocMemory(HEXPERTKEY hExpertKey, SIZE_T nBytes, LPDWORD pError);
 
 /*
- * The block, larger or smaller, perhaps elsewhere; NULL with the reason, and the original is untouched. A NULL
- * original allocates; zero bytes free it and return NULL with NMERR_SUCCESS.
+ * The block, larger or smaller, perhaps elsewhere; NULL with the reason, and the original is untouched. A
+ * NULL original allocates; zero bytes free it and return NULL with NMERR_SUCCESS.
  */
 NETMON_API LPVOID WINAPI ExpertReallocMemory(HEXPERTKEY hExpertKey, LPVOID pOriginalMemory, SIZE_T nBytes,
                                              LPDWORD pError);
@@ -110,10 +111,10 @@ NETMON_API SIZE_T WINAPI ExpertMemorySize(HEXPERTKEY hExpertKey, LPVOID pOrigina
 
 /* ------------------------------------------------------------------ experts */
 
-#define EXPERTSTRINGLENGTH     260
-#define EXPERTENTRY_REGISTER   "Register"
-#define EXPERTENTRY_CONFIGURE  "Configure"
-#define EXPERTENTRY_RUN        "Run"
+#define EXPERTSTRINGLENGTH            260
+#define EXPERTENTRY_REGISTER          "Register"
+#define EXPERTENTRY_CONFIGURE         "Configure"
+#define EXPERTENTRY_RUN               "Run"
 #define EXPERT_ENUM_FLAG_CONFIGURABLE 0x1
 
 typedef struct {
@@ -155,9 +156,9 @@ typedef struct EXPERTENUMINFO {
 } EXPERTENUMINFO;
 
 typedef struct {
-    int64_t TimeStamp;  /* microseconds since 1970 */
-    DWORD FrameLength;  /* bytes on the wire */
-    DWORD nBytesAvail;  /* bytes captured, in MacFrame */
+    int64_t TimeStamp; /* microseconds since 1970 */
+    DWORD FrameLength; /* bytes on the wire */
+    DWORD nBytesAvail; /* bytes captured, in MacFrame */
     BYTE MacFrame[];
 } FRAME, *LPFRAME, *ULPFRAME;
 
@@ -187,14 +188,14 @@ typedef enum {
 #define EXPERTSUBSTATUS_ABORTED_THREAD_FAIL 4
 #define EXPERTSUBSTATUS_ABORTED_BAD_ENTRY   8
 
-#define NMEVENT_SEVERITY_INFORMATIONAL  0
-#define NMEVENT_SEVERITY_WARNING        1
-#define NMEVENT_SEVERITY_STRONG_WARNING 2
-#define NMEVENT_SEVERITY_ERROR          3
-#define NMEVENT_SEVERITY_SEVERE_ERROR   4
-#define NMEVENT_SEVERITY_CRITICAL_ERROR 5
+#define NMEVENT_SEVERITY_INFORMATIONAL      0
+#define NMEVENT_SEVERITY_WARNING            1
+#define NMEVENT_SEVERITY_STRONG_WARNING     2
+#define NMEVENT_SEVERITY_ERROR              3
+#define NMEVENT_SEVERITY_SEVERE_ERROR       4
+#define NMEVENT_SEVERITY_CRITICAL_ERROR     5
 
-#define NMEVENTFLAG_EXPERT 0x1
+#define NMEVENTFLAG_EXPERT                  0x1
 
 typedef enum {
     NMCOLUMNTYPE_UINT8 = 0,
@@ -246,11 +247,7 @@ typedef struct {
     WORD wYear, wMonth, wDayOfWeek, wDay, wHour, wMinute, wSecond, wMilliseconds;
 } SYSTEMTIME;
 
-typedef enum {
-    JTYPE_LEFT = 0,
-    JTYPE_RIGHT,
-    JTYPE_CENTER
-} JTYPE;
+typedef enum { JTYPE_LEFT = 0, JTYPE_RIGHT, JTYPE_CENTER } JTYPE;
 
 typedef struct {
     LPSTR pszReserved;
@@ -270,22 +267,22 @@ typedef struct {
 } NMEVENTDATA, *PNMEVENTDATA;
 
 /*
- * The host's functions, to be called inside Run. Each answers NMERR_SUCCESS, or NMERR_EXPERT_TERMINATE, upon which
- * the expert cleans up and returns at once.
+ * The host's functions, to be called inside Run. Each answers NMERR_SUCCESS, or NMERR_EXPERT_TERMINATE, upon
+ * which the expert cleans up and returns at once.
  */
 
 /*
- * Fills the caller's descriptor with the next frame of this thread's share of the capture; NMERR_NO_MORE_FRAMES at its
- * end. The frame is good until the thread's next call. This host knows GET_FRAME_NEXT_FORWARD, no filter and no
- * flags: anything else is NMERR_NOT_SUPPORTED.
+ * Fills the caller's descriptor with the next frame of this thread's share of the capture;
+ * NMERR_NO_MORE_FRAMES at its end. The frame is good until the thread's next call. This host knows
+ * GET_FRAME_NEXT_FORWARD, no filter and no flags: anything else is NMERR_NOT_SUPPORTED.
  */
 NETMON_API DWORD WINAPI ExpertGetFrame(HEXPERTKEY hExpertKey, DWORD Direction, DWORD RequestFlags,
                                        DWORD RequestedFrameNumber, HFILTER hFilter,
                                        LPEXPERTFRAMEDESCRIPTOR pEFrameDescriptor);
 
 /* Progress for the user: a status, a line of text (may be NULL), percent done (above 99 is ignored). */
-NETMON_API DWORD WINAPI ExpertIndicateStatus(HEXPERTKEY hExpertKey, EXPERTSTATUSENUMERATION Status, DWORD SubStatus,
-                                             const char *szText, LONG PercentDone);
+NETMON_API DWORD WINAPI ExpertIndicateStatus(HEXPERTKEY hExpertKey, EXPERTSTATUSENUMERATION Status,
+                                             DWORD SubStatus, const char *szText, LONG PercentDone);
 
 /* Hands a finding to the host, which copies what it keeps. */
 NETMON_API DWORD WINAPI ExpertSubmitEvent(HEXPERTKEY hExpertKey, PNMEVENTDATA pExpertEvent);

@@ -1,6 +1,6 @@
 /*
- * libFuzzer over the frame parser: any bytes, captured in full or cut. The frame lies in a block of exactly its size, so that
- * AddressSanitizer sees a read past it.
+ * libFuzzer over the frame parser: any bytes, captured in full or cut. The frame lies in a block of exactly
+ * its size, so that AddressSanitizer sees a read past it.
  */
 #include "decode.h"
 

@@ -1,6 +1,7 @@
 /*
- * From a frame's bytes to its addresses, ports and payload: Ethernet, VLAN tags, IPv4, IPv6 with extension headers,
- * TCP, UDP, ICMP. Reads nothing outside the bytes that were captured, and believes no length that they do not cover.
+ * From a frame's bytes to its addresses, ports and payload: Ethernet, VLAN tags, IPv4, IPv6 with extension
+ * headers, TCP, UDP, ICMP. Reads nothing outside the bytes that were captured, and believes no length that
+ * they do not cover.
  */
 #ifndef EXPERTS_DECODE_H
 #define EXPERTS_DECODE_H
@@ -23,7 +24,7 @@ struct packet {
     uint8_t protocol; /* of the innermost header that was reached */
     uint16_t vlan;    /* innermost tag, 0 for none */
     uint16_t ethertype;
-    bool fragment;    /* not the first of its datagram: no ports */
+    bool fragment; /* not the first of its datagram: no ports */
     struct endpoint source;
     struct endpoint destination;
     /* TCP */
@@ -36,8 +37,8 @@ struct packet {
 };
 
 /*
- * Decodes `captured` of a frame's `length` bytes as far as they go. NULL when all is well, else what is wrong, in a
- * few words; the fields up to that point are good then.
+ * Decodes `captured` of a frame's `length` bytes as far as they go. NULL when all is well, else what is
+ * wrong, in a few words; the fields up to that point are good then.
  */
 const char *decode(const uint8_t *bytes, size_t captured, size_t length, struct packet *packet);
 

@@ -5,8 +5,8 @@
 #include <keyslab/netmon.h>
 
 /*
- * An event with room for `columns`, or NULL; freed with ExpertFreeMemory. Texts are not copied: they must live until the
- * event has been submitted.
+ * An event with room for `columns`, or NULL; freed with ExpertFreeMemory. Texts are not copied: they must
+ * live until the event has been submitted.
  */
 PNMEVENTDATA event_new(HEXPERTKEY key, const char *source, const char *name, unsigned columns);
 

@@ -1,7 +1,7 @@
 /*
- * The expert "flows": who talks to whom. One record a flow, with both directions' packets and bytes and the TCP state,
- * in the key's memory; a flow ends when it has been idle or has lasted too long, or when a new connection takes
- * its addresses.
+ * The expert "flows": who talks to whom. One record a flow, with both directions' packets and bytes and the
+ * TCP state, in the key's memory; a flow ends when it has been idle or has lasted too long, or when a new
+ * connection takes its addresses.
  */
 #include "event.h"
 #include "table.h"
@@ -97,7 +97,8 @@ static DWORD flows_expire(struct flow_table *table, int64_t now)
 static bool is_new_connection(const struct flow *flow, const struct packet *packet, unsigned direction)
 {
     return packet->protocol == PROTOCOL_TCP && (packet->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN &&
-           !packet->fragment && flow->syn_seen[direction] && flow->syn_sequence[direction] != packet->sequence;
+           !packet->fragment && flow->syn_seen[direction] &&
+           flow->syn_sequence[direction] != packet->sequence;
 }
 
 static void flow_follow_tcp(struct flow *flow, const struct packet *packet, unsigned direction)
@@ -117,7 +118,9 @@ static void flow_follow_tcp(struct flow *flow, const struct packet *packet, unsi
     else if (flow->fin_seen[0] || flow->fin_seen[1])
         flow->state = STATE_CLOSING;
     else if (flow->state < STATE_OPEN)
-        flow->state = !(packet->flags & TCP_SYN) ? STATE_OPEN : packet->flags & TCP_ACK ? STATE_OPENING : STATE_SYN;
+        flow->state = !(packet->flags & TCP_SYN) ? STATE_OPEN
+                      : packet->flags & TCP_ACK  ? STATE_OPENING
+                                                 : STATE_SYN;
 }
 
 static DWORD flow_count(struct flow_table *table, const struct packet *packet, const FRAME *frame)
@@ -144,7 +147,8 @@ static DWORD flow_count(struct flow_table *table, const struct packet *packet, c
     return NMERR_SUCCESS;
 }
 
-NETMON_API BOOL WINAPI Run(HEXPERTKEY key, PEXPERTCONFIG config, PEXPERTSTARTUPINFO startup, DWORD flags, HWND window)
+NETMON_API BOOL WINAPI Run(HEXPERTKEY key, PEXPERTCONFIG config, PEXPERTSTARTUPINFO startup, DWORD flags,
+                           HWND window)
 {
     (void)config, (void)startup, (void)flags, (void)window;
     struct flow_table table;

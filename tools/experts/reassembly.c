@@ -1,7 +1,7 @@
 /*
- * The expert "reassembly": TCP streams put in order. A segment that comes early is held in a block of its true size until
- * the gap before it closes; where segments overlap, the bytes that came first count. A stream holds a limited
- * amount: beyond it the gap is given up, and counted as lost.
+ * The expert "reassembly": TCP streams put in order. A segment that comes early is held in a block of its
+ * true size until the gap before it closes; where segments overlap, the bytes that came first count. A stream
+ * holds a limited amount: beyond it the gap is given up, and counted as lost.
  */
 #include "event.h"
 #include "table.h"
@@ -93,7 +93,8 @@ static DWORD stream_skip_gap(HEXPERTKEY key, struct stream *stream)
     return stream_catch_up(key, stream);
 }
 
-/* Holds the part of the bytes that no other early segment covers, in pieces where they cover more than one gap. */
+/* Holds the part of the bytes that no other early segment covers, in pieces where they cover more than one
+ * gap. */
 static DWORD stream_hold(HEXPERTKEY key, struct stream *stream, uint32_t sequence, const uint8_t *bytes,
                          uint32_t length)
 {
@@ -219,7 +220,8 @@ static DWORD connection_take(struct flow_table *table, const struct packet *pack
     return stream_take(table->key, &((struct connection *)record)->streams[direction], packet);
 }
 
-NETMON_API BOOL WINAPI Run(HEXPERTKEY key, PEXPERTCONFIG config, PEXPERTSTARTUPINFO startup, DWORD flags, HWND window)
+NETMON_API BOOL WINAPI Run(HEXPERTKEY key, PEXPERTCONFIG config, PEXPERTSTARTUPINFO startup, DWORD flags,
+                           HWND window)
 {
     (void)config, (void)startup, (void)flags, (void)window;
     struct flow_table table;
@@ -232,7 +234,8 @@ NETMON_API BOOL WINAPI Run(HEXPERTKEY key, PEXPERTCONFIG config, PEXPERTSTARTUPI
         struct packet packet;
         struct record *record;
         const char *problem = decode(frame->MacFrame, frame->nBytesAvail, frame->FrameLength, &packet);
-        while (!error && (record = TAILQ_FIRST(&table.idle)) && frame->TimeStamp - record->last > IDLE_TIMEOUT)
+        while (!error && (record = TAILQ_FIRST(&table.idle)) &&
+               frame->TimeStamp - record->last > IDLE_TIMEOUT)
             error = connection_end(&table, record);
         if (!error && !problem && packet.version && packet.protocol == PROTOCOL_TCP && !packet.fragment)
             error = connection_take(&table, &packet, frame->TimeStamp);

@@ -1,6 +1,7 @@
 /*
- * A hash table of records that begin with a struct record, in an expert's memory: what both experts keep their
- * flows in. Records are found by both directions of a packet, and lie in a list, the longest idle first.
+ * A hash table of records that begin with a struct record, in an expert's memory: what both experts keep
+ * their flows in. Records are found by both directions of a packet, and lie in a list, the longest idle
+ * first.
  */
 #ifndef EXPERTS_TABLE_H
 #define EXPERTS_TABLE_H
@@ -37,7 +38,8 @@ struct flow_table {
 DWORD table_open(struct flow_table *table, HEXPERTKEY key, size_t record_bytes);
 void table_close(struct flow_table *table);
 
-/* The record of a packet, or NULL. `*direction` is 0 for packets of the record's first end, 1 for the other's. */
+/* The record of a packet, or NULL. `*direction` is 0 for packets of the record's first end, 1 for the
+ * other's. */
 struct record *table_find(struct flow_table *table, const struct packet *packet, unsigned *direction);
 
 /* A new one, zeroed behind its struct record; NULL with the reason. */

@@ -1,0 +1,125 @@
+/* fork while threads are at work: the child allocates, frees and resets in every key, the parent notices
+ * nothing. */
+#include "test.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { WORKERS = 3, KEYS = 3, BLOCKS = 500, FORKS = 60 };
+
+static ks_key_t keys[KEYS];
+static void *blocks[KEYS][BLOCKS];
+static void *foreign[KEYS][BLOCKS];
+static atomic_bool stop;
+
+static void *work(void *argument)
+{
+    unsigned seed = (unsigned)(uintptr_t)argument;
+    void *held[64] = {0};
+    while (!atomic_load(&stop)) {
+        unsigned i = (unsigned)rand_r(&seed) % 64;
+        ks_key_t key = keys[i % KEYS];
+        if (held[i])
+            assert_status(ks_free(key, held[i]), KS_OK);
+        held[i] = alloc_ok(key, (size_t)rand_r(&seed) % 2000);
+    }
+    for (unsigned i = 0; i < 64; i++)
+        assert_status(ks_free(keys[i % KEYS], held[i]), KS_OK);
+    return NULL;
+}
+
+static void *allocate_foreign(void *argument)
+{
+    (void)argument;
+    for (size_t k = 0; k < KEYS; k++)
+        for (size_t i = 0; i < BLOCKS; i++)
+            foreign[k][i] = alloc_ok(keys[k], i * 7);
+    return NULL;
+}
+
+#define CHILD(condition)                                                                                     \
+    do {                                                                                                     \
+        if (!(condition))                                                                                    \
+            _exit(__LINE__ % 200 + 1);                                                                       \
+    } while (0)
+
+static void *__attribute__((unused)) in_the_childs_thread(void *argument)
+{
+    ks_key_t key = (ks_key_t)argument;
+    for (size_t i = 0; i < 1000; i++)
+        CHILD(ks_free(key, ks_alloc(key, i, NULL)) == KS_OK);
+    return NULL;
+}
+
+static void child(void)
+{
+    for (size_t k = 0; k < KEYS; k++) {
+        ks_status status;
+        for (size_t i = 0; i < BLOCKS; i++) {
+            CHILD(*(size_t *)blocks[k][i] == i);
+            CHILD(ks_free(keys[k], blocks[k][i]) == KS_OK);
+            CHILD(ks_free(keys[k], foreign[k][i]) == KS_OK);
+            CHILD(ks_alloc(keys[k], i * 11, &status) && status == KS_OK);
+        }
+        /* AddressSanitizer's own allocator may have been locked at the fork, and a new thread needs it. */
+#if !defined(__SANITIZE_ADDRESS__)
+        pthread_t thread;
+        CHILD(pthread_create(&thread, NULL, in_the_childs_thread, (void *)keys[k]) == 0);
+        CHILD(pthread_join(thread, NULL) == 0);
+#endif
+        CHILD(ks_key_reset(keys[k]) == KS_OK);
+        CHILD(ks_free(keys[k], ks_alloc(keys[k], 1000, NULL)) == KS_OK);
+        CHILD(ks_key_purge(keys[k]) == KS_OK);
+        CHILD(ks_key_destroy(keys[k]) == KS_OK);
+        CHILD(ks_alloc(keys[k], 1, &status) == NULL && status == KS_BAD_KEY);
+    }
+    ks_key_t key;
+    CHILD(ks_key_create(NULL, &key) == KS_OK && ks_alloc(key, 100, NULL));
+    _exit(0);
+}
+
+static void the_child_goes_on(void **state)
+{
+    (void)state;
+    pthread_t threads[WORKERS];
+    for (size_t k = 0; k < KEYS; k++) {
+        keys[k] = key_new();
+        for (size_t i = 0; i < BLOCKS; i++)
+            *(size_t *)(blocks[k][i] = alloc_ok(keys[k], 8 + i * 5)) = i;
+    }
+    in_thread(allocate_foreign, NULL);
+    for (size_t w = 0; w < WORKERS; w++)
+        assert_int_equal(pthread_create(&threads[w], NULL, work, (void *)(w + 1)), 0);
+    for (int f = 0; f < FORKS; f++) {
+        int status;
+        pid_t pid = fork();
+        if (pid == 0)
+            child();
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFEXITED(status));
+        assert_int_equal(WEXITSTATUS(status), 0);
+    }
+    atomic_store(&stop, true);
+    for (size_t w = 0; w < WORKERS; w++)
+        assert_int_equal(pthread_join(threads[w], NULL), 0);
+    for (size_t k = 0; k < KEYS; k++) {
+        for (size_t i = 0; i < BLOCKS; i++) {
+            assert_int_equal(*(size_t *)blocks[k][i], i);
+            assert_status(ks_free(keys[k], blocks[k][i]), KS_OK);
+            assert_status(ks_free(keys[k], foreign[k][i]), KS_OK);
+        }
+        assert_int_equal(stats_of(keys[k]).live, 0);
+        assert_stats_balance(keys[k]);
+        key_end(keys[k]);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_child_goes_on),
+    };
+    return cmocka_run_group_tests_name("fork", tests, NULL, NULL);
+}
