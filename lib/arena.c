@@ -55,8 +55,7 @@ bool arena_start(void)
     if (!range.base)
         return false;
     size_t count = range.bytes >> SLAB_SHIFT;
-    range.slabs =
-        platform_reserve(count * sizeof *range.slabs, count * sizeof *range.slabs, PAGE, &slabs_bytes);
+    range.slabs = platform_reserve(count * sizeof *range.slabs, count * sizeof *range.slabs, PAGE, &slabs_bytes);
     range.sides = platform_reserve(count * SIDE_BYTES, count * SIDE_BYTES, PAGE, &sides_bytes);
     if (!range.slabs || !range.sides)
         return false;

@@ -29,8 +29,8 @@ ks_status heap_free(struct heap *heap, void *block);
  */
 FAST_PATH bool heap_free_local(struct heap *heap, void *block, struct place place)
 {
-    state_take_back(place.state);
-    struct bin *bin = &heap->bins[load_relaxed(&place.slab->class)];
+    state_take_back(place);
+    struct bin *bin = &heap->bins[place.slab->class];
     void **top = bin->top;
     if (unlikely(magazine_is_full(top)))
         return false;
@@ -56,10 +56,11 @@ FAST_PATH bool free_to_outbox(struct thread *thread, struct heap *heap, void *bl
     if (unlikely(!tag || !outbox_is_for(box, tag, class) ||
                  !class_index(offset & (SLAB_BYTES - 1), load_relaxed(&slab->reciprocal), &index)))
         return false;
-    uint8_t state = load_relaxed(load_relaxed(&slab->states) + index);
-    if (unlikely(!(state & STATE_LIVE)))
+    uint8_t *state = load_relaxed(&slab->states) + index;
+    struct place place = {slab, state, load_relaxed(state)};
+    if (unlikely(!(place.value & STATE_LIVE)))
         return false;
-    outbox_put(thread, heap, box, block, state);
+    outbox_put(thread, heap, box, block, place);
     return true;
 }
 

@@ -10,7 +10,7 @@ static size_t bin_pop_bulk(struct bin *bin, void **blocks, size_t count)
         count = level;
     for (size_t i = 0; i < count; i++) {
         blocks[i] = *--top;
-        state_hand_out(slab_place(blocks[i]).state);
+        state_hand_out(slab_place(blocks[i]));
     }
     store_relaxed(&bin->top, top);
     owner_add(&bin->allocated, count);
@@ -50,8 +50,7 @@ size_t ks_alloc_bulk(ks_key_t key, size_t size, void **blocks, size_t count, ks_
 }
 
 /* Until the thread's room for reports is used up: the caller delivers them and goes on. */
-static size_t heap_free_some(struct heap *heap, void *const *blocks, size_t count, size_t *freed,
-                             ks_status *first)
+static size_t heap_free_some(struct heap *heap, void *const *blocks, size_t count, size_t *freed, ks_status *first)
 {
     size_t i = 0;
     for (; i < count && report_room(thread_self, MAGAZINE_SLOTS); i++) {

@@ -13,12 +13,12 @@
 
 #include <stdio.h>
 
-#define HOLDS(condition)                                                                                     \
-    do {                                                                                                     \
-        if (!(condition)) {                                                                                  \
-            fprintf(stderr, "keyslab: %s:%d: broken: %s\n", __FILE__, __LINE__, #condition);                 \
-            return false;                                                                                    \
-        }                                                                                                    \
+#define HOLDS(condition)                                                                                               \
+    do {                                                                                                               \
+        if (!(condition)) {                                                                                            \
+            fprintf(stderr, "keyslab: %s:%d: broken: %s\n", __FILE__, __LINE__, #condition);                           \
+            return false;                                                                                              \
+        }                                                                                                              \
     } while (0)
 
 static size_t offset_of(const void *block)

@@ -21,8 +21,7 @@ static struct pool free_heaps;
 static uint32_t next_heap; /* any, atomic: the first that was never used; 0 is no heap */
 
 static_assert(HEAPS_MAX - 1 == TAG_INDEX_MASK, "a tag's index names any heap");
-static_assert(sizeof(struct heap) / CACHE_LINE % 2 == 1,
-              "neighbouring heaps' bins fall in different cache sets");
+static_assert(sizeof(struct heap) / CACHE_LINE % 2 == 1, "neighbouring heaps' bins fall in different cache sets");
 
 /* ------------------------------------------------------------------ birth and death */
 
@@ -171,8 +170,7 @@ static void heap_rewind(struct thread *thread, struct heap *heap, uint64_t gener
 
 /* ------------------------------------------------------------------ giving memory back */
 
-static void magazine_shelve(struct thread *thread, struct heap *heap, struct magazine *magazine,
-                            uint32_t class)
+static void magazine_shelve(struct thread *thread, struct heap *heap, struct magazine *magazine, uint32_t class)
 {
     void **floor = magazine_floor(magazine, class);
     for (uint32_t i = 0; i < magazine->count; i++)
@@ -447,8 +445,7 @@ struct heap *heap_enter(ks_key_t handle, ks_status *status)
 static bool heap_shut(struct thread *thread, struct heap *heap)
 {
     uintptr_t holder = load_acquire(&heap->holder);
-    if (holder == HOLDER_RECLAIMED || holder == HOLDER_LOST || holder & HOLDER_SHUT ||
-        holder == (uintptr_t)thread)
+    if (holder == HOLDER_RECLAIMED || holder == HOLDER_LOST || holder & HOLDER_SHUT || holder == (uintptr_t)thread)
         return false;
     if (!cas(&heap->holder, &holder, holder | HOLDER_SHUT))
         return false;
@@ -505,8 +502,8 @@ static void heap_visit_end(struct thread *thread, struct heap *heap)
     }
 }
 
-#define EACH_VISITED(heap, key, thread)                                                                      \
-    for (struct heap *heap = load_ordered(&(key)->heaps); heap; heap = heap->key_next)                       \
+#define EACH_VISITED(heap, key, thread)                                                                                \
+    for (struct heap *heap = load_ordered(&(key)->heaps); heap; heap = heap->key_next)                                 \
         if (load_relaxed(&heap->visitor) == (thread))
 
 void heaps_visit(struct thread *thread, struct key *key, ks_key_t handle)
@@ -544,8 +541,7 @@ void heaps_inherit(const struct thread *self)
 static void orphans_settle(struct thread *thread, struct key *key)
 {
     for (struct heap *heap = load_ordered(&key->heaps); heap; heap = heap->key_next)
-        if (load_relaxed(&heap->holder) == HOLDER_NONE && heap_shut(thread, heap) &&
-            heap_visit_begin(heap, false))
+        if (load_relaxed(&heap->holder) == HOLDER_NONE && heap_shut(thread, heap) && heap_visit_begin(heap, false))
             heap_visit_end(thread, heap);
 }
 

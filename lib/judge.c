@@ -15,8 +15,7 @@ static ks_status judge_other(ks_key_t handle)
 static ks_status judge_past(const struct heap *heap, const struct slab *slab, size_t within)
 {
     uint32_t index;
-    if (within >= load_relaxed(&slab->past_bytes) ||
-        !class_index(within, load_relaxed(&slab->past_reciprocal), &index))
+    if (within >= load_relaxed(&slab->past_bytes) || !class_index(within, load_relaxed(&slab->past_reciprocal), &index))
         return KS_BAD_BLOCK;
     ks_key_t handle = load_relaxed(&slab->past_handle);
     if (handle != heap->handle)
@@ -37,16 +36,17 @@ struct verdict judge_slow(const struct heap *heap, const void *block)
         return verdict;
     struct slab *slab = arena_slab(offset);
     size_t within = offset & (SLAB_BYTES - 1);
-    verdict.tag = load_relaxed(&slab->tag);
-    if (!verdict.tag)
+    uint64_t tag = load_relaxed(&slab->tag);
+    verdict.tag = tag & ~TAG_GIVEN;
+    if (!tag)
         return verdict;
 
     size_t block_bytes = load_relaxed(&slab->block_bytes);
     uint32_t index;
     bool first = class_index(within, load_relaxed(&slab->reciprocal), &index);
-    verdict.place = (struct place){slab, load_relaxed(&slab->states) + index};
-    verdict.state = load_relaxed(verdict.place.state);
-    if (within >= load_relaxed(&slab->carved) * block_bytes || verdict.state == STATE_FRESH) {
+    uint8_t *state = load_relaxed(&slab->states) + index;
+    verdict.place = (struct place){slab, state, load_relaxed(state)};
+    if (within >= load_relaxed(&slab->carved) * block_bytes || verdict.place.value == STATE_FRESH) {
         verdict.status = judge_past(heap, slab, within);
         return verdict;
     }
@@ -62,6 +62,6 @@ struct verdict judge_slow(const struct heap *heap, const void *block)
              load_relaxed(&verdict.home->generation) != heap->generation)
         verdict.status = KS_STALE;
     else
-        verdict.status = verdict.state & STATE_LIVE ? KS_OK : KS_DOUBLE_FREE;
+        verdict.status = tag == verdict.tag && verdict.place.value & STATE_LIVE ? KS_OK : KS_DOUBLE_FREE;
     return verdict;
 }

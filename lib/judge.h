@@ -19,23 +19,24 @@ FAST_PATH bool judge_local(const struct heap *heap, const void *block, struct pl
         return false;
     struct slab *slab = arena_slab(offset);
     uint32_t index;
+    /* With the heap's tag the slab is the caller's, and the rest of it is written by nobody else. */
     if (unlikely(load_relaxed(&slab->tag) != heap->tag ||
-                 !class_index(offset & (SLAB_BYTES - 1), load_relaxed(&slab->reciprocal), &index)))
+                 !class_index(offset & (SLAB_BYTES - 1), slab->reciprocal, &index)))
         return false;
-    *place = (struct place){slab, load_relaxed(&slab->states) + index};
-    return likely(load_relaxed(place->state) & STATE_LIVE);
+    uint8_t *state = slab->states + index;
+    *place = (struct place){slab, state, *state};
+    return likely(place->value & STATE_LIVE);
 }
 
 /*
  * What a block is, for a heap at its key's generation. With KS_OK, which a live block of any thread gets: its
- * place, its home, and the tag and state that were found.
+ * place, its home, and the tag that was found.
  */
 struct verdict {
     ks_status status;
     struct place place;
     struct heap *home;
     uint64_t tag;
-    uint8_t state;
     size_t class_size; /* 0 where the block is not ours */
 };
 

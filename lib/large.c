@@ -14,7 +14,7 @@ void *large_take(struct heap *heap, size_t bytes, size_t alignment, ks_status *s
     struct slab *slab = arena_slab((size_t)(block - range.base));
     struct shelf *shelf = &heap->shelves[CLASS_LARGE];
     slab_begin_large(heap, slab, rounded);
-    state_hand_out(slab->states);
+    state_hand_out(slab_place(block));
     owner_add(&shelf->carved, 1);
     owner_add(&heap->bins[CLASS_LARGE].allocated, 1);
     owner_add(&heap->large_allocated, rounded);
@@ -30,7 +30,7 @@ void large_release(struct heap *heap, void *block)
     owner_add(&shelf->carved, -1ul);
     owner_add(&shelf->slabs, -1ul);
     owner_add(&heap->large_out, -slab->block_bytes);
-    arena_give(heap, block, slab->block_bytes);
+    slab_give(heap, slab, slab->block_bytes);
 }
 
 void large_give_aside(struct heap *heap, uint64_t most)
@@ -38,6 +38,6 @@ void large_give_aside(struct heap *heap, uint64_t most)
     struct slab *slab;
     while (most-- && (slab = TAILQ_FIRST(&heap->aside_large))) {
         TAILQ_REMOVE(&heap->aside_large, slab, link);
-        arena_give(heap, arena_slab_start(slab), slab->block_bytes);
+        slab_give(heap, slab, slab->block_bytes);
     }
 }

@@ -11,9 +11,8 @@
 
 void *magazine_none[MAGAZINE_SIZE / sizeof(void *)] __attribute__((aligned(MAGAZINE_SIZE)));
 
-static struct pool chains; /* members: the first magazine of each chain */
-static struct pool
-    emptied; /* members: the first magazine of a page whose contents the system has taken back */
+static struct pool chains;  /* members: the first magazine of each chain */
+static struct pool emptied; /* members: the first magazine of a page whose contents the system has taken back */
 static struct magazine *magazines;
 static size_t magazines_bytes;
 static uint64_t magazines_next; /* any, atomic: the first that was never used; 0 is no magazine */

@@ -36,13 +36,13 @@
  * A block has one state byte, in its slab's array: an incarnation count whose lowest bit says live.
  * Allocation and the free that counts increment it, from 254 on past 0, so at all times
  *
- *     state is odd            <=>  the block is out: held by the program, or on its way home
- *     state is even           <=>  the block is in a magazine of its heap, in its slab's bitmap, or not
- * carved yet state is STATE_FRESH     =>  the block has not been handed out since the slab came to this
- * incarnation of the heap
+ *     state is odd          <=>  the block is out: held by the program, or on its way home
+ *     state is even         <=>  the block is in a magazine of its heap, in its slab's bitmap, or not carved yet
+ *     state is STATE_FRESH  <=>  the block has not been handed out in this life of its slab
  *
- * Only the holder of the owning heap writes it. A thread that frees another's block reads it, and sends the
- * value it read along with the pointer; the owner accepts the block only if the state is still that value.
+ * Only the holder of the owning heap writes it. A thread that frees another's block reads it, and sends the value that it
+ * read along with the pointer, with the count of the slab's lives; the owner accepts the block only if both are still
+ * the same.
  */
 #define STATE_LIVE  1u
 #define STATE_FRESH 0u
@@ -51,23 +51,29 @@
  *
  *     carved <= capacity
  *     shelved == number of bits set in the bitmap <= carved
- *     on heap.slabs             <=> tag == heap.tag, class is not the large one
- *     on a shelf's partial list <=> on heap.slabs and 0 < shelved
- *     on heap.aside             <=> no block of it is live in the current generation
+ *     on heap.slabs              =>  tag == heap.tag, class is not the large one
+ *     on a shelf's partial list <=>  on heap.slabs and 0 < shelved
+ *     on heap.aside              =>  no block of it is live in the current generation
+ *     tag == heap.tag            =>  the slab is on one of the heap's lists: nobody but its holder writes to it
  *
- * The tag is the owner heap's incarnation. Equal tags mean: my block, of this key, of this generation. A slab
- * that is set aside or given back keeps tag and handle, so that a late free is told what it is (KS_STALE,
- * KS_DOUBLE_FREE).
+ * The tag is the owner heap's incarnation. Equal tags mean: my block, of this key, of this generation. A slab that is
+ * given back to the arena is marked so in its tag, before anybody else can get it, and keeps the rest: a late free is
+ * told what it is (KS_STALE, KS_DOUBLE_FREE).
  */
+#define TAG_INDEX_BITS 20
+#define TAG_INDEX_MASK (((uint64_t)1 << TAG_INDEX_BITS) - 1)
+#define TAG_GIVEN      ((uint64_t)1 << 63)
+
 struct slab {
     /* owner; any thread reads. One line: all that a free has to know. */
-    uint64_t tag; /* 0: no block of ours has ever lain here */
+    uint64_t tag; /* incarnation << TAG_INDEX_BITS | index of the heap; 0: no block of ours has ever lain here */
     uint64_t reciprocal;
     uint8_t *states;
     ks_key_t handle;
     size_t block_bytes;
     uint32_t class;
-    uint32_t carved; /* blocks handed to magazines since the slab was last rewound */
+    uint32_t carved; /* blocks handed to magazines in this life */
+    uint8_t life;    /* counts, and wraps */
     /* owner; any thread reads: the life before, for addresses that this life has not handed out yet */
     uint64_t past_tag;
     uint64_t past_reciprocal CACHE_ALIGNED;
@@ -80,8 +86,7 @@ struct slab {
     TAILQ_ENTRY(slab) shelf; /* shelf.partial */
 };
 
-static_assert(sizeof(struct slab) == 128,
-              "two cache lines: the one that frees read, the one that the owner writes");
+static_assert(sizeof(struct slab) == 128, "two cache lines: the one that frees read, the one that the owner writes");
 
 TAILQ_HEAD(slab_list, slab);
 
@@ -93,7 +98,7 @@ TAILQ_HEAD(slab_list, slab);
  *     top == floor                 the magazine is empty
  *     top is a multiple of 512     it is full
  *
- * In a magazine that travels, the state that was read at the free stands in each pointer's upper 16 bits.
+ * In a magazine that travels, state and life that were read at the free stand in each pointer's upper 16 bits.
  */
 #define MAGAZINE_BYTES_SHIFT 9
 #define MAGAZINE_SIZE        ((size_t)1 << MAGAZINE_BYTES_SHIFT)
@@ -127,8 +132,7 @@ struct bin {
     uint64_t allocated; /* blocks, since the heap joined the key */
     uint64_t parked;    /* entries in the spare magazine and the depot */
     /* private */
-    struct magazine
-        *spare; /* full, empty or NULL: keeps a free and an allocation at an edge from taking turns at it */
+    struct magazine *spare; /* full, empty or NULL: keeps a free and an allocation at an edge from taking turns at it */
     struct magazine_list depot; /* judged, not empty, hot end first */
 } CACHE_ALIGNED;
 
@@ -136,18 +140,18 @@ static_assert(sizeof(struct bin) == CACHE_LINE, "one line for each class");
 
 struct shelf {
     /* owner */
-    uint64_t carved;  /* blocks of this generation that slabs have handed to magazines, once or more often */
-    uint64_t shelved; /* blocks in bitmaps */
-    uint64_t slabs;   /* slabs of this generation; large blocks */
+    uint64_t carved;       /* blocks of this generation that slabs have handed to magazines, once or more often */
+    uint64_t shelved;      /* blocks in bitmaps */
+    uint64_t slabs;        /* slabs of this generation; large blocks */
     uint64_t freed_remote; /* accepted at home */
     uint64_t dropped;
     uint64_t sent;     /* blocks of this generation pushed to other heaps */
     uint64_t received; /* blocks of this generation taken from the queue and judged, refused ones included */
     /* private */
     uint32_t depot_count;
-    uint32_t depot_low;       /* least depot_count since the last tick: what the working set does not need */
-    struct slab *carving;     /* has uncarved blocks left, or NULL */
-    struct slab_list partial; /* slabs with shelved blocks */
+    uint32_t depot_low;            /* least depot_count since the last tick: what the working set does not need */
+    struct slab *carving;          /* has uncarved blocks left, or NULL */
+    struct slab_list partial;      /* slabs with shelved blocks */
     struct magazine_list returned; /* taken from the queue, not judged yet, the oldest first */
 };
 
@@ -169,12 +173,10 @@ struct outbox {
     uint32_t born; /* heap.ticks when opened */
 } CACHE_ALIGNED;
 
-#define TAG_INDEX_BITS 20
-#define TAG_INDEX_MASK (((uint64_t)1 << TAG_INDEX_BITS) - 1)
-
 struct heap {
+    struct bin bins[CLASS_LIMIT]; /* first: a class is a shift away */
     /* owner; any thread reads: a line that frees of other threads look at, and that changes rarely */
-    uint64_t tag; /* incarnation << TAG_INDEX_BITS | index: new at each rewind and each change of key */
+    uint64_t tag;        /* incarnation << TAG_INDEX_BITS | index: new at each rewind and each change of key */
     uint64_t generation; /* of the key, that the heap's blocks belong to */
     uint32_t hungry;     /* the owner waits for blocks: send at once */
     /* any, atomic: the thread that holds the heap, see heap.h */
@@ -209,7 +211,6 @@ struct heap {
     uint32_t events; /* slow paths since the last tick */
     uint32_t ticks;
     uint32_t visited; /* ticks at the last visit from another heap of the thread */
-    struct bin bins[CLASS_LIMIT];
     struct shelf shelves[CLASS_LIMIT];
     struct outbox outboxes[OUTBOXES];
     char odd[CACHE_LINE]; /* an odd number of lines: neighbouring heaps' bins fall in different cache sets */

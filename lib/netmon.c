@@ -40,8 +40,7 @@ LPVOID WINAPI ExpertAllocMemory(HEXPERTKEY hExpertKey, SIZE_T nBytes, LPDWORD pE
     return result_of(block, status, pError);
 }
 
-LPVOID WINAPI ExpertReallocMemory(HEXPERTKEY hExpertKey, LPVOID pOriginalMemory, SIZE_T nBytes,
-                                  LPDWORD pError)
+LPVOID WINAPI ExpertReallocMemory(HEXPERTKEY hExpertKey, LPVOID pOriginalMemory, SIZE_T nBytes, LPDWORD pError)
 {
     ks_status status;
     void *block = ks_realloc((ks_key_t)hExpertKey, pOriginalMemory, nBytes, &status);

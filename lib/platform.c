@@ -114,8 +114,7 @@ void *platform_reserve(size_t wanted, size_t least, size_t alignment, size_t *go
     if (FAULT())
         return NULL;
     for (size_t bytes = wanted; bytes >= least; bytes /= 2) {
-        void *start =
-            mmap(NULL, bytes + alignment, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        void *start = mmap(NULL, bytes + alignment, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (start == MAP_FAILED)
             continue;
         *got = bytes;
@@ -137,8 +136,7 @@ void *platform_map(size_t bytes)
 {
     if (FAULT())
         return NULL;
-    void *start =
-        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *start = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (start == MAP_FAILED)
         return NULL;
     /* Sparse tables: a huge page under each touched byte would be paid for in full. */
@@ -184,8 +182,8 @@ struct arena_hooks {
     const struct platform_extent_source *source;
 };
 
-static void *extent_alloc(extent_hooks_t *hooks, void *wanted, size_t size, size_t alignment, bool *zero,
-                          bool *commit, unsigned arena)
+static void *extent_alloc(extent_hooks_t *hooks, void *wanted, size_t size, size_t alignment, bool *zero, bool *commit,
+                          unsigned arena)
 {
     (void)arena;
     if (wanted)
@@ -199,16 +197,15 @@ static void *extent_alloc(extent_hooks_t *hooks, void *wanted, size_t size, size
     return extent;
 }
 
-static bool extent_purge(extent_hooks_t *hooks, void *start, size_t size, size_t offset, size_t length,
-                         unsigned arena)
+static bool extent_purge(extent_hooks_t *hooks, void *start, size_t size, size_t offset, size_t length, unsigned arena)
 {
     (void)hooks, (void)size, (void)arena;
     platform_discard((char *)start + offset, length);
     return false;
 }
 
-static bool extent_split(extent_hooks_t *hooks, void *start, size_t size, size_t left, size_t right,
-                         bool committed, unsigned arena)
+static bool extent_split(extent_hooks_t *hooks, void *start, size_t size, size_t left, size_t right, bool committed,
+                         unsigned arena)
 {
     (void)hooks, (void)start, (void)size, (void)left, (void)right, (void)committed, (void)arena;
     return false;

@@ -36,11 +36,14 @@ static_assert(sizeof(size_t) == 8, "keyslab packs pointers, handles and states i
 #define fetch_add(p, v)     __atomic_fetch_add((p), (v), __ATOMIC_SEQ_CST)
 #define fetch_sub(p, v)     __atomic_fetch_sub((p), (v), __ATOMIC_SEQ_CST)
 #define swap(p, v)          __atomic_exchange_n((p), (v), __ATOMIC_SEQ_CST)
-#define cas(p, expected, new)                                                                                \
+#define cas(p, expected, new)                                                                                          \
     __atomic_compare_exchange_n((p), (expected), (new), false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)
 
-/* A counter that one thread writes and any thread reads: no locked instruction. */
-#define owner_add(p, v) store_relaxed((p), load_relaxed(p) + (v))
+/*
+ * A counter that one thread writes and any thread reads: no locked instruction. Its writer reads it plainly,
+ * here as elsewhere: nobody else could change it, and the compiler may use it from memory.
+ */
+#define owner_add(p, v) store_relaxed((p), *(p) + (v))
 
 /* Keeps the compiler, and only the compiler, from moving memory operations across. */
 #define fence_compiler() __atomic_signal_fence(__ATOMIC_SEQ_CST)

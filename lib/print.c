@@ -10,8 +10,7 @@ struct printer {
     void *context;
 };
 
-static void __attribute__((format(printf, 2, 3)))
-print(const struct printer *printer, const char *format, ...)
+static void __attribute__((format(printf, 2, 3))) print(const struct printer *printer, const char *format, ...)
 {
     char line[512];
     va_list arguments;
@@ -27,13 +26,13 @@ struct member {
     size_t offset;
 };
 
-#define KEY_MEMBER(name)                                                                                     \
-    {                                                                                                        \
-#name, offsetof(struct ks_key_stats, name)                                                           \
+#define KEY_MEMBER(name)                                                                                               \
+    {                                                                                                                  \
+#name, offsetof(struct ks_key_stats, name)                                                                     \
     }
-#define CLASS_MEMBER(name)                                                                                   \
-    {                                                                                                        \
-#name, offsetof(struct ks_class_stats, name)                                                         \
+#define CLASS_MEMBER(name)                                                                                             \
+    {                                                                                                                  \
+#name, offsetof(struct ks_class_stats, name)                                                                   \
     }
 
 static const struct member key_members[] = {
@@ -67,8 +66,7 @@ static uint64_t member_of(const void *stats, const struct member *member)
 
 static void print_text(const struct printer *printer, const struct ks_key_stats *stats)
 {
-    print(printer, "key %#" PRIxPTR " \"%s\"%s\n", stats->key, stats->name,
-          stats->terminated ? " terminated" : "");
+    print(printer, "key %#" PRIxPTR " \"%s\"%s\n", stats->key, stats->name, stats->terminated ? " terminated" : "");
     for (size_t i = 0; i < COUNT(key_members); i++)
         print(printer, "  %-18s %15" PRIu64 "\n", key_members[i].name, member_of(stats, &key_members[i]));
     print(printer, "\n ");
@@ -101,8 +99,7 @@ static void print_json(const struct printer *printer, const struct ks_key_stats 
 {
     print(printer, "{\"name\":");
     print_json_name(printer, stats->name);
-    print(printer, ",\"key\":%" PRIuPTR ",\"terminated\":%s", stats->key,
-          stats->terminated ? "true" : "false");
+    print(printer, ",\"key\":%" PRIuPTR ",\"terminated\":%s", stats->key, stats->terminated ? "true" : "false");
     for (size_t i = 0; i < COUNT(key_members); i++)
         print(printer, ",\"%s\":%" PRIu64, key_members[i].name, member_of(stats, &key_members[i]));
     print(printer, ",\"classes\":[");
@@ -128,8 +125,8 @@ ks_status ks_stats_print(const struct ks_key_stats *stats, enum ks_stats_format 
     return KS_OK;
 }
 
-ks_status ks_key_stats_print(ks_key_t key, enum ks_stats_format format,
-                             void (*write)(void *context, const char *text), void *context)
+ks_status ks_key_stats_print(ks_key_t key, enum ks_stats_format format, void (*write)(void *context, const char *text),
+                             void *context)
 {
     struct ks_key_stats stats;
     ks_status status = ks_key_stats(key, &stats);

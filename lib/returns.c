@@ -18,8 +18,8 @@ static void outbox_arm(struct outbox *box, struct magazine *magazine)
     store_relaxed(&box->top, floor);
 }
 
-bool outbox_open(struct thread *thread, struct heap *heap, struct outbox *box, struct heap *home,
-                 uint64_t tag, uint32_t class)
+bool outbox_open(struct thread *thread, struct heap *heap, struct outbox *box, struct heap *home, uint64_t tag,
+                 uint32_t class)
 {
     if (box->tag)
         outbox_send(thread, heap, box);
@@ -34,9 +34,11 @@ bool outbox_open(struct thread *thread, struct heap *heap, struct outbox *box, s
     return true;
 }
 
+/* The bytes of a large block on its way, whoever's it is. */
 static size_t carried_bytes(void *word)
 {
-    return load_relaxed(&slab_place((void *)((uintptr_t)word & CARRIED_MASK)).slab->block_bytes);
+    size_t offset = (size_t)(((uintptr_t)word & CARRIED_MASK) - (uintptr_t)range.base);
+    return load_relaxed(&arena_slab(offset)->block_bytes);
 }
 
 /*
@@ -101,18 +103,18 @@ void returns_take(struct thread *thread, struct heap *heap)
  * block comes: the block is free now only if its slab is still this incarnation's, of this class, and the
  * block has not been freed since the state was read.
  */
-static bool block_is_good(const struct heap *heap, uint32_t class, const void *block, uint8_t carried,
-                          uint8_t **state)
+static bool block_is_good(const struct heap *heap, uint32_t class, const void *block, uint16_t carried,
+                          struct place *place)
 {
     size_t offset = (size_t)((const char *)block - range.base);
-    const struct slab *slab = arena_slab(offset);
+    struct slab *slab = arena_slab(offset);
     uint32_t index;
     /* Freed twice, its slab may be another heap's by now: that one writes. */
-    if (load_relaxed(&slab->tag) != heap->tag || load_relaxed(&slab->class) != class ||
-        !class_index(offset & (SLAB_BYTES - 1), load_relaxed(&slab->reciprocal), &index))
+    if (load_relaxed(&slab->tag) != heap->tag || slab->class != class ||
+        !class_index(offset & (SLAB_BYTES - 1), slab->reciprocal, &index))
         return false;
-    *state = load_relaxed(&slab->states) + index;
-    return load_relaxed(*state) == carried;
+    *place = (struct place){slab, slab->states + index, slab->states[index]};
+    return carried_of(place->value, slab->life) == carried;
 }
 
 struct magazine *returns_judge(struct thread *thread, struct heap *heap, uint32_t class)
@@ -133,9 +135,9 @@ struct magazine *returns_judge(struct thread *thread, struct heap *heap, uint32_
     for (uint32_t i = 0; i < magazine->count; i++) {
         uintptr_t word = (uintptr_t)floor[i];
         void *block = (void *)(word & CARRIED_MASK);
-        uint8_t *state;
-        if (likely(block_is_good(heap, class, block, (uint8_t)(word >> CARRIED_SHIFT), &state))) {
-            state_take_back(state);
+        struct place place;
+        if (likely(block_is_good(heap, class, block, (uint16_t)(word >> CARRIED_SHIFT), &place))) {
+            state_take_back(place);
             floor[good++] = block;
         } else {
             report_refused(thread, heap, KS_DOUBLE_FREE, block, classes.table[class].bytes, true);

@@ -9,9 +9,14 @@
 #include "magazine.h"
 #include "slab.h"
 
-/* A user-space pointer leaves its upper 16 bits free for the state that was read at the free. */
+/* A user-space pointer leaves its upper 16 bits free, for the state and the slab's life that were read at the free. */
 #define CARRIED_SHIFT 48
 #define CARRIED_MASK  (((uintptr_t)1 << CARRIED_SHIFT) - 1)
+
+FAST_PATH uint16_t carried_of(uint8_t state, uint8_t life)
+{
+    return (uint16_t)(state | life << 8);
+}
 
 FAST_PATH struct outbox *outbox_of(struct heap *heap, uint64_t tag, uint32_t class)
 {
@@ -24,8 +29,8 @@ FAST_PATH bool outbox_is_for(const struct outbox *box, uint64_t tag, uint32_t cl
 }
 
 /* A box that is for this home and class; what it held for another is sent. False without memory. */
-bool outbox_open(struct thread *thread, struct heap *heap, struct outbox *box, struct heap *home,
-                 uint64_t tag, uint32_t class);
+bool outbox_open(struct thread *thread, struct heap *heap, struct outbox *box, struct heap *home, uint64_t tag,
+                 uint32_t class);
 
 /* Sends what the box holds, and leaves it open for more where there is a magazine to be had. */
 void outbox_send(struct thread *thread, struct heap *heap, struct outbox *box);
@@ -46,11 +51,11 @@ void returns_take(struct thread *thread, struct heap *heap);
 struct magazine *returns_judge(struct thread *thread, struct heap *heap, uint32_t class);
 
 /* Adds a block that is known to be live to an open box. */
-FAST_PATH void outbox_put(struct thread *thread, struct heap *heap, struct outbox *box, void *block,
-                          uint8_t state)
+FAST_PATH void outbox_put(struct thread *thread, struct heap *heap, struct outbox *box, void *block, struct place place)
 {
     void **top = box->top;
-    *top = (void *)((uintptr_t)block | (uintptr_t)state << CARRIED_SHIFT);
+    uint16_t carried = carried_of(place.value, load_relaxed(&place.slab->life));
+    *top = (void *)((uintptr_t)block | (uintptr_t)carried << CARRIED_SHIFT);
     store_relaxed(&box->top, top + 1);
     /* A starving owner is served at once: it may be waiting for its last blocks, above all under a quota. */
     if (unlikely(top + 1 == box->limit || load_relaxed(&box->home->hungry)))

@@ -44,37 +44,30 @@ static uint64_t *bitmap_of(const struct slab *slab)
 static_assert(SLAB_BYTES / CLASS_GRANULE + CACHE_LINE + SLAB_BYTES / CLASS_GRANULE / 8 <= SIDE_BYTES,
               "a side area holds the states and the bitmap of the smallest class");
 
-/* Which life answers for the addresses that the next one has not carved yet: the one that was carved
- * furthest. */
+/* Which life answers for the addresses that the next one has not carved yet: the one that was carved furthest. */
 static void slab_remember(struct slab *slab)
 {
     size_t carved = slab->carved * slab->block_bytes;
     if (slab->tag && carved >= slab->past_bytes) {
-        store_relaxed(&slab->past_tag, slab->tag);
+        store_relaxed(&slab->past_tag, slab->tag & ~TAG_GIVEN);
         store_relaxed(&slab->past_handle, slab->handle);
         store_relaxed(&slab->past_reciprocal, slab->reciprocal);
         store_relaxed(&slab->past_bytes, carved);
     }
 }
 
-/*
- * A slab that comes from another incarnation starts afresh: whatever is under way for that one is thrown away
- * for its tag. One that stays in this incarnation goes on counting, so that no free that is still under way
- * with an old count becomes good again; where its class changes, live states may be left from longer ago, and
- * become free ones. Eight states at a time: an odd byte becomes even by adding one to it, within its byte.
- */
-static void states_start(uint8_t *states, size_t count, bool afresh)
+/* Eight at a time. */
+static void states_start(uint8_t *states, size_t count)
 {
-    const uint64_t live = 0x0101010101010101u * STATE_LIVE;
-    const uint64_t low = 0x7f7f7f7f7f7f7f7fu;
     uint64_t *words = (uint64_t *)states;
-    for (size_t i = 0; i < (count + sizeof *words - 1) / sizeof *words; i++) {
-        uint64_t word = load_relaxed(&words[i]);
-        uint64_t even = ((word & low) + (word & live)) ^ (word & ~low);
-        store_relaxed(&words[i], afresh ? (uint64_t)STATE_FRESH : even);
-    }
+    for (size_t i = 0; i < (count + sizeof *words - 1) / sizeof *words; i++)
+        store_relaxed(&words[i], (uint64_t)STATE_FRESH);
 }
 
+/*
+ * All states start afresh. A free that is still under way from an earlier life was sent with that life's count; its
+ * magazine is thrown away as a whole if it is for another incarnation of the heap.
+ */
 static void slab_start_life(struct heap *heap, struct slab *slab, uint32_t class, size_t block_bytes)
 {
     const struct class *kind = &classes.table[class];
@@ -87,7 +80,8 @@ static void slab_start_life(struct heap *heap, struct slab *slab, uint32_t class
     store_relaxed(&slab->carved, 0u);
     slab->capacity = kind->capacity;
     slab->shelved = 0;
-    states_start(slab->states, states_count(kind->capacity, block_bytes), slab->tag != heap->tag);
+    store_relaxed(&slab->life, (uint8_t)(slab->life + 1));
+    states_start(slab->states, states_count(kind->capacity, block_bytes));
     store_relaxed(&slab->tag, heap->tag);
 }
 
@@ -193,6 +187,12 @@ void slab_shelve(struct heap *heap, void *block)
         slab_set_aside(heap, slab);
 }
 
+void slab_give(struct heap *heap, struct slab *slab, size_t bytes)
+{
+    store_relaxed(&slab->tag, slab->tag | TAG_GIVEN);
+    arena_give(heap, arena_slab_start(slab), bytes);
+}
+
 uint64_t slab_give_aside(struct heap *heap, uint64_t most)
 {
     uint64_t given = 0;
@@ -200,7 +200,7 @@ uint64_t slab_give_aside(struct heap *heap, uint64_t most)
     while (given < most && (slab = TAILQ_FIRST(&heap->aside))) {
         TAILQ_REMOVE(&heap->aside, slab, link);
         owner_add(&heap->aside_count, -1ul);
-        arena_give(heap, arena_slab_start(slab), SLAB_BYTES);
+        slab_give(heap, slab, SLAB_BYTES);
         given++;
     }
     if (heap->aside_low > heap->aside_count)

@@ -13,32 +13,34 @@
 struct place {
     struct slab *slab;
     uint8_t *state;
+    uint8_t value; /* that the state had */
 };
 
 /*
- * The place of an address that is known to be a block of ours, because it comes from a magazine or from a
- * successful judgement.
+ * The place of an address that is known to be a block of the caller's heap, because it comes from its
+ * magazine. Its slab is written by nobody else.
  */
 FAST_PATH struct place slab_place(const void *block)
 {
     size_t offset = (size_t)((const char *)block - range.base);
     struct slab *slab = arena_slab(offset);
     uint32_t index;
-    class_index(offset & (SLAB_BYTES - 1), load_relaxed(&slab->reciprocal), &index);
-    return (struct place){slab, load_relaxed(&slab->states) + index};
+    class_index(offset & (SLAB_BYTES - 1), slab->reciprocal, &index);
+    uint8_t *state = slab->states + index;
+    return (struct place){slab, state, *state};
 }
 
 /* An allocation: an even state is 254 at the most. */
-FAST_PATH void state_hand_out(uint8_t *state)
+FAST_PATH void state_hand_out(struct place place)
 {
-    store_relaxed(state, (uint8_t)(load_relaxed(state) + 1));
+    store_relaxed(place.state, (uint8_t)(place.value + 1));
 }
 
 /* The free that counts: 255 is followed by 2, because 0 says that the block was never out. */
-FAST_PATH void state_take_back(uint8_t *state)
+FAST_PATH void state_take_back(struct place place)
 {
-    uint32_t next = load_relaxed(state) + 1u;
-    store_relaxed(state, (uint8_t)(next + (next >> 8) * 2));
+    uint32_t next = place.value + 1u;
+    store_relaxed(place.state, (uint8_t)(next + (next >> 8) * 2));
 }
 
 /*
@@ -62,6 +64,12 @@ uint32_t slab_unshelve(struct heap *heap, struct slab *slab, void **floor, uint3
 
 /* A free block goes from a magazine to its slab; a slab that is empty then is set aside. */
 void slab_shelve(struct heap *heap, void *block);
+
+/*
+ * Gives a slab that is on no list any more back to the arena. Its tag is marked first: the heap's own thread may be handed
+ * an old pointer into it at any time, and must not take it for its own while somebody else begins a life there.
+ */
+void slab_give(struct heap *heap, struct slab *slab, size_t bytes);
 
 /* Gives up to `most` of the slabs that are set aside back to the arena; how many were given. */
 uint64_t slab_give_aside(struct heap *heap, uint64_t most);

@@ -92,8 +92,7 @@ static void class_sum(struct key *key, uint32_t class, uint64_t generation, stru
     stats->live_bytes = stats->live * stats->size;
 }
 
-static void large_sum(struct key *key, uint64_t generation, struct ks_key_stats *stats,
-                      struct ks_class_stats *large)
+static void large_sum(struct key *key, uint64_t generation, struct ks_key_stats *stats, struct ks_class_stats *large)
 {
     uint64_t out = 0, sent = 0, received = 0, dropped = 0;
     for (struct heap *heap = load_acquire(&key->heaps); heap; heap = heap->key_next) {

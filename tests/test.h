@@ -15,11 +15,11 @@
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-#define assert_status(call, expected)                                                                        \
-    do {                                                                                                     \
-        ks_status status_ = (call);                                                                          \
-        if (status_ != (expected))                                                                           \
-            fail_msg("%s: %s, expected %s", #call, ks_strerror(status_), ks_strerror(expected));             \
+#define assert_status(call, expected)                                                                                  \
+    do {                                                                                                               \
+        ks_status status_ = (call);                                                                                    \
+        if (status_ != (expected))                                                                                     \
+            fail_msg("%s: %s, expected %s", #call, ks_strerror(status_), ks_strerror(expected));                       \
     } while (0)
 
 /* The invariants hold, where the library was built to look at them. */

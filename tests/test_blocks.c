@@ -387,8 +387,7 @@ static void foreign_pointers(void **state)
         assert_status(ks_free(key, (void *)((uintptr_t)ours ^ (uintptr_t)1 << bit)), KS_BAD_BLOCK);
     unsigned seed = 7;
     for (int i = 0; i < 100000; i++) {
-        uintptr_t any =
-            (uintptr_t)rand_r(&seed) << 32 ^ (uintptr_t)rand_r(&seed) << 8 ^ (uintptr_t)rand_r(&seed);
+        uintptr_t any = (uintptr_t)rand_r(&seed) << 32 ^ (uintptr_t)rand_r(&seed) << 8 ^ (uintptr_t)rand_r(&seed);
         if ((char *)any != ours)
             assert_status(ks_free(key, (void *)any), KS_BAD_BLOCK);
     }
@@ -424,8 +423,7 @@ static void the_hook_hears_each_refusal_once(void **state)
     (void)state;
     struct heard heard = {0};
     ks_key_t key;
-    assert_status(ks_key_create(&(struct ks_key_options){.on_error = hear, .on_error_context = &heard}, &key),
-                  KS_OK);
+    assert_status(ks_key_create(&(struct ks_key_options){.on_error = hear, .on_error_context = &heard}, &key), KS_OK);
     void *block = alloc_ok(key, 100);
     assert_status(ks_free(key, block), KS_OK);
     assert_int_equal(heard.count, 0);
@@ -464,8 +462,7 @@ static void statistics_print(void **state)
     alloc_ok(key, 1500);
     text[0] = 0;
     assert_status(ks_key_stats_print(key, KS_STATS_TEXT, text_of, text), KS_OK);
-    assert_non_null(
-        strstr(text, "\n          1536            1            0            0            0            1"));
+    assert_non_null(strstr(text, "\n          1536            1            0            0            0            1"));
     text[0] = 0;
     assert_status(ks_key_stats_print(key, KS_STATS_JSON, text_of, text), KS_OK);
     assert_non_null(strstr(text, "{\"name\":\"a \\u0022quoted\\u005c\\u000a name\",\"key\":"));

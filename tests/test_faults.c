@@ -17,12 +17,12 @@ static bool may_fail(ks_status status)
     return status == KS_NO_MEMORY || status == KS_OK;
 }
 
-#define CHECK(condition)                                                                                     \
-    do {                                                                                                     \
-        if (!(condition)) {                                                                                  \
-            fprintf(stderr, "test_faults: %s:%d: %s\n", __FILE__, __LINE__, #condition);                     \
-            exit(1);                                                                                         \
-        }                                                                                                    \
+#define CHECK(condition)                                                                                               \
+    do {                                                                                                               \
+        if (!(condition)) {                                                                                            \
+            fprintf(stderr, "test_faults: %s:%d: %s\n", __FILE__, __LINE__, #condition);                               \
+            exit(1);                                                                                                   \
+        }                                                                                                              \
     } while (0)
 
 static ks_key_t key;

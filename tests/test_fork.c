@@ -39,10 +39,10 @@ static void *allocate_foreign(void *argument)
     return NULL;
 }
 
-#define CHILD(condition)                                                                                     \
-    do {                                                                                                     \
-        if (!(condition))                                                                                    \
-            _exit(__LINE__ % 200 + 1);                                                                       \
+#define CHILD(condition)                                                                                               \
+    do {                                                                                                               \
+        if (!(condition))                                                                                              \
+            _exit(__LINE__ % 200 + 1);                                                                                 \
     } while (0)
 
 /* AddressSanitizer's own allocator may have been locked at the fork, and a new thread needs it. */

@@ -194,8 +194,7 @@ static void hear(void *context, const struct ks_error *error)
 static void the_owner_frees_while_a_return_is_under_way(void **state)
 {
     (void)state;
-    assert_status(ks_key_create(&(struct ks_key_options){.on_error = hear, .on_error_context = heard}, &key),
-                  KS_OK);
+    assert_status(ks_key_create(&(struct ks_key_options){.on_error = hear, .on_error_context = heard}, &key), KS_OK);
     void *block = alloc_ok(key, 100);
     blocks[0] = block;
     struct worker worker;

@@ -96,8 +96,7 @@ static pcap_t *open_interface(const char *name)
     int status = pcap_activate(pcap);
     if (status < 0) {
         complain("%s: no such file, and as an interface: %s", name,
-                 status == PCAP_ERROR || status == PCAP_ERROR_NO_SUCH_DEVICE ||
-                         status == PCAP_ERROR_PERM_DENIED
+                 status == PCAP_ERROR || status == PCAP_ERROR_NO_SUCH_DEVICE || status == PCAP_ERROR_PERM_DENIED
                      ? pcap_geterr(pcap)
                      : pcap_statustostr(status));
         pcap_close(pcap);
@@ -145,9 +144,8 @@ struct capture *capture_open(const char *source, const char *filter)
     const struct link *link = link_of(pcap);
     if (!link)
         complain("%s: frames of link type %d (%s) are not supported", source, pcap_datalink(pcap),
-                 pcap_datalink_val_to_name(pcap_datalink(pcap))
-                     ? pcap_datalink_val_to_name(pcap_datalink(pcap))
-                     : "unknown");
+                 pcap_datalink_val_to_name(pcap_datalink(pcap)) ? pcap_datalink_val_to_name(pcap_datalink(pcap))
+                                                                : "unknown");
     struct capture *capture = link && (!filter || set_filter(pcap, filter)) ? malloc(sizeof *capture) : NULL;
     if (!capture) {
         pcap_close(pcap);

@@ -42,8 +42,7 @@ struct table {
 };
 
 void table_row(struct table *table);
-void table_cell(struct table *table, size_t column, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+void table_cell(struct table *table, size_t column, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* Prints the table on standard output, columns lined up, and frees it. */
 void table_print(struct table *table);

@@ -329,9 +329,8 @@ static DWORD lane_of(HEXPERTKEY key, struct lane **lane)
                                                                                 : NMERR_SUCCESS;
 }
 
-DWORD WINAPI ExpertGetFrame(HEXPERTKEY hExpertKey, DWORD Direction, DWORD RequestFlags,
-                            DWORD RequestedFrameNumber, HFILTER hFilter,
-                            LPEXPERTFRAMEDESCRIPTOR pEFrameDescriptor)
+DWORD WINAPI ExpertGetFrame(HEXPERTKEY hExpertKey, DWORD Direction, DWORD RequestFlags, DWORD RequestedFrameNumber,
+                            HFILTER hFilter, LPEXPERTFRAMEDESCRIPTOR pEFrameDescriptor)
 {
     (void)RequestedFrameNumber;
     struct lane *lane;

@@ -159,8 +159,8 @@ static bool one_more(const struct options *options)
     return !options->count || options->host->frames < options->count;
 }
 
-static enum capture_result run_stream(struct options *options, struct capture *capture,
-                                      const struct timespec *start, struct resident *resident)
+static enum capture_result run_stream(struct options *options, struct capture *capture, const struct timespec *start,
+                                      struct resident *resident)
 {
     struct host *host = options->host;
     struct captured frame;
@@ -178,8 +178,8 @@ static enum capture_result run_stream(struct options *options, struct capture *c
     return result;
 }
 
-static void run_recording(struct options *options, const struct recording *recording,
-                          const struct timespec *start, struct resident *resident)
+static void run_recording(struct options *options, const struct recording *recording, const struct timespec *start,
+                          struct resident *resident)
 {
     struct host *host = options->host;
     for (uint64_t loop = 0; loop < options->loops; loop++)
@@ -222,8 +222,7 @@ static int run_capture(struct options *options, struct capture *capture)
     }
     uint64_t dropped = capture_dropped(capture);
     if (dropped)
-        complain("%s: %llu frames were dropped before they could be read", host->source,
-                 (unsigned long long)dropped);
+        complain("%s: %llu frames were dropped before they could be read", host->source, (unsigned long long)dropped);
     if (!options->json)
         report_text(host, &resident, options->top);
     else if (!report_json(host, &resident))

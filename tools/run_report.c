@@ -39,9 +39,8 @@ static int compare_events(const void *left, const void *right)
     if (bytes[0] != bytes[1])
         return bytes[0] < bytes[1] ? 1 : -1;
     for (unsigned i = 0; i < a->columns && i < b->columns; i++) {
-        int order = a->texts[i] && b->texts[i]
-                        ? strcmp(a->texts[i], b->texts[i])
-                        : (a->numbers[i] > b->numbers[i]) - (a->numbers[i] < b->numbers[i]);
+        int order = a->texts[i] && b->texts[i] ? strcmp(a->texts[i], b->texts[i])
+                                               : (a->numbers[i] > b->numbers[i]) - (a->numbers[i] < b->numbers[i]);
         if (order)
             return order;
     }
@@ -85,8 +84,8 @@ static void print_events(const struct expert *expert, size_t top)
     table_cell(&table, 0, "all %zu", expert->events_count);
     for (unsigned c = 0; c < first->columns; c++) {
         double sum = 0;
-        bool sums = !first->texts[c] && strcmp(first->titles[c], "checksum") &&
-                    strcmp(first->titles[c], "vlan") && strcmp(first->titles[c], "seconds");
+        bool sums = !first->texts[c] && strcmp(first->titles[c], "checksum") && strcmp(first->titles[c], "vlan") &&
+                    strcmp(first->titles[c], "seconds");
         for (size_t e = 0; sums && e < expert->events_count; e++)
             sum += expert->events[e].numbers[c];
         if (sums)
@@ -131,8 +130,8 @@ static void print_keys(const struct host *host)
 {
     struct table table = {
         .columns = 11,
-        .titles = {"key", "allocated", "freed here", "freed away", "live", "live bytes", "arena peak",
-                   "classes", "waste", "reset us", "kept"},
+        .titles = {"key", "allocated", "freed here", "freed away", "live", "live bytes", "arena peak", "classes",
+                   "waste", "reset us", "kept"},
         .left = {true},
     };
     print_key(&table, &host->stats, host->reset_us, &host->stats_after);
@@ -156,8 +155,8 @@ static void print_failures(const struct host *host)
     for (size_t i = 0; i < host->experts_count; i++) {
         const struct expert *expert = &host->experts[i];
         if (expert->failed)
-            printf("\n%s failed at frame %" PRIu64 ": terminated, and its key reset: %" PRIu64
-                   " blocks, %" PRIu64 " bytes recovered; %" PRIu64 " bytes live now\n",
+            printf("\n%s failed at frame %" PRIu64 ": terminated, and its key reset: %" PRIu64 " blocks, %" PRIu64
+                   " bytes recovered; %" PRIu64 " bytes live now\n",
                    expert->name, expert->fail_at, expert->stats.live, expert->stats.live_bytes,
                    expert->stats_after.live_bytes);
         if (expert->broken)
@@ -169,9 +168,9 @@ void report_text(const struct host *host, const struct resident *resident, size_
 {
     double frames = (double)host->frames;
     double rate = host->seconds > 0 ? 1 / host->seconds : 0;
-    printf("%s: %.0f frames, %s in %.3f s: %.0f frames/s, %s/s, %u thread%s an expert\n", host->source,
-           frames, bytes_text((double)host->bytes), host->seconds, frames * rate,
-           bytes_text((double)host->bytes * rate), host->threads, host->threads == 1 ? "" : "s");
+    printf("%s: %.0f frames, %s in %.3f s: %.0f frames/s, %s/s, %u thread%s an expert\n", host->source, frames,
+           bytes_text((double)host->bytes), host->seconds, frames * rate, bytes_text((double)host->bytes * rate),
+           host->threads, host->threads == 1 ? "" : "s");
     if (host->refused)
         printf("%" PRIu64 " frames found no memory\n", host->refused);
     for (size_t i = 0; i < host->experts_count; i++)
@@ -180,8 +179,7 @@ void report_text(const struct host *host, const struct resident *resident, size_
     print_failures(host);
     print_keys(host);
     printf("\nresident: %s before", bytes_text((double)resident->before));
-    printf(", %s at the peak, %s after\n", bytes_text((double)resident->peak),
-           bytes_text((double)resident->after));
+    printf(", %s at the peak, %s after\n", bytes_text((double)resident->peak), bytes_text((double)resident->after));
 }
 
 /* ------------------------------------------------------------------ JSON */
@@ -242,9 +240,9 @@ static json_t *json_key(const struct ks_key_stats *stats, const struct ks_key_st
 static json_t *json_expert(const struct expert *expert)
 {
     json_t *object =
-        json_pack("{s:s, s:s, s:b, s:b, s:o}", "name", expert->name, "description",
-                  expert->info.szDescription, "failed", (int)expert->failed, "gave_up", (int)expert->broken,
-                  "key", json_key(&expert->stats, &expert->stats_after, expert->reset_us));
+        json_pack("{s:s, s:s, s:b, s:b, s:o}", "name", expert->name, "description", expert->info.szDescription,
+                  "failed", (int)expert->failed, "gave_up", (int)expert->broken, "key",
+                  json_key(&expert->stats, &expert->stats_after, expert->reset_us));
     if (expert->failed) {
         json_object_set_new(object, "failed_at_frame", json_integer((json_int_t)expert->fail_at));
         json_object_set_new(object, "recovered_blocks", json_integer((json_int_t)expert->stats.live));
@@ -258,8 +256,8 @@ static json_t *json_problems(const struct host *host)
 {
     json_t *first = json_array();
     for (size_t i = 0; i < host->problems_count && i < PROBLEMS_KEPT; i++)
-        json_array_append_new(first, json_pack("{s:I, s:s}", "frame", (json_int_t)host->problems[i].frame,
-                                               "problem", host->problems[i].text));
+        json_array_append_new(first, json_pack("{s:I, s:s}", "frame", (json_int_t)host->problems[i].frame, "problem",
+                                               host->problems[i].text));
     return json_pack("{s:I, s:o}", "count", (json_int_t)host->problems_count, "first", first);
 }
 
@@ -269,13 +267,12 @@ bool report_json(const struct host *host, const struct resident *resident)
     for (size_t i = 0; i < host->experts_count; i++)
         json_array_append_new(experts, json_expert(&host->experts[i]));
     json_t *report = json_pack(
-        "{s:I, s:I, s:f, s:f, s:s, s:i, s:I, s:o, s:o, s:o, s:{s:I, s:I, s:I}}", "frames",
-        (json_int_t)host->frames, "bytes", (json_int_t)host->bytes, "seconds", host->seconds,
-        "frames_per_second", host->seconds > 0 ? (double)host->frames / host->seconds : 0, "source",
-        host->source, "threads", (int)host->threads, "refused", (json_int_t)host->refused, "problems",
-        json_problems(host), "frames_key", json_key(&host->stats, &host->stats_after, host->reset_us),
-        "experts", experts, "resident", "before", (json_int_t)resident->before, "peak",
-        (json_int_t)resident->peak, "after", (json_int_t)resident->after);
+        "{s:I, s:I, s:f, s:f, s:s, s:i, s:I, s:o, s:o, s:o, s:{s:I, s:I, s:I}}", "frames", (json_int_t)host->frames,
+        "bytes", (json_int_t)host->bytes, "seconds", host->seconds, "frames_per_second",
+        host->seconds > 0 ? (double)host->frames / host->seconds : 0, "source", host->source, "threads",
+        (int)host->threads, "refused", (json_int_t)host->refused, "problems", json_problems(host), "frames_key",
+        json_key(&host->stats, &host->stats_after, host->reset_us), "experts", experts, "resident", "before",
+        (json_int_t)resident->before, "peak", (json_int_t)resident->peak, "after", (json_int_t)resident->after);
     int failed = json_dumpf(report, stdout, JSON_INDENT(2));
     json_decref(report);
     return !failed && putchar('\n') != EOF && !fflush(stdout);

@@ -53,7 +53,7 @@ typedef enum ks_status {
     KS_DOUBLE_FREE, /* a block of the key that is free already */
     KS_STALE,       /* a block that a reset dropped */
     KS_TOO_LARGE,   /* the size overflows, or exceeds what can be addressed */
-    KS_INVALID, /* an argument outside its range: an alignment that is no power of two, a NULL result pointer
+    KS_INVALID,     /* an argument outside its range: an alignment that is no power of two, a NULL result pointer
                  */
 } ks_status;
 
@@ -228,16 +228,15 @@ struct ks_key_stats {
     uint64_t quota;       /* bytes, 0 for none */
     uint64_t arena_bytes; /* taken from the arena: slabs and large blocks, in use or kept for reuse */
     uint64_t arena_peak;
-    uint64_t allocated, freed_local, freed_remote, dropped, live, in_flight,
-        held; /* blocks, sums of the classes */
+    uint64_t allocated, freed_local, freed_remote, dropped, live, in_flight, held; /* blocks, sums of the classes */
     uint64_t live_bytes;
     uint64_t allocated_bytes;
     uint64_t dropped_bytes;
-    uint64_t slabs;       /* with blocks of this generation */
-    uint64_t slabs_aside; /* empty, kept for reuse */
+    uint64_t slabs;                                                            /* with blocks of this generation */
+    uint64_t slabs_aside;                                                      /* empty, kept for reuse */
     uint64_t refused_memory, refused_quota, refused_terminated, refused_large; /* allocations, by reason */
-    uint64_t bad_block, wrong_key, double_free, stale; /* frees and resizes, by reason */
-    uint64_t refused_at_home;                          /* of double_free: found when the block got home */
+    uint64_t bad_block, wrong_key, double_free, stale;                         /* frees and resizes, by reason */
+    uint64_t refused_at_home; /* of double_free: found when the block got home */
     uint64_t reserved[16];
     uint32_t class_count;
     struct ks_class_stats classes[KS_CLASSES_MAX];

@@ -281,8 +281,8 @@ NETMON_API DWORD WINAPI ExpertGetFrame(HEXPERTKEY hExpertKey, DWORD Direction, D
                                        LPEXPERTFRAMEDESCRIPTOR pEFrameDescriptor);
 
 /* Progress for the user: a status, a line of text (may be NULL), percent done (above 99 is ignored). */
-NETMON_API DWORD WINAPI ExpertIndicateStatus(HEXPERTKEY hExpertKey, EXPERTSTATUSENUMERATION Status,
-                                             DWORD SubStatus, const char *szText, LONG PercentDone);
+NETMON_API DWORD WINAPI ExpertIndicateStatus(HEXPERTKEY hExpertKey, EXPERTSTATUSENUMERATION Status, DWORD SubStatus,
+                                             const char *szText, LONG PercentDone);
 
 /* Hands a finding to the host, which copies what it keeps. */
 NETMON_API DWORD WINAPI ExpertSubmitEvent(HEXPERTKEY hExpertKey, PNMEVENTDATA pExpertEvent);

@@ -276,8 +276,7 @@ const char *endpoint_text(const struct endpoint *endpoint, uint8_t version, char
     if (version == 4)
         snprintf(text, ENDPOINT_TEXT, "%u.%u.%u.%u:%u", a[0], a[1], a[2], a[3], endpoint->port);
     else if (version == 6)
-        snprintf(text, ENDPOINT_TEXT, "[%s]:%u", inet_ntop(AF_INET6, a, address, sizeof address),
-                 endpoint->port);
+        snprintf(text, ENDPOINT_TEXT, "[%s]:%u", inet_ntop(AF_INET6, a, address, sizeof address), endpoint->port);
     else
         snprintf(text, ENDPOINT_TEXT, "%02x:%02x:%02x:%02x:%02x:%02x", a[0], a[1], a[2], a[3], a[4], a[5]);
     return text;

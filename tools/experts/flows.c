@@ -96,9 +96,8 @@ static DWORD flows_expire(struct flow_table *table, int64_t now)
 /* A SYN that is not the one that opened the flow: the ports are used again. */
 static bool is_new_connection(const struct flow *flow, const struct packet *packet, unsigned direction)
 {
-    return packet->protocol == PROTOCOL_TCP && (packet->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN &&
-           !packet->fragment && flow->syn_seen[direction] &&
-           flow->syn_sequence[direction] != packet->sequence;
+    return packet->protocol == PROTOCOL_TCP && (packet->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN && !packet->fragment &&
+           flow->syn_seen[direction] && flow->syn_sequence[direction] != packet->sequence;
 }
 
 static void flow_follow_tcp(struct flow *flow, const struct packet *packet, unsigned direction)
@@ -118,9 +117,7 @@ static void flow_follow_tcp(struct flow *flow, const struct packet *packet, unsi
     else if (flow->fin_seen[0] || flow->fin_seen[1])
         flow->state = STATE_CLOSING;
     else if (flow->state < STATE_OPEN)
-        flow->state = !(packet->flags & TCP_SYN) ? STATE_OPEN
-                      : packet->flags & TCP_ACK  ? STATE_OPENING
-                                                 : STATE_SYN;
+        flow->state = !(packet->flags & TCP_SYN) ? STATE_OPEN : packet->flags & TCP_ACK ? STATE_OPENING : STATE_SYN;
 }
 
 static DWORD flow_count(struct flow_table *table, const struct packet *packet, const FRAME *frame)
@@ -147,8 +144,7 @@ static DWORD flow_count(struct flow_table *table, const struct packet *packet, c
     return NMERR_SUCCESS;
 }
 
-NETMON_API BOOL WINAPI Run(HEXPERTKEY key, PEXPERTCONFIG config, PEXPERTSTARTUPINFO startup, DWORD flags,
-                           HWND window)
+NETMON_API BOOL WINAPI Run(HEXPERTKEY key, PEXPERTCONFIG config, PEXPERTSTARTUPINFO startup, DWORD flags, HWND window)
 {
     (void)config, (void)startup, (void)flags, (void)window;
     struct flow_table table;

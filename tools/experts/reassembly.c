@@ -164,8 +164,7 @@ static DWORD stream_take(HEXPERTKEY key, struct stream *stream, const struct pac
     return error;
 }
 
-static DWORD stream_submit(HEXPERTKEY key, const struct record *record, unsigned direction,
-                           const struct stream *stream)
+static DWORD stream_submit(HEXPERTKEY key, const struct record *record, unsigned direction, const struct stream *stream)
 {
     char texts[2][ENDPOINT_TEXT];
     PNMEVENTDATA event = event_new(key, "reassembly", "stream", COLUMNS);
@@ -220,8 +219,7 @@ static DWORD connection_take(struct flow_table *table, const struct packet *pack
     return stream_take(table->key, &((struct connection *)record)->streams[direction], packet);
 }
 
-NETMON_API BOOL WINAPI Run(HEXPERTKEY key, PEXPERTCONFIG config, PEXPERTSTARTUPINFO startup, DWORD flags,
-                           HWND window)
+NETMON_API BOOL WINAPI Run(HEXPERTKEY key, PEXPERTCONFIG config, PEXPERTSTARTUPINFO startup, DWORD flags, HWND window)
 {
     (void)config, (void)startup, (void)flags, (void)window;
     struct flow_table table;
@@ -234,8 +232,7 @@ NETMON_API BOOL WINAPI Run(HEXPERTKEY key, PEXPERTCONFIG config, PEXPERTSTARTUPI
         struct packet packet;
         struct record *record;
         const char *problem = decode(frame->MacFrame, frame->nBytesAvail, frame->FrameLength, &packet);
-        while (!error && (record = TAILQ_FIRST(&table.idle)) &&
-               frame->TimeStamp - record->last > IDLE_TIMEOUT)
+        while (!error && (record = TAILQ_FIRST(&table.idle)) && frame->TimeStamp - record->last > IDLE_TIMEOUT)
             error = connection_end(&table, record);
         if (!error && !problem && packet.version && packet.protocol == PROTOCOL_TCP && !packet.fragment)
             error = connection_take(&table, &packet, frame->TimeStamp);

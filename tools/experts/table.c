@@ -27,8 +27,8 @@ static bool same_end(const struct endpoint *a, const struct endpoint *b)
 
 static bool is_of(const struct record *record, const struct packet *packet, unsigned direction)
 {
-    return record->protocol == packet->protocol && record->version == packet->version &&
-           record->vlan == packet->vlan && same_end(&record->ends[direction], &packet->source) &&
+    return record->protocol == packet->protocol && record->version == packet->version && record->vlan == packet->vlan &&
+           same_end(&record->ends[direction], &packet->source) &&
            same_end(&record->ends[!direction], &packet->destination);
 }
 
