@@ -6,9 +6,10 @@
  *
  *     NONE          nobody: any thread may take it, by exchanging its own address in
  *     T             thread T, for as long as T's flag is up or T's table names the heap
- *     T | SHUT      another thread works on it, having seen T outside every operation; T, coming back, gives
- * it up SHUT          another thread works on it, and nobody will come back RECLAIMED     its key is
- * destroyed and it has given everything back
+ *     T | SHUT      another thread works on it, having seen T outside every operation; T, coming back, gives it up
+ *     SHUT          another thread works on it, and nobody will come back
+ *     RECLAIMED     its key is destroyed and it has given everything back
+ *     LOST          in the child of a fork: its holder was inside an operation, and nobody knows how far it got
  */
 #ifndef LIB_HEAP_H
 #define LIB_HEAP_H
@@ -17,9 +18,10 @@
 
 bool heap_start(void);
 
+extern struct heap *heaps;
+
 FAST_PATH struct heap *heap_at(uint64_t tag)
 {
-    extern struct heap *heaps;
     return &heaps[tag & TAG_INDEX_MASK];
 }
 

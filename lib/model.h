@@ -218,9 +218,10 @@ struct heap {
 
 /* ------------------------------------------------------------------ key
  *
- *     refs == 0 <=> the slot is free; else 1 for a key that is not destroyed, 1 for each heap, 1 for each
- * call inside control == handle of the live key, or 0 sum of heap.arena_bytes == charged <= quota + one slab
- * for each thread, where there is a quota
+ *     refs == 0 <=> the slot is free
+ *     refs == 1 for the key until it is destroyed + 1 for each heap + 1 for each call that looks at it
+ *     control == handle of the live key, or 0
+ *     charged == sum of heap.arena_bytes <= quota, where there is one
  */
 struct key {
     /* any, atomic */
@@ -250,9 +251,9 @@ struct key {
  *
  * Threads are never unmapped, so that anyone may look at `busy` of a thread that has ended.
  *
- *     entry.handle == h != 0  =>  entry.heap belongs to key h and this thread holds it, at the key's
- * generation as far as the thread knows; reset, terminate, purge and destroy write 0 into it on
- * thread.entries      <=>  entry.heap != NULL
+ *     entry.handle == h != 0  =>  entry.heap belongs to key h and this thread holds it, at the key's generation as far
+ *                                 as the thread knows; reset, terminate, purge and destroy write 0 into it
+ *     on thread.entries      <=>  entry.heap != NULL
  */
 struct entry {
     ks_key_t handle; /* any, atomic: the owner sets it, any thread clears it */
