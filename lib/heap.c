@@ -634,7 +634,9 @@ static struct magazine *heap_next_full(struct thread *thread, struct heap *heap,
         returns_take(thread, heap);
     while ((magazine = returns_judge(thread, heap, class))) {
         if (magazine->count) {
-            store_relaxed(&heap->hungry, 0u);
+            /* Freers read the word at each block: it is written only when it changes. */
+            if (heap->hungry)
+                store_relaxed(&heap->hungry, 0u);
             return magazine;
         }
         magazine_put(thread, magazine);
