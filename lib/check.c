@@ -140,7 +140,7 @@ static bool check_heap(const struct heap *heap)
     HOLDS(heap->aside_count == aside);
     HOLDS(heap->arena_bytes == bytes);
 
-    for (uint32_t class = 0; class < CLASS_LIMIT; class ++) {
+    for (uint32_t class = 0; class < CLASS_LIMIT; ++class) {
         const struct shelf *shelf = &heap->shelves[class];
         uint64_t held;
         if (!check_bin(heap, class, &held) || !check_partial(shelf, class))

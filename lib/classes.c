@@ -50,7 +50,7 @@ void classes_start(void)
     uint8_t class = 0;
     for (uint32_t granule = 0; granule <= CLASS_TOP / CLASS_GRANULE; granule++) {
         if (granule * CLASS_GRANULE > classes.table[class].bytes)
-            class ++;
+            ++class;
         classes.of_granule[granule] = class;
     }
 

@@ -9,7 +9,7 @@
 #ifndef LIB_JUDGE_H
 #define LIB_JUDGE_H
 
-#include "heap.h"
+#include "refill.h"
 #include "slab.h"
 
 FAST_PATH bool judge_local(const struct heap *heap, const void *block, struct place *place)

@@ -1,8 +1,8 @@
 /* The life of a key: ks_key_create, ks_key_reset, ks_key_terminate, ks_key_destroy, ks_key_purge. */
 #include "arena.h"
-#include "heap.h"
 #include "key.h"
 #include "magazine.h"
+#include "refill.h"
 
 #include <string.h>
 

@@ -72,7 +72,7 @@ static void print_text(const struct printer *printer, const struct ks_key_stats 
     print(printer, "\n ");
     for (size_t i = 0; i < COUNT(class_members); i++)
         print(printer, " %12s", class_members[i].name);
-    for (uint32_t class = 0; class < stats->class_count; class ++) {
+    for (uint32_t class = 0; class < stats->class_count; ++class) {
         if (!stats->classes[class].allocated)
             continue;
         print(printer, "\n ");
@@ -103,7 +103,7 @@ static void print_json(const struct printer *printer, const struct ks_key_stats 
     for (size_t i = 0; i < COUNT(key_members); i++)
         print(printer, ",\"%s\":%" PRIu64, key_members[i].name, member_of(stats, &key_members[i]));
     print(printer, ",\"classes\":[");
-    for (uint32_t class = 0; class < stats->class_count; class ++) {
+    for (uint32_t class = 0; class < stats->class_count; ++class) {
         for (size_t i = 0; i < COUNT(class_members); i++)
             print(printer, "%s\"%s\":%" PRIu64,
                   i       ? ","

@@ -9,7 +9,7 @@
 static void every_offset_of_every_class(void **state)
 {
     (void)state;
-    for (uint32_t class = 0; class < classes.count; class ++) {
+    for (uint32_t class = 0; class < classes.count; ++class) {
         const struct class *kind = &classes.table[class];
         for (size_t offset = 0; offset < SLAB_BYTES; offset++) {
             uint32_t index;
@@ -54,7 +54,7 @@ static void the_table_keeps_its_promises(void **state)
     (void)state;
     static const uint32_t wanted[] = {64, 1536, 2048, 9216, 65536};
     size_t found = 0;
-    for (uint32_t class = 0; class < classes.count; class ++) {
+    for (uint32_t class = 0; class < classes.count; ++class) {
         const struct class *kind = &classes.table[class];
         assert_int_equal(kind->bytes % 16, 0);
         if (kind->bytes >= 512)

@@ -14,9 +14,9 @@
 
 enum { SPINS = 200, STASHES = 64 };
 
-static _Thread_local struct lane *current_lane;
+_Thread_local struct lane *host_lane;
 
-static void fatal(const char *what, ks_status status)
+void host_fatal(const char *what, ks_status status)
 {
     complain("%s: %s", what, ks_strerror(status));
     exit(EXIT_FAILED);
@@ -100,7 +100,7 @@ bool host_load(struct host *host, const char *name)
         expert->name = expert->info.szName;
     ks_status status = ks_key_create(&(struct ks_key_options){.name = expert->name}, &expert->key);
     if (status != KS_OK)
-        fatal("a key for an expert", status);
+        host_fatal("a key for an expert", status);
     host->experts_count++;
     return true;
 }
@@ -241,7 +241,7 @@ static void lane_free_done(struct lane *lane)
     ks_status status = KS_OK;
     size_t freed = ks_free_bulk(lane->expert->host->key, lane->done, lane->done_count, &status);
     if (freed != lane->done_count)
-        fatal("freeing frames", status);
+        host_fatal("freeing frames", status);
     lane->done_count = 0;
 }
 
@@ -277,7 +277,7 @@ static struct burst *lane_wait(struct lane *lane)
     }
 }
 
-static struct frame *lane_next(struct lane *lane)
+struct frame *lane_next(struct lane *lane)
 {
     lane_release(lane);
     if (lane->reading && lane->position == lane->reading->count) {
@@ -294,7 +294,7 @@ static struct frame *lane_next(struct lane *lane)
     return lane->current;
 }
 
-static void expert_fail(struct expert *expert)
+void expert_fail(struct expert *expert)
 {
     if (!atomic_exchange(&expert->failed, true))
         ks_key_terminate(expert->key);
@@ -305,7 +305,7 @@ static void *lane_main(void *argument)
     struct lane *lane = argument;
     struct expert *expert = lane->expert;
     EXPERTSTARTUPINFO startup = {0};
-    current_lane = lane;
+    host_lane = lane;
     snprintf(startup.szCaptureFile, sizeof startup.szCaptureFile, "%s", expert->host->source);
     lane->ran_well = expert->info.pRunProc((HEXPERTKEY)expert->key, expert->config, &startup, 0, NULL);
     /* What is left of the frames goes home unread. */
@@ -314,138 +314,6 @@ static void *lane_main(void *argument)
     lane_free_done(lane);
     ks_flush();
     return NULL;
-}
-
-/* ------------------------------------------------------------------ the interface that experts call */
-
-static DWORD lane_of(HEXPERTKEY key, struct lane **lane)
-{
-    *lane = current_lane;
-    if (!*lane)
-        return NMERR_NOT_INITIALIZED;
-    if ((ks_key_t)key != (*lane)->expert->key)
-        return NMERR_INVALID_EXPERT_HANDLE;
-    return atomic_load_explicit(&(*lane)->expert->failed, memory_order_relaxed) ? NMERR_EXPERT_TERMINATE
-                                                                                : NMERR_SUCCESS;
-}
-
-DWORD WINAPI ExpertGetFrame(HEXPERTKEY hExpertKey, DWORD Direction, DWORD RequestFlags, DWORD RequestedFrameNumber,
-                            HFILTER hFilter, LPEXPERTFRAMEDESCRIPTOR pEFrameDescriptor)
-{
-    (void)RequestedFrameNumber;
-    struct lane *lane;
-    DWORD error = lane_of(hExpertKey, &lane);
-    if (error)
-        return error;
-    if (!pEFrameDescriptor)
-        return NMERR_INVALID_PARAMETER;
-    if (Direction != GET_FRAME_NEXT_FORWARD || RequestFlags || hFilter)
-        return NMERR_NOT_SUPPORTED;
-    struct frame *frame = lane_next(lane);
-    if (!frame)
-        return NMERR_NO_MORE_FRAMES;
-    if (lane->expert->fail_at && frame->number >= lane->expert->fail_at) {
-        expert_fail(lane->expert);
-        return NMERR_EXPERT_TERMINATE;
-    }
-    *pEFrameDescriptor = (EXPERTFRAMEDESCRIPTOR){
-        .FrameNumber = frame->number,
-        .hFrame = frame,
-        .pFrame = &frame->data,
-    };
-    return NMERR_SUCCESS;
-}
-
-DWORD WINAPI ExpertIndicateStatus(HEXPERTKEY hExpertKey, EXPERTSTATUSENUMERATION Status, DWORD SubStatus,
-                                  const char *szText, LONG PercentDone)
-{
-    (void)SubStatus, (void)PercentDone;
-    struct lane *lane;
-    DWORD error = lane_of(hExpertKey, &lane);
-    if (error)
-        return error;
-    struct expert *expert = lane->expert;
-    if (Status == EXPERTSTATUS_PROBLEM || Status == EXPERTSTATUS_ABORTED) {
-        pthread_mutex_lock(&expert->mutex);
-        snprintf(expert->problem, sizeof expert->problem, "%s", szText ? szText : "aborted");
-        pthread_mutex_unlock(&expert->mutex);
-    }
-    return NMERR_SUCCESS;
-}
-
-static char *copy_text(const char *text)
-{
-    char *copy = strdup(text ? text : "");
-    if (!copy)
-        fatal("copying an event", KS_NO_MEMORY);
-    return copy;
-}
-
-static void event_copy(struct event *event, const NMEVENTDATA *data)
-{
-    *event = (struct event){.name = copy_text(data->szEventName), .columns = data->NumColumns};
-    for (unsigned i = 0; i < event->columns; i++) {
-        const NMCOLUMNVARIANT *value = &data->Column[i].VariantData;
-        event->titles[i] = copy_text(data->Column[i].szColumnName);
-        if (value->Type == NMCOLUMNTYPE_STRING)
-            event->texts[i] = copy_text(value->Value.pStringVal);
-        else if (value->Type == NMCOLUMNTYPE_FLOAT64)
-            event->numbers[i] = value->Value.Float64Val;
-        else
-            event->numbers[i] = value->Value.Uint32Val;
-    }
-}
-
-static bool event_is_known(const NMEVENTDATA *data)
-{
-    if (data->Version || data->NumColumns > EVENT_COLUMNS)
-        return false;
-    for (unsigned i = 0; i < data->NumColumns; i++) {
-        NMCOLUMNTYPE type = data->Column[i].VariantData.Type;
-        if (type != NMCOLUMNTYPE_STRING && type != NMCOLUMNTYPE_FLOAT64 && type != NMCOLUMNTYPE_UINT32)
-            return false;
-    }
-    return true;
-}
-
-DWORD WINAPI ExpertSubmitEvent(HEXPERTKEY hExpertKey, PNMEVENTDATA pExpertEvent)
-{
-    struct lane *lane;
-    DWORD error = lane_of(hExpertKey, &lane);
-    if (error)
-        return error;
-    if (!pExpertEvent)
-        return NMERR_INVALID_PARAMETER;
-    if (!event_is_known(pExpertEvent))
-        return NMERR_NOT_SUPPORTED;
-    struct expert *expert = lane->expert;
-    struct event event;
-    event_copy(&event, pExpertEvent);
-    pthread_mutex_lock(&expert->mutex);
-    /* Powers of two: room is made when the count reaches one. */
-    if (!(expert->events_count & (expert->events_count - 1))) {
-        size_t room = expert->events_count ? expert->events_count * 2 : 1;
-        expert->events = realloc(expert->events, room * sizeof event);
-        if (!expert->events)
-            fatal("keeping events", KS_NO_MEMORY);
-    }
-    expert->events[expert->events_count++] = event;
-    pthread_mutex_unlock(&expert->mutex);
-    return NMERR_SUCCESS;
-}
-
-DWORD WINAPI ExpertGetStartupInfo(HEXPERTKEY hExpertKey, PEXPERTSTARTUPINFO pExpertStartupInfo)
-{
-    struct lane *lane;
-    DWORD error = lane_of(hExpertKey, &lane);
-    if (error)
-        return error;
-    if (!pExpertStartupInfo)
-        return NMERR_INVALID_PARAMETER;
-    *pExpertStartupInfo = (EXPERTSTARTUPINFO){0};
-    snprintf(pExpertStartupInfo->szCaptureFile, sizeof pExpertStartupInfo->szCaptureFile, "%s",
-             lane->expert->host->source);
-    return NMERR_SUCCESS;
 }
 
 /* ------------------------------------------------------------------ the run */
@@ -461,7 +329,7 @@ static bool expert_start(struct expert *expert)
     }
     expert->lanes = calloc(host->threads, sizeof *expert->lanes);
     if (!expert->lanes)
-        fatal("starting an expert", KS_NO_MEMORY);
+        host_fatal("starting an expert", KS_NO_MEMORY);
     for (unsigned t = 0; t < host->threads; t++) {
         struct lane *lane = &expert->lanes[t];
         lane->expert = expert;
@@ -480,7 +348,7 @@ bool host_start(struct host *host)
 {
     ks_status status = ks_key_create(&(struct ks_key_options){.name = "frames"}, &host->key);
     if (status != KS_OK)
-        fatal("a key for the frames", status);
+        host_fatal("a key for the frames", status);
     for (size_t i = 0; i < host->experts_count; i++)
         if (!expert_start(&host->experts[i]))
             return false;
@@ -501,7 +369,7 @@ static double key_drop(ks_key_t key, struct ks_key_stats *before, struct ks_key_
     if (status == KS_OK)
         status = ks_key_stats(key, after);
     if (status != KS_OK)
-        fatal("dropping a key", status);
+        host_fatal("dropping a key", status);
     return (double)(end.tv_sec - start.tv_sec) * 1e6 + (double)(end.tv_nsec - start.tv_nsec) / 1e3;
 }
 

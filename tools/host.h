@@ -127,4 +127,18 @@ void host_finish(struct host *host);
 /* Destroys the keys and unloads the experts. */
 void host_close(struct host *host);
 
+/* ------------------------------------------------------------------ for the interface that experts call */
+
+/* The lane that the calling thread is, NULL for other threads. */
+extern _Thread_local struct lane *host_lane;
+
+/* The lane's next frame, after releasing the one before; NULL at the end. */
+struct frame *lane_next(struct lane *lane);
+
+/* Terminates the expert's key, once. */
+void expert_fail(struct expert *expert);
+
+/* Ends the program after a complaint: the host itself has no memory. */
+void host_fatal(const char *what, ks_status status);
+
 #endif

@@ -1,0 +1,287 @@
+#include "holder.h"
+
+#include "key.h"
+#include "returns.h"
+
+/* heap.holder, see holder.h: the lowest bit of a thread's address is free. */
+#define HOLDER_NONE      ((uintptr_t)0)
+#define HOLDER_SHUT      ((uintptr_t)1)
+#define HOLDER_RECLAIMED ((uintptr_t)2)
+#define HOLDER_LOST      ((uintptr_t)4)
+
+static bool heap_is_held_by(struct heap *heap, const struct thread *thread)
+{
+    return load_acquire(&heap->holder) == (uintptr_t)thread;
+}
+
+/* The end of a heap of a destroyed key, by whoever holds it or has shut it. */
+static void heap_retire(struct thread *thread, struct heap *heap)
+{
+    struct key *key = heap->key;
+    heap_reclaim(thread, heap);
+    store_release(&heap->holder, HOLDER_RECLAIMED);
+    key_release(key);
+}
+
+static void entry_forget(struct thread *thread, struct entry *entry)
+{
+    store_relaxed(&entry->handle, (ks_key_t)0);
+    entry->heap = NULL;
+    if (thread->cursor == entry)
+        thread->cursor = LIST_NEXT(entry, link);
+    LIST_REMOVE(entry, link);
+}
+
+/*
+ * The holder lets go; a heap of a destroyed key is reclaimed on the way. Where another thread has shut it,
+ * that one is told that nobody comes back. A failed exchange means that the other has shut, opened or
+ * reclaimed it in between.
+ */
+static void heap_let_go(struct thread *thread, struct heap *heap)
+{
+    if (heap_is_held_by(heap, thread) && !key_is_live(heap->key, heap->handle)) {
+        heap_retire(thread, heap);
+        return;
+    }
+    uintptr_t holder = load_acquire(&heap->holder);
+    while ((holder & ~HOLDER_SHUT) == (uintptr_t)thread && !cas(&heap->holder, &holder, holder & HOLDER_SHUT))
+        ;
+}
+
+/*
+ * The heap that an entry names may have been reclaimed while the thread was outside every operation, and may
+ * serve another key or thread by now: it is this thread's only if it still says so.
+ */
+static bool entry_is_true(struct thread *thread, struct entry *entry)
+{
+    struct heap *heap = entry->heap;
+    uintptr_t holder = load_acquire(&heap->holder) & ~HOLDER_SHUT;
+    return holder == (uintptr_t)thread && thread_entry(thread, load_relaxed(&heap->handle)) == entry;
+}
+
+void entry_let_go(struct thread *thread, struct entry *entry)
+{
+    struct heap *heap = entry->heap;
+    bool held = entry_is_true(thread, entry);
+    entry_forget(thread, entry);
+    if (held)
+        heap_let_go(thread, heap);
+}
+
+struct heap *heap_of_entry(struct thread *thread, struct entry *entry)
+{
+    return entry_is_true(thread, entry) && heap_is_held_by(entry->heap, thread) ? entry->heap : NULL;
+}
+
+void heaps_leave(struct thread *thread)
+{
+    struct entry *entry;
+    while ((entry = LIST_FIRST(&thread->entries))) {
+        struct heap *heap = heap_of_entry(thread, entry);
+        if (heap)
+            outboxes_send(thread, heap, 0);
+        entry_let_go(thread, entry);
+    }
+}
+
+struct heap *heap_of_thread(struct thread *thread, ks_key_t handle)
+{
+    struct entry *entry = thread_entry(thread, handle);
+    if (!entry->heap)
+        return NULL;
+    struct heap *heap = heap_of_entry(thread, entry);
+    if (heap && heap->handle == handle)
+        return heap;
+    entry_let_go(thread, entry);
+    return NULL;
+}
+
+static struct heap *heap_adopt(struct thread *thread, struct key *key, ks_key_t handle)
+{
+    for (struct heap *heap = load_acquire(&key->heaps); heap; heap = heap->key_next) {
+        uintptr_t none = HOLDER_NONE;
+        if (load_relaxed(&heap->holder) == HOLDER_NONE && cas(&heap->holder, &none, (uintptr_t)thread)) {
+            store_ordered(&heap->entry, thread_entry(thread, handle));
+            return heap;
+        }
+    }
+    return NULL;
+}
+
+static struct heap *heap_join(struct thread *thread, struct key *key, ks_key_t handle)
+{
+    struct heap *heap = heap_of_thread(thread, handle);
+    if (heap)
+        return heap;
+    heap = heap_adopt(thread, key, handle);
+    if (!heap)
+        heap = heap_new(thread, key, handle);
+    if (!heap)
+        return NULL;
+    struct entry *entry = thread_entry(thread, handle);
+    entry->heap = heap;
+    LIST_INSERT_HEAD(&thread->entries, entry, link);
+    return heap;
+}
+
+/*
+ * Publishes the handle in the thread's table. Published first, looked at again after: a reset, terminate or
+ * destroy changes the key first and clears the handle after that, so either it clears this one or the change
+ * shows here.
+ */
+static ks_status heap_publish(struct thread *thread, struct key *key, struct heap *heap)
+{
+    ks_key_t *published = &heap->entry->handle;
+    for (;;) {
+        heap_catch_up(thread, heap);
+        if (thread->leaving || load_ordered(&key->terminated))
+            return load_ordered(&key->terminated) ? KS_TERMINATED : KS_OK;
+        store_ordered(published, heap->handle);
+        bool live = key_is_live(key, heap->handle);
+        if (live && !load_ordered(&key->terminated) && load_ordered(&key->generation) == heap->generation)
+            return KS_OK;
+        store_ordered(published, (ks_key_t)0);
+        if (!live)
+            return KS_BAD_KEY;
+    }
+}
+
+void heap_give_up(struct thread *thread, ks_key_t handle)
+{
+    struct entry *entry = thread_entry(thread, handle);
+    if (entry->heap && load_relaxed(&entry->heap->handle) == handle)
+        entry_let_go(thread, entry);
+}
+
+/* A destroyed key may have left this thread a heap to reclaim. */
+static SLOW_PATH struct heap *heap_dead(ks_key_t handle, ks_status *status)
+{
+    if (thread_self != &thread_nobody)
+        heap_give_up(thread_self, handle);
+    *status = KS_BAD_KEY;
+    return NULL;
+}
+
+struct heap *heap_enter(ks_key_t handle, ks_status *status)
+{
+    struct key *key = key_reference(handle);
+    if (!key)
+        return heap_dead(handle, status);
+
+    struct thread *thread = thread_register();
+    struct heap *heap = thread ? heap_join(thread, key, handle) : NULL;
+    *status = heap ? heap_publish(thread, key, heap) : KS_NO_MEMORY;
+    if (*status == KS_BAD_KEY)
+        heap = heap_dead(handle, status);
+    if (heap && load_relaxed(&heap->wanted)) {
+        store_relaxed(&heap->wanted, 0u);
+        heap_settle(heap);
+    }
+    key_release(key);
+    return heap;
+}
+
+/* ------------------------------------------------------------------ other threads' heaps */
+
+/* Takes a heap that nobody holds, or closes it to a holder who may be asleep. */
+static bool heap_shut(struct thread *thread, struct heap *heap)
+{
+    uintptr_t holder = load_acquire(&heap->holder);
+    if (holder == HOLDER_RECLAIMED || holder == HOLDER_LOST || holder & HOLDER_SHUT || holder == (uintptr_t)thread)
+        return false;
+    if (!cas(&heap->holder, &holder, holder | HOLDER_SHUT))
+        return false;
+    store_relaxed(&heap->visitor, thread);
+    if (holder != HOLDER_NONE)
+        store_ordered(&load_ordered(&heap->entry)->handle, (ks_key_t)0);
+    return true;
+}
+
+static void heap_open(struct heap *heap)
+{
+    store_relaxed(&heap->visitor, NULL);
+    uintptr_t holder = load_acquire(&heap->holder);
+    while (!cas(&heap->holder, &holder, holder & ~HOLDER_SHUT))
+        ;
+}
+
+/*
+ * After heap_shut and the barrier: whether the holder is outside every operation. An operation that began
+ * before the barrier shows its flag, or is over, and then what it wrote into its table shows; one that begins
+ * later finds the handle cleared, takes the slow path, and finds the heap shut.
+ */
+static bool heap_is_left_alone(struct heap *heap, bool barrier)
+{
+    uintptr_t holder_word = load_acquire(&heap->holder) & ~HOLDER_SHUT;
+    if (holder_word == HOLDER_NONE)
+        return true;
+    /* Its holder was inside an operation after all, found the key destroyed, and has reclaimed it. */
+    if (holder_word == HOLDER_RECLAIMED)
+        return false;
+    struct thread *holder = (struct thread *)holder_word;
+    return barrier && !load_acquire(&holder->busy) && !load_ordered(&load_ordered(&heap->entry)->handle);
+}
+
+/* A heap that this thread has shut, if its holder leaves it alone; else the holder is asked to do the work.
+ */
+static bool heap_visit_begin(struct heap *heap, bool barrier)
+{
+    if (heap_is_left_alone(heap, barrier))
+        return true;
+    store_relaxed(&heap->wanted, 1u);
+    heap_open(heap);
+    return false;
+}
+
+static void heap_visit_end(struct thread *thread, struct heap *heap)
+{
+    if (key_is_live(heap->key, heap->handle)) {
+        heap_settle(heap);
+        heap_open(heap);
+    } else {
+        store_relaxed(&heap->visitor, NULL);
+        heap_retire(thread, heap);
+    }
+}
+
+#define EACH_VISITED(heap, key, thread)                                                                                \
+    for (struct heap *heap = load_ordered(&(key)->heaps); heap; heap = heap->key_next)                                 \
+        if (load_relaxed(&heap->visitor) == (thread))
+
+void heaps_visit(struct thread *thread, struct key *key, ks_key_t handle)
+{
+    bool live;
+    do {
+        live = key_is_live(key, handle);
+        for (struct heap *heap = load_ordered(&key->heaps); heap; heap = heap->key_next)
+            heap_shut(thread, heap);
+        bool barrier = platform_barrier_everywhere();
+        EACH_VISITED (heap, key, thread)
+            if (heap_visit_begin(heap, barrier) && live)
+                outboxes_send(thread, heap, 0);
+        /* What they hold for each other is in their queues now. */
+        EACH_VISITED (heap, key, thread)
+            heap_visit_end(thread, heap);
+        /* A destroy that came meanwhile found heaps shut by this thread, and left them to it. */
+    } while (live && !key_is_live(key, handle));
+}
+
+void heaps_inherit(const struct thread *self)
+{
+    for (uint32_t index = 1; index < load_acquire(&heaps_used); index++) {
+        struct heap *heap = &heaps[index];
+        uintptr_t holder = load_acquire(&heap->holder);
+        struct thread *thread = (struct thread *)(holder & ~HOLDER_SHUT);
+        if (holder == HOLDER_NONE || holder == HOLDER_RECLAIMED || holder == HOLDER_LOST || thread == self)
+            continue;
+        bool touched = holder & HOLDER_SHUT || load_acquire(&thread->busy);
+        store_release(&heap->holder, touched ? HOLDER_LOST : HOLDER_NONE);
+    }
+}
+
+void orphans_settle(struct thread *thread, struct key *key)
+{
+    for (struct heap *heap = load_ordered(&key->heaps); heap; heap = heap->key_next)
+        if (load_relaxed(&heap->holder) == HOLDER_NONE && heap_shut(thread, heap) && heap_visit_begin(heap, false))
+            heap_visit_end(thread, heap);
+}

@@ -1,0 +1,75 @@
+/*
+ * Who may work on a heap. When a thread ends, its heap waits on the key's list with its queue alive, and the next thread
+ * that enters the key takes it over.
+ *
+ * Who holds a heap is in heap.holder:
+ *
+ *     NONE          nobody: any thread may take it, by exchanging its own address in
+ *     T             thread T, for as long as T's flag is up or T's table names the heap
+ *     T | SHUT      another thread works on it, having seen T outside every operation; T, coming back, gives it up
+ *     SHUT          another thread works on it, and nobody will come back
+ *     RECLAIMED     its key is destroyed and it has given everything back
+ *     LOST          in the child of a fork: its holder was inside an operation, and nobody knows how far it got
+ */
+#ifndef LIB_HOLDER_H
+#define LIB_HOLDER_H
+
+#include "heap.h"
+
+/*
+ * The calling thread's heap for the key, at the key's generation: the first thing in every slow path.
+ * Registers the thread, takes over or makes a heap, and rewinds it after a reset. The flag is up afterwards,
+ * and the operation must end with thread_end_slow. NULL with KS_BAD_KEY or KS_NO_MEMORY; in a terminated key
+ * the heap, with KS_TERMINATED.
+ */
+struct heap *heap_enter(ks_key_t handle, ks_status *status);
+
+/*
+ * The heap of a thread that is inside an operation, where its table still names the key: the check of the
+ * fast path, and the way that slow paths go as long as nothing has happened to the key.
+ */
+FAST_PATH struct heap *heap_current(struct thread *thread, ks_key_t handle)
+{
+    struct entry *entry = thread_entry(thread, handle);
+    return likely(load_relaxed(&entry->handle) == handle) ? entry->heap : NULL;
+}
+
+static inline struct heap *heap_current_or_enter(ks_key_t handle, ks_status *status)
+{
+    struct heap *heap = heap_current(thread_self, handle);
+    *status = KS_OK;
+    return heap ? heap : heap_enter(handle, status);
+}
+
+/* The heap that the thread holds for the key already, or NULL. */
+struct heap *heap_of_thread(struct thread *thread, ks_key_t handle);
+
+/* Lets go of the heap that the thread holds for the key, if there is one. */
+void heap_give_up(struct thread *thread, ks_key_t handle);
+
+/* The heap that one of the thread's entries names, where the thread still holds it, else NULL. */
+struct heap *heap_of_entry(struct thread *thread, struct entry *entry);
+
+/* Lets go of all heaps of a thread that ends. */
+void heaps_leave(struct thread *thread);
+
+/* Takes an entry off the thread's books, and lets go of its heap where the thread still holds it. */
+void entry_let_go(struct thread *thread, struct entry *entry);
+
+/* Settles the heaps of the key that nobody holds: for an allocation that was refused. */
+void orphans_settle(struct thread *thread, struct key *key);
+
+/*
+ * In the child of a fork, whose only thread is `self`: the heaps of the others are there to be taken over,
+ * but for those that an operation was working on.
+ */
+void heaps_inherit(const struct thread *self);
+
+/*
+ * Works on every heap of the key that is not inside an operation, its own threads' sleeping ones included:
+ * settles it, or reclaims it when the key is destroyed. The others are marked, and their holders do it when
+ * they next look. The caller is inside an operation, with a reference to the key.
+ */
+void heaps_visit(struct thread *thread, struct key *key, ks_key_t handle);
+
+#endif

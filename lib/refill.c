@@ -1,0 +1,178 @@
+#include "refill.h"
+
+#include "depot.h"
+#include "key.h"
+#include "large.h"
+#include "returns.h"
+
+#define EVENTS_A_TICK 64
+
+void heap_relieve(struct heap *heap)
+{
+    struct thread *thread = thread_self;
+    heap_settle(heap);
+    orphans_settle(thread, heap->key);
+    /* Whatever else is free is on its way: whoever has some of it sends it at once from now on. */
+    store_relaxed(&heap->hungry, 1u);
+}
+
+/* ------------------------------------------------------------------ ticks */
+
+/* What the depots have not needed since the last tick is surplus (Bonwick and Adams, Magazines and Vmem,
+ * 2001). */
+static void heap_trim(struct thread *thread, struct heap *heap)
+{
+    for (uint32_t class = 0; class < CLASS_LARGE; ++class) {
+        struct shelf *shelf = &heap->shelves[class];
+        depot_trim(thread, heap, class, shelf->depot_low);
+        shelf->depot_low = shelf->depot_count;
+    }
+    slab_give_aside(heap, heap->aside_low);
+    heap->aside_low = heap->aside_count;
+    large_give_aside(heap, LARGE_GIVEN_A_TICK);
+}
+
+/*
+ * The thread's other heaps are drained in turn, because it may never come back to them; one that has seen no
+ * slow path since it was last visited is settled.
+ */
+static void thread_visit_next(struct thread *thread)
+{
+    struct entry *entry = thread->cursor ? thread->cursor : LIST_FIRST(&thread->entries);
+    thread->cursor = LIST_NEXT(entry, link);
+    struct heap *heap = heap_of_entry(thread, entry);
+    if (!heap)
+        return;
+    if (!key_is_live(heap->key, heap->handle)) {
+        entry_let_go(thread, entry);
+        return;
+    }
+    heap_catch_up(thread, heap);
+    if (heap->visited == heap->ticks) {
+        heap_settle(heap);
+    } else {
+        outboxes_send(thread, heap, 0);
+        returns_take(thread, heap);
+    }
+    heap->visited = ++heap->ticks;
+}
+
+static SLOW_PATH void heap_tick(struct thread *thread, struct heap *heap)
+{
+    heap->events = 0;
+    heap->ticks++;
+    outboxes_send(thread, heap, 1);
+    heap_trim(thread, heap);
+    thread_visit_next(thread);
+}
+
+/* ------------------------------------------------------------------ magazines in and out of bins */
+
+static void bin_keep_empty(struct thread *thread, struct bin *bin, struct magazine *empty)
+{
+    if (!empty)
+        return;
+    if (bin->spare)
+        magazine_put(thread, empty);
+    else
+        bin->spare = empty;
+}
+
+/* The next magazine with free blocks that needs no slab, or NULL. */
+static struct magazine *heap_next_full(struct thread *thread, struct heap *heap, uint32_t class)
+{
+    struct bin *bin = &heap->bins[class];
+    struct shelf *shelf = &heap->shelves[class];
+    struct magazine *magazine = bin->spare;
+    if (magazine && magazine->count) {
+        bin->spare = NULL;
+        owner_add(&bin->parked, -(uint64_t)magazine->count);
+        return magazine;
+    }
+    magazine = TAILQ_FIRST(&bin->depot);
+    if (magazine)
+        return depot_remove(bin, shelf, magazine);
+    if (TAILQ_EMPTY(&shelf->returned))
+        returns_take(thread, heap);
+    while ((magazine = returns_judge(thread, heap, class))) {
+        if (magazine->count) {
+            /* Freers read the word at each block: it is written only when it changes. */
+            if (heap->hungry)
+                store_relaxed(&heap->hungry, 0u);
+            return magazine;
+        }
+        magazine_put(thread, magazine);
+    }
+    return NULL;
+}
+
+/* Fills an empty magazine from the class's slabs, or from a new one. */
+static bool heap_fill(struct heap *heap, uint32_t class, struct magazine *magazine, ks_status *status)
+{
+    struct shelf *shelf = &heap->shelves[class];
+    void **floor = magazine_floor(magazine, class);
+    uint32_t most = classes.table[class].magazine;
+    struct slab *slab = TAILQ_FIRST(&shelf->partial);
+    if (slab) {
+        magazine->count = slab_unshelve(heap, slab, floor, most);
+        return true;
+    }
+    slab = shelf->carving ? shelf->carving : slab_begin(heap, class, status);
+    if (!slab)
+        return false;
+    magazine->count = slab_carve(heap, slab, floor, most);
+    shelf->carving = slab->carved < slab->capacity ? slab : NULL;
+    return true;
+}
+
+bool heap_refill(struct heap *heap, uint32_t class, ks_status *status)
+{
+    struct thread *thread = thread_self;
+    struct bin *bin = &heap->bins[class];
+    if (unlikely(++heap->events == EVENTS_A_TICK))
+        heap_tick(thread, heap);
+
+    struct magazine *empty = bin_unload(bin);
+    struct magazine *magazine = heap_next_full(thread, heap, class);
+    if (magazine) {
+        bin_keep_empty(thread, bin, empty);
+        bin_load(bin, magazine, class);
+        return true;
+    }
+    if (!empty)
+        empty = magazine_get(thread);
+    *status = KS_NO_MEMORY;
+    if (!empty)
+        return false;
+    bool filled = heap_fill(heap, class, empty, status);
+    if (filled)
+        bin_load(bin, empty, class);
+    else
+        bin_keep_empty(thread, bin, empty);
+    return filled;
+}
+
+void heap_overflow(struct heap *heap, uint32_t class, void *block)
+{
+    struct thread *thread = thread_self;
+    struct bin *bin = &heap->bins[class];
+    struct shelf *shelf = &heap->shelves[class];
+    struct magazine *full = bin_unload(bin);
+    struct magazine *empty = bin->spare && !bin->spare->count ? bin->spare : magazine_get(thread);
+    if (!empty) {
+        if (full)
+            bin_load(bin, full, class);
+        slab_shelve(heap, block);
+        return;
+    }
+    if (bin->spare && bin->spare != empty)
+        depot_push(bin, shelf, bin->spare);
+    bin->spare = full;
+    if (full)
+        owner_add(&bin->parked, full->count);
+    bin_load(bin, empty, class);
+    *bin->top = block;
+    store_relaxed(&bin->top, bin->top + 1);
+    if (unlikely(++heap->events == EVENTS_A_TICK))
+        heap_tick(thread, heap);
+}

@@ -1,0 +1,136 @@
+/* The functions that experts find in the host: ExpertGetFrame, ExpertIndicateStatus, ExpertSubmitEvent, ExpertGetStartupInfo. */
+#include "host.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static DWORD lane_of(HEXPERTKEY key, struct lane **lane)
+{
+    *lane = host_lane;
+    if (!*lane)
+        return NMERR_NOT_INITIALIZED;
+    if ((ks_key_t)key != (*lane)->expert->key)
+        return NMERR_INVALID_EXPERT_HANDLE;
+    return atomic_load_explicit(&(*lane)->expert->failed, memory_order_relaxed) ? NMERR_EXPERT_TERMINATE
+                                                                                : NMERR_SUCCESS;
+}
+
+DWORD WINAPI ExpertGetFrame(HEXPERTKEY hExpertKey, DWORD Direction, DWORD RequestFlags, DWORD RequestedFrameNumber,
+                            HFILTER hFilter, LPEXPERTFRAMEDESCRIPTOR pEFrameDescriptor)
+{
+    (void)RequestedFrameNumber;
+    struct lane *lane;
+    DWORD error = lane_of(hExpertKey, &lane);
+    if (error)
+        return error;
+    if (!pEFrameDescriptor)
+        return NMERR_INVALID_PARAMETER;
+    if (Direction != GET_FRAME_NEXT_FORWARD || RequestFlags || hFilter)
+        return NMERR_NOT_SUPPORTED;
+    struct frame *frame = lane_next(lane);
+    if (!frame)
+        return NMERR_NO_MORE_FRAMES;
+    if (lane->expert->fail_at && frame->number >= lane->expert->fail_at) {
+        expert_fail(lane->expert);
+        return NMERR_EXPERT_TERMINATE;
+    }
+    *pEFrameDescriptor = (EXPERTFRAMEDESCRIPTOR){
+        .FrameNumber = frame->number,
+        .hFrame = frame,
+        .pFrame = &frame->data,
+    };
+    return NMERR_SUCCESS;
+}
+
+DWORD WINAPI ExpertIndicateStatus(HEXPERTKEY hExpertKey, EXPERTSTATUSENUMERATION Status, DWORD SubStatus,
+                                  const char *szText, LONG PercentDone)
+{
+    (void)SubStatus, (void)PercentDone;
+    struct lane *lane;
+    DWORD error = lane_of(hExpertKey, &lane);
+    if (error)
+        return error;
+    struct expert *expert = lane->expert;
+    if (Status == EXPERTSTATUS_PROBLEM || Status == EXPERTSTATUS_ABORTED) {
+        pthread_mutex_lock(&expert->mutex);
+        snprintf(expert->problem, sizeof expert->problem, "%s", szText ? szText : "aborted");
+        pthread_mutex_unlock(&expert->mutex);
+    }
+    return NMERR_SUCCESS;
+}
+
+static char *copy_text(const char *text)
+{
+    char *copy = strdup(text ? text : "");
+    if (!copy)
+        host_fatal("copying an event", KS_NO_MEMORY);
+    return copy;
+}
+
+static void event_copy(struct event *event, const NMEVENTDATA *data)
+{
+    *event = (struct event){.name = copy_text(data->szEventName), .columns = data->NumColumns};
+    for (unsigned i = 0; i < event->columns; i++) {
+        const NMCOLUMNVARIANT *value = &data->Column[i].VariantData;
+        event->titles[i] = copy_text(data->Column[i].szColumnName);
+        if (value->Type == NMCOLUMNTYPE_STRING)
+            event->texts[i] = copy_text(value->Value.pStringVal);
+        else if (value->Type == NMCOLUMNTYPE_FLOAT64)
+            event->numbers[i] = value->Value.Float64Val;
+        else
+            event->numbers[i] = value->Value.Uint32Val;
+    }
+}
+
+static bool event_is_known(const NMEVENTDATA *data)
+{
+    if (data->Version || data->NumColumns > EVENT_COLUMNS)
+        return false;
+    for (unsigned i = 0; i < data->NumColumns; i++) {
+        NMCOLUMNTYPE type = data->Column[i].VariantData.Type;
+        if (type != NMCOLUMNTYPE_STRING && type != NMCOLUMNTYPE_FLOAT64 && type != NMCOLUMNTYPE_UINT32)
+            return false;
+    }
+    return true;
+}
+
+DWORD WINAPI ExpertSubmitEvent(HEXPERTKEY hExpertKey, PNMEVENTDATA pExpertEvent)
+{
+    struct lane *lane;
+    DWORD error = lane_of(hExpertKey, &lane);
+    if (error)
+        return error;
+    if (!pExpertEvent)
+        return NMERR_INVALID_PARAMETER;
+    if (!event_is_known(pExpertEvent))
+        return NMERR_NOT_SUPPORTED;
+    struct expert *expert = lane->expert;
+    struct event event;
+    event_copy(&event, pExpertEvent);
+    pthread_mutex_lock(&expert->mutex);
+    /* Powers of two: room is made when the count reaches one. */
+    if (!(expert->events_count & (expert->events_count - 1))) {
+        size_t room = expert->events_count ? expert->events_count * 2 : 1;
+        expert->events = realloc(expert->events, room * sizeof event);
+        if (!expert->events)
+            host_fatal("keeping events", KS_NO_MEMORY);
+    }
+    expert->events[expert->events_count++] = event;
+    pthread_mutex_unlock(&expert->mutex);
+    return NMERR_SUCCESS;
+}
+
+DWORD WINAPI ExpertGetStartupInfo(HEXPERTKEY hExpertKey, PEXPERTSTARTUPINFO pExpertStartupInfo)
+{
+    struct lane *lane;
+    DWORD error = lane_of(hExpertKey, &lane);
+    if (error)
+        return error;
+    if (!pExpertStartupInfo)
+        return NMERR_INVALID_PARAMETER;
+    *pExpertStartupInfo = (EXPERTSTARTUPINFO){0};
+    snprintf(pExpertStartupInfo->szCaptureFile, sizeof pExpertStartupInfo->szCaptureFile, "%s",
+             lane->expert->host->source);
+    return NMERR_SUCCESS;
+}
