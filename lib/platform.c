@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -109,11 +110,20 @@ void platform_once(void (*start)(void))
 
 /* ------------------------------------------------------------------ the system's memory */
 
+/* Where the process's address space is limited, no reservation takes more than a quarter of it. */
+static size_t fair_share(size_t wanted, size_t least)
+{
+    struct rlimit limit;
+    while (wanted / 2 >= least && !getrlimit(RLIMIT_AS, &limit) && wanted > limit.rlim_cur / 4)
+        wanted /= 2;
+    return wanted;
+}
+
 void *platform_reserve(size_t wanted, size_t least, size_t alignment, size_t *got)
 {
     if (FAULT())
         return NULL;
-    for (size_t bytes = wanted; bytes >= least; bytes /= 2) {
+    for (size_t bytes = fair_share(wanted, least); bytes >= least; bytes /= 2) {
         void *start = mmap(NULL, bytes + alignment, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (start == MAP_FAILED)
             continue;
