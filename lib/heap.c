@@ -55,7 +55,8 @@ static struct heap *heap_take(void)
     struct heap *heap = &heaps[index];
     if (!platform_commit(heap, sizeof *heap))
         return NULL;
-    heap->tag = index;
+    /* A freer may have the tag from a slab before the heap is on any list. */
+    store_relaxed(&heap->tag, (uint64_t)index);
     return heap;
 }
 
