@@ -7,8 +7,6 @@
 
 #include "slab.h"
 
-#define LARGE_GIVEN_A_TICK 16
-
 /* A live block, or NULL with KS_TOO_LARGE, KS_QUOTA or KS_NO_MEMORY. `alignment` is a power of two. */
 void *large_take(struct heap *heap, size_t bytes, size_t alignment, ks_status *status);
 

@@ -6,6 +6,7 @@
 #include "returns.h"
 
 #define EVENTS_A_TICK 64
+#define GIVEN_A_TICK  16 /* magazines of each class, slabs, large blocks */
 
 void heap_relieve(struct heap *heap)
 {
@@ -18,18 +19,25 @@ void heap_relieve(struct heap *heap)
 
 /* ------------------------------------------------------------------ ticks */
 
-/* What the depots have not needed since the last tick is surplus (Bonwick and Adams, Magazines and Vmem,
- * 2001). */
+static uint32_t at_most(uint64_t surplus)
+{
+    return surplus < GIVEN_A_TICK ? (uint32_t)surplus : GIVEN_A_TICK;
+}
+
+/*
+ * What the depots and the asides have not needed since the last tick is surplus (Bonwick and Adams, Magazines and Vmem,
+ * 2001). It goes a few at a time, so that no operation pays for a whole burst, or for all that a reset has dropped.
+ */
 static void heap_trim(struct thread *thread, struct heap *heap)
 {
     for (uint32_t class = 0; class < CLASS_LARGE; ++class) {
         struct shelf *shelf = &heap->shelves[class];
-        depot_trim(thread, heap, class, shelf->depot_low);
+        depot_trim(thread, heap, class, at_most(shelf->depot_low));
         shelf->depot_low = shelf->depot_count;
     }
-    slab_give_aside(heap, heap->aside_low);
+    slab_give_aside(heap, at_most(heap->aside_low));
     heap->aside_low = heap->aside_count;
-    large_give_aside(heap, LARGE_GIVEN_A_TICK);
+    large_give_aside(heap, GIVEN_A_TICK);
 }
 
 /*
