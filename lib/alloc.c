@@ -76,11 +76,9 @@ static void *alloc_entered(ks_key_t key, size_t size, size_t alignment, bool zer
 {
     ks_status why;
     void *block = NULL;
-    struct heap *heap = heap_current_or_enter(key, &why);
-    if (heap && why == KS_OK)
+    struct heap *heap = heap_to_allocate(key, &why);
+    if (heap)
         block = heap_alloc(heap, size, alignment, &why);
-    else if (heap)
-        fetch_add(&heap->key->refusals[why], 1);
     if (block && zero)
         memset(block, 0, size);
     thread_end_slow();

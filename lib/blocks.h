@@ -17,6 +17,16 @@ FAST_PATH void answer(ks_status *status, ks_status value)
         *status = value;
 }
 
+/* The heap to allocate from, inside an operation; NULL with the reason, which is counted where there is a key. */
+static inline struct heap *heap_to_allocate(ks_key_t key, ks_status *status)
+{
+    struct heap *heap = heap_current_or_enter(key, status);
+    if (!heap || *status == KS_OK)
+        return heap;
+    fetch_add(&heap->key->refusals[*status], 1);
+    return NULL;
+}
+
 /* A block from a heap of a live key, inside an operation. */
 void *heap_alloc(struct heap *heap, size_t size, size_t alignment, ks_status *status);
 

@@ -39,11 +39,9 @@ size_t ks_alloc_bulk(ks_key_t key, size_t size, void **blocks, size_t count, ks_
     thread_begin();
     ks_status why;
     size_t done = 0;
-    struct heap *heap = heap_current_or_enter(key, &why);
-    if (heap && why == KS_OK)
+    struct heap *heap = heap_to_allocate(key, &why);
+    if (heap)
         done = heap_alloc_bulk(heap, size, blocks, count, &why);
-    else if (heap)
-        fetch_add(&heap->key->refusals[why], 1);
     thread_end_slow();
     answer(status, why);
     return done;

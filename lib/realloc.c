@@ -61,11 +61,9 @@ void *ks_realloc(ks_key_t key, void *block, size_t size, ks_status *status)
     thread_begin();
     ks_status why;
     void *result = NULL;
-    struct heap *heap = heap_current_or_enter(key, &why);
-    if (heap && why == KS_OK)
+    struct heap *heap = heap_to_allocate(key, &why);
+    if (heap)
         result = heap_realloc(heap, block, size, &why);
-    else if (heap)
-        fetch_add(&heap->key->refusals[why], 1);
     thread_end_slow();
     answer(status, why);
     return result;

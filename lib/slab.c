@@ -85,15 +85,23 @@ static void slab_start_life(struct heap *heap, struct slab *slab, uint32_t class
     store_relaxed(&slab->tag, heap->tag);
 }
 
-struct slab *slab_begin(struct heap *heap, uint32_t class, ks_status *status)
+/* The slab that was set aside longest ago, off the list; NULL when there is none. */
+static struct slab *aside_take(struct heap *heap)
 {
     struct slab *slab = TAILQ_FIRST(&heap->aside);
-    if (slab) {
-        TAILQ_REMOVE(&heap->aside, slab, link);
-        owner_add(&heap->aside_count, -1ul);
-        if (heap->aside_low > heap->aside_count)
-            heap->aside_low = heap->aside_count;
-    } else {
+    if (!slab)
+        return NULL;
+    TAILQ_REMOVE(&heap->aside, slab, link);
+    owner_add(&heap->aside_count, -1ul);
+    if (heap->aside_low > heap->aside_count)
+        heap->aside_low = heap->aside_count;
+    return slab;
+}
+
+struct slab *slab_begin(struct heap *heap, uint32_t class, ks_status *status)
+{
+    struct slab *slab = aside_take(heap);
+    if (!slab) {
         char *start = arena_take(heap, SLAB_BYTES, SLAB_BYTES, status);
         if (!start)
             return NULL;
@@ -197,13 +205,9 @@ uint64_t slab_give_aside(struct heap *heap, uint64_t most)
 {
     uint64_t given = 0;
     struct slab *slab;
-    while (given < most && (slab = TAILQ_FIRST(&heap->aside))) {
-        TAILQ_REMOVE(&heap->aside, slab, link);
-        owner_add(&heap->aside_count, -1ul);
+    while (given < most && (slab = aside_take(heap))) {
         slab_give(heap, slab, SLAB_BYTES);
         given++;
     }
-    if (heap->aside_low > heap->aside_count)
-        heap->aside_low = heap->aside_count;
     return given;
 }

@@ -333,7 +333,6 @@ static bool expert_start(struct expert *expert)
     for (unsigned t = 0; t < host->threads; t++) {
         struct lane *lane = &expert->lanes[t];
         lane->expert = expert;
-        lane->index = t;
         ck_ring_init(&lane->ring, RING);
         int error = pthread_create(&lane->thread, NULL, lane_main, lane);
         if (error) {

@@ -32,7 +32,6 @@ struct burst {
 
 struct lane {
     struct expert *expert;
-    unsigned index;
     pthread_t thread;
     /* capture thread */
     struct burst *filling;
