@@ -12,9 +12,11 @@
 void *magazine_none[MAGAZINE_SIZE / sizeof(void *)] __attribute__((aligned(MAGAZINE_SIZE)));
 
 static struct pool chains;  /* members: the first magazine of each chain */
-static struct pool emptied; /* members: the first magazine of a page whose contents the system has taken back */
+static struct pool emptied; /* members: pages of magazines whose contents the system has taken back */
 static struct magazine *magazines;
 static size_t magazines_bytes;
+/* The links of `emptied`, by page: a link inside the page would make it resident again. */
+static uint32_t *page_links;
 static uint64_t magazines_next; /* any, atomic: the first that was never used; 0 is no magazine */
 
 static_assert(((size_t)1 << 36) / MAGAZINE_SIZE <= POOL_INDEX_MASK, "a pool's index names any magazine");
@@ -25,13 +27,16 @@ bool magazine_start(void)
     magazines = platform_reserve(MAGAZINES_WANTED, MAGAZINES_LEAST, PAGE, &magazines_bytes);
     if (!magazines)
         return false;
+    page_links = platform_map(magazines_bytes / PAGE * sizeof *page_links);
+    if (!page_links)
+        return false;
     magazines_next = CHUNK;
     chains = (struct pool){
         .members = (char *)magazines,
         .stride = MAGAZINE_SIZE,
         .link_offset = offsetof(struct magazine, pool_link),
     };
-    emptied = chains;
+    emptied = (struct pool){.members = (char *)page_links, .stride = sizeof *page_links};
     return true;
 }
 
@@ -69,7 +74,7 @@ static SLOW_PATH struct magazine *chain_take(void)
         return &magazines[index];
     index = pool_pop(&emptied);
     if (index)
-        return chain_up(&magazines[index], PAGE_MAGAZINES);
+        return chain_up(&magazines[index * PAGE_MAGAZINES], PAGE_MAGAZINES);
     return chunk_new();
 }
 
@@ -127,7 +132,7 @@ void magazine_put_all(struct thread *thread)
 static void page_release(struct magazine *page)
 {
     platform_discard(page, PAGE);
-    pool_push(&emptied, index_of(page));
+    pool_push(&emptied, index_of(page) / PAGE_MAGAZINES);
 }
 
 /* Every magazine that is in the pool at this moment, in one chain. */
