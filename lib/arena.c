@@ -82,18 +82,21 @@ static bool arena_of(const struct key *key, uint32_t *arena)
     return true;
 }
 
-/* Charges first and looks after, so that two threads cannot both take the last of the quota. */
+/*
+ * Looks and charges in one exchange: two threads cannot both take the last of the quota, and a request that is refused
+ * is at no moment charged, so that it cannot make another one fail that has room.
+ */
 static bool charge(struct heap *heap, size_t bytes)
 {
     struct key *key = heap->key;
-    uint64_t charged = fetch_add(&key->charged, bytes) + bytes;
-    if (key->quota && charged > key->quota) {
-        fetch_sub(&key->charged, bytes);
-        return false;
-    }
+    uint64_t charged = load_relaxed(&key->charged);
+    do {
+        if (key->quota && (bytes > key->quota || charged > key->quota - bytes))
+            return false;
+    } while (!cas(&key->charged, &charged, charged + bytes));
     owner_add(&heap->arena_bytes, bytes);
     uint64_t peak = load_relaxed(&key->charged_peak);
-    while (peak < charged && !cas(&key->charged_peak, &peak, charged))
+    while (peak < charged + bytes && !cas(&key->charged_peak, &peak, charged + bytes))
         ;
     return true;
 }
