@@ -6,13 +6,13 @@
 /*
  * Pops a block that heap_refill has made sure of. The bin's top, the block's state and the bin's count of
  * allocations are all that is written: the block itself is not touched, only fetched for the caller to write
- * to.
+ * to. `*beat` tells that heap_beat is due.
  */
-FAST_PATH void *bin_pop(struct bin *bin, void **top)
+FAST_PATH void *bin_pop(struct bin *bin, void **top, bool *beat)
 {
     void *block = top[-1];
     store_relaxed(&bin->top, top - 1);
-    owner_add(&bin->allocated, 1);
+    *beat = bin_count(bin, 1);
     state_hand_out(slab_place(block));
     /* Below the floor lie words of the same magazine; a prefetch of any address is harmless. */
     prefetch_for_write(top[-2]);
@@ -30,7 +30,11 @@ static void *heap_alloc_class(struct heap *heap, uint32_t class, ks_status *stat
     if (!filled)
         return NULL;
     *status = KS_OK;
-    return bin_pop(bin, bin->top);
+    bool beat;
+    void *block = bin_pop(bin, bin->top, &beat);
+    if (unlikely(beat))
+        heap_beat(heap);
+    return block;
 }
 
 static void *heap_alloc_large(struct heap *heap, size_t size, size_t alignment, ks_status *status)
@@ -91,6 +95,15 @@ static SLOW_PATH void *alloc_slow(ks_key_t key, size_t size, ks_status *status)
     return alloc_entered(key, size, CLASS_GRANULE, false, status);
 }
 
+/* The block is the caller's already; the operation is not over yet. */
+static SLOW_PATH void *alloc_beat(struct heap *heap, void *block, ks_status *status)
+{
+    heap_beat(heap);
+    thread_end_slow();
+    answer(status, KS_OK);
+    return block;
+}
+
 /* 57 instructions on x86-64 to a block from the magazine, the public call included. */
 void *ks_alloc(ks_key_t key, size_t size, ks_status *status)
 {
@@ -100,7 +113,10 @@ void *ks_alloc(ks_key_t key, size_t size, ks_status *status)
         struct bin *bin = &heap->bins[class_of_size(size)];
         void **top = bin->top;
         if (likely(top != bin->floor)) {
-            void *block = bin_pop(bin, top);
+            bool beat;
+            void *block = bin_pop(bin, top, &beat);
+            if (unlikely(beat))
+                return alloc_beat(heap, block, status);
             thread_end(thread);
             answer(status, KS_OK);
             return block;

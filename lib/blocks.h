@@ -33,6 +33,14 @@ void *heap_alloc(struct heap *heap, size_t size, size_t alignment, ks_status *st
 /* Frees a block that the fast path did not accept, inside an operation. */
 ks_status heap_free(struct heap *heap, void *block);
 
+/* Counts blocks as handed out. True when their number passes a multiple of BEAT. */
+FAST_PATH bool bin_count(struct bin *bin, size_t count)
+{
+    uint64_t before = bin->allocated;
+    store_relaxed(&bin->allocated, before + count);
+    return (before + count) % BEAT < count;
+}
+
 /*
  * A block that judge_local has accepted becomes free and goes to the bin's magazine. False when that is full:
  * the block is free then, and for heap_overflow or large_release.
@@ -70,7 +78,8 @@ FAST_PATH bool free_to_outbox(struct thread *thread, struct heap *heap, void *bl
     struct place place = {slab, state, load_relaxed(state)};
     if (unlikely(!(place.value & STATE_LIVE)))
         return false;
-    outbox_put(thread, heap, box, block, place);
+    if (outbox_put(box, block, place))
+        heap_send(thread, heap, box);
     return true;
 }
 

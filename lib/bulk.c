@@ -2,8 +2,9 @@
 #include "blocks.h"
 
 /* Runs of pointers, copied from the magazine's top; only each block's state is looked up. */
-static size_t bin_pop_bulk(struct bin *bin, void **blocks, size_t count)
+static size_t heap_pop_bulk(struct heap *heap, uint32_t class, void **blocks, size_t count)
 {
+    struct bin *bin = &heap->bins[class];
     void **top = bin->top;
     size_t level = (size_t)(top - bin->floor);
     if (count > level)
@@ -13,7 +14,8 @@ static size_t bin_pop_bulk(struct bin *bin, void **blocks, size_t count)
         state_hand_out(slab_place(blocks[i]));
     }
     store_relaxed(&bin->top, top);
-    owner_add(&bin->allocated, count);
+    if (unlikely(bin_count(bin, count)))
+        heap_beat(heap);
     return count;
 }
 
@@ -22,7 +24,7 @@ static size_t heap_alloc_bulk(struct heap *heap, size_t size, void **blocks, siz
     size_t done = 0;
     while (done < count) {
         if (size <= CLASS_TOP)
-            done += bin_pop_bulk(&heap->bins[class_of_size(size)], blocks + done, count - done);
+            done += heap_pop_bulk(heap, class_of_size(size), blocks + done, count - done);
         if (done == count)
             break;
         /* One block the ordinary way leaves a fresh magazine for the next run. */

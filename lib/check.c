@@ -115,6 +115,28 @@ static bool check_partial(const struct shelf *shelf, uint32_t class)
     return true;
 }
 
+static bool check_outboxes(const struct heap *heap)
+{
+    uint32_t accounts[OUTBOXES] = {0};
+    size_t bytes[OUTBOXES] = {0};
+    uint32_t open = 0;
+    for (const struct outbox *box = heap->outboxes; box < heap->outboxes + OUTBOXES; box++) {
+        if (!box->tag) {
+            HOLDS(!box->top && !box->floor && !box->limit);
+            continue;
+        }
+        HOLDS(box->room > 0 && box->room <= classes.table[box->class].magazine);
+        HOLDS(box->floor <= box->top && box->top < box->limit && box->limit == box->floor + box->room);
+        bytes[box->tag % OUTBOXES] += (box->room - 1) * (size_t)classes.table[box->class].bytes;
+        accounts[box->tag % OUTBOXES]++;
+        open++;
+    }
+    for (uint32_t i = 0; i < OUTBOXES; i++)
+        HOLDS(heap->accounts[i] == accounts[i] && bytes[i] <= heap->key->outbox_bytes);
+    HOLDS(heap->boxes == open);
+    return true;
+}
+
 static bool check_heap(const struct heap *heap)
 {
     struct sums sums[CLASS_LIMIT] = {0};
@@ -137,6 +159,8 @@ static bool check_heap(const struct heap *heap)
     }
     TAILQ_FOREACH (slab, &heap->aside_large, link)
         bytes += slab->block_bytes;
+    if (!check_outboxes(heap))
+        return false;
     HOLDS(heap->aside_count == aside);
     HOLDS(heap->arena_bytes == bytes);
 

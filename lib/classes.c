@@ -18,7 +18,6 @@ static_assert(DEFAULT_COUNT <= CLASS_LARGE, "the last class is that of the large
 
 #define MAGAZINE_BYTES ((uint32_t)128 * 1024) /* of blocks in one magazine, at the most */
 #define MAGAZINE_LEAST 4
-#define OUTBOX_BYTES   ((uint32_t)16 * 1024) /* that a thread holds for another, at the most */
 
 struct classes classes;
 
@@ -38,7 +37,6 @@ static void class_fill(struct class *class, uint32_t bytes)
     class->reciprocal = UINT64_MAX / bytes + 1;
     class->capacity = (uint32_t)(SLAB_BYTES / bytes);
     class->magazine = at_most(at_least(MAGAZINE_BYTES / bytes, MAGAZINE_LEAST), MAGAZINE_SLOTS);
-    class->outbox = at_most(at_least(OUTBOX_BYTES / bytes, 1), class->magazine);
 }
 
 void classes_start(void)
@@ -58,5 +56,5 @@ void classes_start(void)
      * A large block is the only block of a slab of its own. The reciprocal 1 makes the first byte the only
      * good offset, and it goes home alone.
      */
-    classes.table[CLASS_LARGE] = (struct class){.reciprocal = 1, .capacity = 1, .magazine = 1, .outbox = 1};
+    classes.table[CLASS_LARGE] = (struct class){.reciprocal = 1, .capacity = 1, .magazine = 1};
 }

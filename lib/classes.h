@@ -23,7 +23,6 @@ struct class
     uint32_t bytes;
     uint32_t capacity; /* blocks in a slab: SLAB_BYTES / bytes */
     uint32_t magazine; /* blocks in a magazine of this class */
-    uint32_t outbox;   /* blocks that a thread collects for another before sending */
 };
 
 struct classes {

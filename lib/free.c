@@ -16,7 +16,8 @@ static ks_status free_remote(struct heap *heap, void *block, const struct verdic
     struct outbox *box = outbox_of(heap, verdict->tag, class);
     if (!outbox_is_for(box, verdict->tag, class) && !outbox_open(thread, heap, box, verdict->home, verdict->tag, class))
         return KS_NO_MEMORY;
-    outbox_put(thread, heap, box, block, verdict->place);
+    if (outbox_put(box, block, verdict->place))
+        heap_send(thread, heap, box);
     return KS_OK;
 }
 

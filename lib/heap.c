@@ -82,7 +82,7 @@ struct heap *heap_new(struct thread *thread, struct key *key, ks_key_t handle)
     heap->large_allocated = heap->large_out = heap->large_dropped = 0;
     heap->large_sent = heap->large_received = 0;
     heap->aside_count = heap->aside_low = 0;
-    heap->events = heap->ticks = heap->visited = 0;
+    heap->events = heap->visited = heap->settled = 0;
     TAILQ_INIT(&heap->slabs);
     TAILQ_INIT(&heap->large);
     TAILQ_INIT(&heap->aside);
@@ -199,7 +199,7 @@ void heap_settle(struct heap *heap)
 {
     struct thread *thread = thread_self;
     heap_catch_up(thread, heap);
-    outboxes_send(thread, heap, 0);
+    outboxes_close(thread, heap);
     returns_take(thread, heap);
     for (uint32_t class = 0; class < CLASS_LIMIT; ++class) {
         struct bin *bin = &heap->bins[class];

@@ -33,19 +33,46 @@ static void entry_forget(struct thread *thread, struct entry *entry)
 }
 
 /*
+ * A heap that has just become nobody's. A destroy that saw it in somebody's hands a moment ago has left it to them, so
+ * the key is looked at after that moment: either the destroy finds the heap free, or its mark shows here. The
+ * caller has a reference to the key.
+ */
+static void orphan_reclaim(struct thread *thread, struct heap *heap)
+{
+    uintptr_t none = HOLDER_NONE;
+    if (!key_is_live(heap->key, heap->handle) && cas(&heap->holder, &none, (uintptr_t)thread))
+        heap_retire(thread, heap);
+}
+
+/* A heap that the thread holds, inside an operation, so that nobody else takes it from under its hands. */
+static void heap_release(struct thread *thread, struct heap *heap)
+{
+    struct key *key = heap->key;
+    key_retain(key);
+    uintptr_t holder = (uintptr_t)thread;
+    while (!cas(&heap->holder, &holder, holder & HOLDER_SHUT))
+        ;
+    if (!(holder & HOLDER_SHUT))
+        orphan_reclaim(thread, heap);
+    key_release(key);
+}
+
+/*
  * The holder lets go; a heap of a destroyed key is reclaimed on the way. Where another thread has shut it,
- * that one is told that nobody comes back. A failed exchange means that the other has shut, opened or
- * reclaimed it in between.
+ * that one is told that nobody comes back: a failed exchange means that it has opened or reclaimed the heap
+ * in between.
  */
 static void heap_let_go(struct thread *thread, struct heap *heap)
 {
-    if (heap_is_held_by(heap, thread) && !key_is_live(heap->key, heap->handle)) {
-        heap_retire(thread, heap);
+    uintptr_t shut = (uintptr_t)thread | HOLDER_SHUT;
+    if (load_acquire(&heap->holder) == shut && cas(&heap->holder, &shut, HOLDER_SHUT))
         return;
-    }
-    uintptr_t holder = load_acquire(&heap->holder);
-    while ((holder & ~HOLDER_SHUT) == (uintptr_t)thread && !cas(&heap->holder, &holder, holder & HOLDER_SHUT))
-        ;
+    if (!heap_is_held_by(heap, thread))
+        return;
+    if (key_is_live(heap->key, heap->handle))
+        heap_release(thread, heap);
+    else
+        heap_retire(thread, heap);
 }
 
 /*
@@ -81,7 +108,7 @@ void heaps_leave(struct thread *thread)
     while ((entry = LIST_FIRST(&thread->entries))) {
         struct heap *heap = heap_of_entry(thread, entry);
         if (heap)
-            outboxes_send(thread, heap, 0);
+            outboxes_close(thread, heap);
         entry_let_go(thread, entry);
     }
 }
@@ -175,7 +202,8 @@ struct heap *heap_enter(ks_key_t handle, ks_status *status)
     *status = heap ? heap_publish(thread, key, heap) : KS_NO_MEMORY;
     if (*status == KS_BAD_KEY)
         heap = heap_dead(handle, status);
-    if (heap && load_relaxed(&heap->wanted)) {
+    /* After the handle is published: whoever asks clears it again after asking. */
+    if (heap && load_ordered(&heap->wanted)) {
         store_relaxed(&heap->wanted, 0u);
         heap_settle(heap);
     }
@@ -199,12 +227,14 @@ static bool heap_shut(struct thread *thread, struct heap *heap)
     return true;
 }
 
-static void heap_open(struct heap *heap)
+static void heap_open(struct thread *thread, struct heap *heap)
 {
     store_relaxed(&heap->visitor, NULL);
     uintptr_t holder = load_acquire(&heap->holder);
     while (!cas(&heap->holder, &holder, holder & ~HOLDER_SHUT))
         ;
+    if (holder == HOLDER_SHUT)
+        orphan_reclaim(thread, heap);
 }
 
 /*
@@ -224,22 +254,32 @@ static bool heap_is_left_alone(struct heap *heap, bool barrier)
     return barrier && !load_acquire(&holder->busy) && !load_ordered(&load_ordered(&heap->entry)->handle);
 }
 
-/* A heap that this thread has shut, if its holder leaves it alone; else the holder is asked to do the work.
+/*
+ * A heap that this thread has shut, if its holder leaves it alone; else the holder is asked to do the work, and its
+ * handle cleared once more: it may have published it, and looked for a request, just before this one. Where the
+ * holder has let go meanwhile, the heap is this thread's after all.
  */
-static bool heap_visit_begin(struct heap *heap, bool barrier)
+static bool heap_visit_begin(struct thread *thread, struct heap *heap, bool barrier)
 {
     if (heap_is_left_alone(heap, barrier))
         return true;
-    store_relaxed(&heap->wanted, 1u);
-    heap_open(heap);
-    return false;
+    store_ordered(&heap->wanted, 1u);
+    store_ordered(&load_ordered(&heap->entry)->handle, (ks_key_t)0);
+    store_relaxed(&heap->visitor, NULL);
+    uintptr_t holder = load_acquire(&heap->holder);
+    while (holder & HOLDER_SHUT && holder != HOLDER_SHUT && !cas(&heap->holder, &holder, holder & ~HOLDER_SHUT))
+        ;
+    if (holder != HOLDER_SHUT)
+        return false;
+    store_relaxed(&heap->visitor, thread);
+    return true;
 }
 
 static void heap_visit_end(struct thread *thread, struct heap *heap)
 {
     if (key_is_live(heap->key, heap->handle)) {
         heap_settle(heap);
-        heap_open(heap);
+        heap_open(thread, heap);
     } else {
         store_relaxed(&heap->visitor, NULL);
         heap_retire(thread, heap);
@@ -259,8 +299,8 @@ void heaps_visit(struct thread *thread, struct key *key, ks_key_t handle)
             heap_shut(thread, heap);
         bool barrier = platform_barrier_everywhere();
         EACH_VISITED (heap, key, thread)
-            if (heap_visit_begin(heap, barrier) && live)
-                outboxes_send(thread, heap, 0);
+            if (heap_visit_begin(thread, heap, barrier) && live)
+                outboxes_close(thread, heap);
         /* What they hold for each other is in their queues now. */
         EACH_VISITED (heap, key, thread)
             heap_visit_end(thread, heap);
@@ -284,6 +324,7 @@ void heaps_inherit(const struct thread *self)
 void orphans_settle(struct thread *thread, struct key *key)
 {
     for (struct heap *heap = load_ordered(&key->heaps); heap; heap = heap->key_next)
-        if (load_relaxed(&heap->holder) == HOLDER_NONE && heap_shut(thread, heap) && heap_visit_begin(heap, false))
+        if (load_relaxed(&heap->holder) == HOLDER_NONE && heap_shut(thread, heap) &&
+            heap_visit_begin(thread, heap, false))
             heap_visit_end(thread, heap);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define DESTROY_VISITS 3
+#define OUTBOX_BYTES   ((size_t)16 * 1024)
 
 static bool started;
 
@@ -40,6 +41,7 @@ ks_status ks_key_create(const struct ks_key_options *options, ks_key_t *handle)
         return KS_NO_MEMORY;
     }
     key->quota = options->quota;
+    key->outbox_bytes = options->outbox_bytes ? options->outbox_bytes : OUTBOX_BYTES;
     key->on_error = options->on_error;
     key->on_error_context = options->on_error_context;
     memset(key->name, 0, sizeof key->name);
@@ -88,31 +90,34 @@ static bool heaps_remain(struct key *key)
     return load_acquire(&key->refs) > 1;
 }
 
+static ks_status key_end(struct thread *thread, struct key *key, ks_key_t handle)
+{
+    ks_key_t live = handle;
+    if (!cas(&key->control, &live, (ks_key_t)0))
+        return KS_BAD_KEY;
+    key_release(key); /* the reference that the live key had */
+    handles_clear(key);
+    heap_give_up(thread, handle);
+    for (int visit = 0; visit < DESTROY_VISITS && heaps_remain(key); visit++)
+        heaps_visit(thread, key, handle);
+    return KS_OK;
+}
+
+/* The thread is registered first: nobody else would reclaim the heaps that no thread holds. */
 ks_status ks_key_destroy(ks_key_t handle)
 {
     struct key *key = key_reference(handle);
     if (!key)
         return KS_BAD_KEY;
-    ks_key_t live = handle;
-    if (!cas(&key->control, &live, (ks_key_t)0)) {
-        key_release(key);
-        return KS_BAD_KEY;
-    }
-    key_release(key); /* the reference that the live key had */
-    handles_clear(key);
-
     thread_begin();
     struct thread *thread = thread_register();
-    if (thread) {
-        heap_give_up(thread, handle);
-        for (int visit = 0; visit < DESTROY_VISITS && heaps_remain(key); visit++)
-            heaps_visit(thread, key, handle);
-    }
+    ks_status status = thread ? key_end(thread, key, handle) : KS_NO_MEMORY;
     thread_end_slow();
     uint32_t arena = key->arena;
     key_release(key);
-    arena_purge(arena);
-    return KS_OK;
+    if (status == KS_OK)
+        arena_purge(arena);
+    return status;
 }
 
 ks_status ks_key_purge(ks_key_t handle)

@@ -156,10 +156,13 @@ struct shelf {
 };
 
 /*
- * Blocks of one other heap and one class, on their way there.
+ * Blocks of one other heap and one class, on their way there. The boxes of a heap whose homes share an account share the
+ * bytes that the key lets a thread hold for another:
  *
- *     tag == 0 <=> unused, top == limit
- *     floor <= top < limit, and limit - floor blocks are sent at once
+ *     tag == 0 <=> unused, top == floor == limit == NULL
+ *     floor <= top < limit == floor + room
+ *     accounts[i] == number of boxes with tag % OUTBOXES == i
+ *     sum of (room - 1) * class bytes over the boxes of an account <= key.outbox_bytes
  */
 struct outbox {
     /* owner */
@@ -170,7 +173,8 @@ struct outbox {
     uint64_t tag;
     struct heap *home;
     uint32_t class;
-    uint32_t born; /* heap.ticks when opened */
+    uint32_t born; /* heap.events when it was opened, or sent last */
+    uint32_t room; /* blocks that are sent at once */
 } CACHE_ALIGNED;
 
 struct heap {
@@ -208,10 +212,12 @@ struct heap {
     struct slab_list aside;       /* empty or of an old generation, the longest set aside first */
     struct slab_list aside_large; /* dropped, still to be given back */
     uint64_t aside_low;
-    uint32_t events; /* slow paths since the last tick */
-    uint32_t ticks;
-    uint32_t visited; /* ticks at the last visit from another heap of the thread */
+    uint32_t events;  /* slow paths; wraps */
+    uint32_t visited; /* events at the last visit from another heap of the thread */
+    uint32_t settled; /* events when such a visit settled it */
+    uint32_t boxes;   /* outboxes that are open */
     struct shelf shelves[CLASS_LIMIT];
+    uint32_t accounts[OUTBOXES]; /* outboxes that are open, by tag % OUTBOXES */
     struct outbox outboxes[OUTBOXES];
     char odd[CACHE_LINE]; /* an odd number of lines: neighbouring heaps' bins fall in different cache sets */
 };
@@ -235,6 +241,7 @@ struct key {
     uint32_t arena;
     uint64_t incarnation; /* private to the slot's taker */
     size_t quota;
+    size_t outbox_bytes;
     ks_error_hook *on_error;
     void *on_error_context;
     char name[KEY_NAME_BYTES];

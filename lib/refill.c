@@ -40,38 +40,76 @@ static void heap_trim(struct thread *thread, struct heap *heap)
     large_give_aside(heap, GIVEN_A_TICK);
 }
 
-/*
- * The thread's other heaps are drained in turn, because it may never come back to them; one that has seen no
- * slow path since it was last visited is settled.
- */
-static void thread_visit_next(struct thread *thread)
+/* A heap that has seen no slow path since it was last visited is settled, once. */
+static void heap_drain(struct thread *thread, struct heap *heap)
 {
-    struct entry *entry = thread->cursor ? thread->cursor : LIST_FIRST(&thread->entries);
-    thread->cursor = LIST_NEXT(entry, link);
-    struct heap *heap = heap_of_entry(thread, entry);
-    if (!heap)
-        return;
-    if (!key_is_live(heap->key, heap->handle)) {
-        entry_let_go(thread, entry);
-        return;
-    }
     heap_catch_up(thread, heap);
-    if (heap->visited == heap->ticks) {
+    if (heap->settled == heap->events && !heap->boxes && stack_is_empty(&heap->returns))
+        return;
+    if (heap->visited == heap->events) {
         heap_settle(heap);
+        heap->settled = heap->events;
     } else {
         outboxes_send(thread, heap, 0);
         returns_take(thread, heap);
+        heap->visited = heap->events;
     }
-    heap->visited = ++heap->ticks;
+}
+
+/* The entry whose turn it is, which is not that of the heap at work; NULL when there is no other. */
+static struct entry *thread_next_entry(struct thread *thread, const struct heap *working)
+{
+    struct entry *entry = NULL;
+    for (int tries = 0; tries < 2; tries++) {
+        entry = thread->cursor ? thread->cursor : LIST_FIRST(&thread->entries);
+        thread->cursor = LIST_NEXT(entry, link);
+        if (entry->heap != working)
+            return entry;
+    }
+    return NULL;
+}
+
+/*
+ * The thread's other heaps are drained in turn, because it may never come back to them. The one at work is left
+ * alone: its operation goes on, and would go on with a heap that has been reclaimed if the key is destroyed by now.
+ */
+static void thread_visit_next(struct thread *thread, const struct heap *working)
+{
+    struct entry *entry = thread_next_entry(thread, working);
+    struct heap *heap = entry ? heap_of_entry(thread, entry) : NULL;
+    if (!heap)
+        return;
+    if (key_is_live(heap->key, heap->handle))
+        heap_drain(thread, heap);
+    else
+        entry_let_go(thread, entry);
 }
 
 static SLOW_PATH void heap_tick(struct thread *thread, struct heap *heap)
 {
-    heap->events = 0;
-    heap->ticks++;
-    outboxes_send(thread, heap, 1);
+    outboxes_send(thread, heap, EVENTS_A_TICK);
     heap_trim(thread, heap);
-    thread_visit_next(thread);
+    thread_visit_next(thread, heap);
+}
+
+/* A slow path of the heap. */
+static void heap_event(struct thread *thread, struct heap *heap)
+{
+    if (unlikely(++heap->events % EVENTS_A_TICK == 0))
+        heap_tick(thread, heap);
+}
+
+void heap_beat(struct heap *heap)
+{
+    struct thread *thread = thread_self;
+    heap_event(thread, heap);
+    thread_visit_next(thread, heap);
+}
+
+void heap_send(struct thread *thread, struct heap *heap, struct outbox *box)
+{
+    outbox_send(thread, heap, box);
+    heap_event(thread, heap);
 }
 
 /* ------------------------------------------------------------------ magazines in and out of bins */
@@ -137,8 +175,7 @@ bool heap_refill(struct heap *heap, uint32_t class, ks_status *status)
 {
     struct thread *thread = thread_self;
     struct bin *bin = &heap->bins[class];
-    if (unlikely(++heap->events == EVENTS_A_TICK))
-        heap_tick(thread, heap);
+    heap_event(thread, heap);
 
     struct magazine *empty = bin_unload(bin);
     struct magazine *magazine = heap_next_full(thread, heap, class);
@@ -181,6 +218,5 @@ void heap_overflow(struct heap *heap, uint32_t class, void *block)
     bin_load(bin, empty, class);
     *bin->top = block;
     store_relaxed(&bin->top, bin->top + 1);
-    if (unlikely(++heap->events == EVENTS_A_TICK))
-        heap_tick(thread, heap);
+    heap_event(thread, heap);
 }

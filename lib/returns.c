@@ -2,20 +2,60 @@
 
 #include "report.h"
 
-static void outbox_close(struct outbox *box)
+/* ------------------------------------------------------------------ opening and closing */
+
+static void outbox_arm(struct outbox *box, struct magazine *magazine)
 {
+    void **floor = magazine_floor(magazine, box->class);
+    box->limit = floor + box->room;
+    store_relaxed(&box->floor, floor);
+    store_relaxed(&box->top, floor);
+}
+
+/* The blocks that one of `open` boxes of a home holds when it is sent, so that together they hold no more than `bytes`. */
+static uint32_t room_of(size_t bytes, uint32_t open, uint32_t class)
+{
+    const struct class *kind = &classes.table[class];
+    size_t blocks = kind->bytes ? bytes / open / kind->bytes : 0;
+    return blocks < 1 ? 1 : blocks < kind->magazine ? (uint32_t)blocks : kind->magazine;
+}
+
+static uint32_t *account_of(struct heap *heap, uint64_t tag)
+{
+    return &heap->accounts[tag % OUTBOXES];
+}
+
+/* Shares an account among its open boxes anew. What is in a box that is too full now is sent. */
+static void account_divide(struct thread *thread, struct heap *heap, uint32_t *account)
+{
+    for (struct outbox *box = heap->outboxes; box < heap->outboxes + OUTBOXES; box++) {
+        if (!box->tag || account_of(heap, box->tag) != account)
+            continue;
+        box->room = room_of(heap->key->outbox_bytes, *account, box->class);
+        box->limit = box->floor + box->room;
+        if (box->top >= box->limit)
+            outbox_send(thread, heap, box);
+    }
+}
+
+/* The magazine, with whatever is in it, is no longer the box's. */
+static void outbox_shut(struct heap *heap, struct outbox *box)
+{
+    --*account_of(heap, box->tag);
+    heap->boxes--;
     box->tag = 0;
     box->limit = NULL;
     store_relaxed(&box->floor, NULL);
     store_relaxed(&box->top, NULL);
 }
 
-static void outbox_arm(struct outbox *box, struct magazine *magazine)
+/* Its share goes to the home's other boxes. */
+static void outbox_close(struct thread *thread, struct heap *heap, struct outbox *box)
 {
-    void **floor = magazine_floor(magazine, box->class);
-    box->limit = floor + classes.table[box->class].outbox;
-    store_relaxed(&box->floor, floor);
-    store_relaxed(&box->top, floor);
+    uint32_t *account = account_of(heap, box->tag);
+    magazine_put(thread, magazine_of(box->floor + 1));
+    outbox_shut(heap, box);
+    account_divide(thread, heap, account);
 }
 
 bool outbox_open(struct thread *thread, struct heap *heap, struct outbox *box, struct heap *home, uint64_t tag,
@@ -23,16 +63,24 @@ bool outbox_open(struct thread *thread, struct heap *heap, struct outbox *box, s
 {
     if (box->tag)
         outbox_send(thread, heap, box);
-    struct magazine *magazine = box->tag ? magazine_of(box->floor + 1) : magazine_get(thread);
+    if (box->tag)
+        outbox_close(thread, heap, box);
+    struct magazine *magazine = magazine_get(thread);
     if (!magazine)
         return false;
     box->home = home;
     box->tag = tag;
     store_relaxed(&box->class, class);
-    box->born = heap->ticks;
+    box->born = heap->events;
+    box->room = 1;
     outbox_arm(box, magazine);
+    heap->boxes++;
+    ++*account_of(heap, tag);
+    account_divide(thread, heap, account_of(heap, tag));
     return true;
 }
+
+/* ------------------------------------------------------------------ sending */
 
 /* The bytes of a large block on its way, whoever's it is. */
 static size_t carried_bytes(void *word)
@@ -59,29 +107,47 @@ void outbox_send(struct thread *thread, struct heap *heap, struct outbox *box)
         owner_add(&heap->large_sent, carried_bytes(*box->floor));
     stack_push(&box->home->returns, &magazine->entry);
 
-    box->born = heap->ticks;
+    box->born = heap->events;
     magazine = magazine_get(thread);
     if (magazine)
         outbox_arm(box, magazine);
     else
-        outbox_close(box);
+        outbox_shut(heap, box);
 }
+
+#define EACH_OPEN_BOX(box, heap)                                                                                       \
+    for (struct outbox *box = (heap)->outboxes; (heap)->boxes && box < (heap)->outboxes + OUTBOXES; box++)             \
+        if (box->tag)
 
 void outboxes_send(struct thread *thread, struct heap *heap, uint32_t age)
 {
-    for (struct outbox *box = heap->outboxes; box < heap->outboxes + OUTBOXES; box++)
-        if (box->tag && heap->ticks - box->born >= age)
+    EACH_OPEN_BOX(box, heap)
+    {
+        uint32_t waited = heap->events - box->born;
+        if (box->top != box->floor && waited >= age)
             outbox_send(thread, heap, box);
+        else if (box->top == box->floor && age && waited >= 2 * age)
+            outbox_close(thread, heap, box);
+    }
+}
+
+void outboxes_close(struct thread *thread, struct heap *heap)
+{
+    outboxes_send(thread, heap, 0);
+    EACH_OPEN_BOX(box, heap)
+    outbox_close(thread, heap, box);
 }
 
 void outboxes_discard(struct thread *thread, struct heap *heap)
 {
-    for (struct outbox *box = heap->outboxes; box < heap->outboxes + OUTBOXES; box++) {
-        if (box->tag)
-            magazine_put(thread, magazine_of(box->floor + 1));
-        outbox_close(box);
+    EACH_OPEN_BOX(box, heap)
+    {
+        magazine_put(thread, magazine_of(box->floor + 1));
+        outbox_shut(heap, box);
     }
 }
+
+/* ------------------------------------------------------------------ at home */
 
 void returns_take(struct thread *thread, struct heap *heap)
 {

@@ -28,15 +28,21 @@ FAST_PATH bool outbox_is_for(const struct outbox *box, uint64_t tag, uint32_t cl
     return box->tag == tag && box->class == class;
 }
 
-/* A box that is for this home and class; what it held for another is sent. False without memory. */
+/*
+ * Makes a box one for this home and class; what it held for another is sent. The boxes of one home share what the key lets
+ * a thread hold for another, so the fuller ones among them may be sent too. False without memory.
+ */
 bool outbox_open(struct thread *thread, struct heap *heap, struct outbox *box, struct heap *home, uint64_t tag,
                  uint32_t class);
 
 /* Sends what the box holds, and leaves it open for more where there is a magazine to be had. */
 void outbox_send(struct thread *thread, struct heap *heap, struct outbox *box);
 
-/* Sends what is older than `age` ticks. */
+/* Sends what has waited for `age` slow paths of the heap, and closes what has been empty for twice as long. */
 void outboxes_send(struct thread *thread, struct heap *heap, uint32_t age);
+
+/* Sends everything, and closes every box. */
+void outboxes_close(struct thread *thread, struct heap *heap);
 
 /* Throws away what a reset has dropped. */
 void outboxes_discard(struct thread *thread, struct heap *heap);
@@ -50,16 +56,17 @@ void returns_take(struct thread *thread, struct heap *heap);
  */
 struct magazine *returns_judge(struct thread *thread, struct heap *heap, uint32_t class);
 
-/* Adds a block that is known to be live to an open box. */
-FAST_PATH void outbox_put(struct thread *thread, struct heap *heap, struct outbox *box, void *block, struct place place)
+/*
+ * Adds a block that is known to be live to an open box. True when the box is to be sent: it is full, or its owner
+ * starves, and may be waiting for its last blocks, above all under a quota.
+ */
+FAST_PATH bool outbox_put(struct outbox *box, void *block, struct place place)
 {
     void **top = box->top;
     uint16_t carried = carried_of(place.value, load_relaxed(&place.slab->life));
     *top = (void *)((uintptr_t)block | (uintptr_t)carried << CARRIED_SHIFT);
     store_relaxed(&box->top, top + 1);
-    /* A starving owner is served at once: it may be waiting for its last blocks, above all under a quota. */
-    if (unlikely(top + 1 == box->limit || load_relaxed(&box->home->hungry)))
-        outbox_send(thread, heap, box);
+    return unlikely(top + 1 == box->limit || load_relaxed(&box->home->hungry));
 }
 
 #endif

@@ -93,7 +93,9 @@ struct ks_key_options {
     size_t quota;            /* most bytes to take from the arena, 0 for no limit; see ks_key_stats */
     ks_error_hook *on_error; /* default none */
     void *on_error_context;
-    uint64_t reserved[12]; /* zero: a later version may name them */
+    size_t
+        outbox_bytes; /* most bytes that a thread collects for one other thread before it sends them home; default 16 KiB */
+    uint64_t reserved[11]; /* zero: a later version may name them */
 };
 
 /*
@@ -122,14 +124,16 @@ KS_API ks_status ks_key_terminate(ks_key_t key);
  * Ends the key: drops every block and gives the memory back. The handle is answered KS_BAD_KEY from now on.
  * Safe concurrently with every other call on the key. Costs a membarrier(2) and work in proportion to the
  * key's slabs. Memory of a thread that is inside an operation at that moment is given back by that thread
- * when it next calls. KS_BAD_KEY, for the second of two destroys too.
+ * when it next calls. KS_BAD_KEY, for the second of two destroys too. KS_NO_MEMORY: the calling thread could not be
+ * registered, and nothing has changed.
  */
 KS_API ks_status ks_key_destroy(ks_key_t key);
 
 /*
  * Gives the key's unused memory back to the operating system: what a reset dropped, what is free in all its
- * threads' caches, of sleeping and ended threads too. Safe at any time. Costs a membarrier(2) and work in
- * proportion to the memory that is free. KS_BAD_KEY.
+ * threads' caches, of sleeping and ended threads too; a thread that is inside an operation at that moment gives its
+ * part back when it next calls. Safe at any time. Costs a membarrier(2) and work in proportion to the memory that is
+ * free. KS_BAD_KEY; KS_NO_MEMORY: the calling thread could not be registered, and nothing has changed.
  */
 KS_API ks_status ks_key_purge(ks_key_t key);
 
