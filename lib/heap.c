@@ -47,14 +47,13 @@ static struct heap *heap_take(void)
     uint32_t index = pool_pop(&free_heaps);
     if (index)
         return &heaps[index];
+    /* Readable before it is counted: a child that is forked in between looks at every heap that is. */
     index = load_relaxed(&heaps_used);
     do {
-        if ((index + 1) * sizeof *heaps > heaps_bytes)
+        if ((index + 1) * sizeof *heaps > heaps_bytes || !platform_commit(&heaps[index], sizeof *heaps))
             return NULL;
     } while (!cas(&heaps_used, &index, index + 1));
     struct heap *heap = &heaps[index];
-    if (!platform_commit(heap, sizeof *heap))
-        return NULL;
     /* A freer may have the tag from a slab before the heap is on any list. */
     store_relaxed(&heap->tag, (uint64_t)index);
     return heap;

@@ -321,6 +321,12 @@ void heaps_inherit(const struct thread *self)
     }
 }
 
+bool heap_is_left_behind(struct heap *heap)
+{
+    uintptr_t holder = load_acquire(&heap->holder);
+    return holder != HOLDER_RECLAIMED && holder != HOLDER_LOST && !key_is_live(heap->key, heap->handle);
+}
+
 void orphans_settle(struct thread *thread, struct key *key)
 {
     for (struct heap *heap = load_ordered(&key->heaps); heap; heap = heap->key_next)

@@ -56,6 +56,9 @@ void heaps_leave(struct thread *thread);
 /* Takes an entry off the thread's books, and lets go of its heap where the thread still holds it. */
 void entry_let_go(struct thread *thread, struct entry *entry);
 
+/* Whether a heap of a destroyed key has not been reclaimed, while no thread is inside an operation. */
+bool heap_is_left_behind(struct heap *heap);
+
 /* Settles the heaps of the key that nobody holds: for an allocation that was refused. */
 void orphans_settle(struct thread *thread, struct key *key);
 

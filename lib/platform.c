@@ -50,39 +50,6 @@ const char *keyslab_je_malloc_conf = "narenas:1,tcache:false,muzzy_decay_ms:0";
 
 #endif
 
-#if KS_CHECK
-
-#include "fault.h"
-
-static long fault_countdown; /* any, atomic */
-
-void ks_fault_after(long calls)
-{
-    store_release(&fault_countdown, calls);
-}
-
-long ks_fault_left(void)
-{
-    return load_acquire(&fault_countdown);
-}
-
-/* One call to the outside: counts down, and fails when the count reaches zero. */
-static bool fault_is_due(void)
-{
-    long left = load_relaxed(&fault_countdown);
-    while (left > 0 && !cas(&fault_countdown, &left, left - 1))
-        ;
-    return left == 1;
-}
-
-#define FAULT() unlikely(fault_is_due())
-
-#else
-
-#define FAULT() false
-
-#endif
-
 /* ------------------------------------------------------------------ thread-local storage */
 
 static pthread_key_t exit_key;

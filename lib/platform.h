@@ -25,6 +25,26 @@
 static_assert(sizeof(void *) == 8, "keyslab packs pointers, handles and states into 64-bit words");
 static_assert(sizeof(size_t) == 8, "keyslab packs pointers, handles and states into 64-bit words");
 
+/* ------------------------------------------------------------------ test builds */
+
+#if defined(KS_CHECK) && KS_CHECK
+
+/* One call to the outside: counts down, and is to fail when the count reaches zero. See testing.h. */
+bool fault_is_due(void);
+void point_reached(const char *name);
+
+#define FAULT()     unlikely(fault_is_due())
+#define POINT(name) point_reached(name)
+
+#else
+
+#define FAULT() false
+#define POINT(name)                                                                                                    \
+    do {                                                                                                               \
+    } while (0)
+
+#endif
+
 /* ------------------------------------------------------------------ atomics */
 
 #define load_relaxed(p)     __atomic_load_n((p), __ATOMIC_RELAXED)

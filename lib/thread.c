@@ -115,6 +115,26 @@ struct thread *thread_register(void)
     return thread;
 }
 
+#if KS_CHECK
+
+#include "testing.h"
+
+void *ks_thread_switch(void *thread)
+{
+    struct thread *before = thread_self;
+    thread_self = thread ? thread : &thread_nobody;
+    return before == &thread_nobody ? NULL : before;
+}
+
+void ks_thread_leave(void)
+{
+    if (thread_self != &thread_nobody)
+        thread_exit(thread_self);
+    thread_left = false;
+}
+
+#endif
+
 void thread_end_slow(void)
 {
     struct thread *thread = thread_self;

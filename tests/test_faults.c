@@ -2,7 +2,7 @@
  * Every call to the outside fails in turn, the first, the second, and so on until the workload passes
  * untouched: a clean status each time, nothing lost, the invariants whole. Needs a build with -Dcheck=true.
  */
-#include "fault.h"
+#include "testing.h"
 #include "test.h"
 
 #include <stdio.h>

@@ -1,0 +1,53 @@
+/* Faults, schedule points and the census of leaks: see testing.h. Compiled with -Dcheck=true only. */
+#include "testing.h"
+
+#include "holder.h"
+#include "key.h"
+
+/* ------------------------------------------------------------------ faults */
+
+static long fault_countdown; /* any, atomic */
+
+void ks_fault_after(long calls)
+{
+    store_release(&fault_countdown, calls);
+}
+
+long ks_fault_left(void)
+{
+    return load_acquire(&fault_countdown);
+}
+
+bool fault_is_due(void)
+{
+    long left = load_relaxed(&fault_countdown);
+    while (left > 0 && !cas(&fault_countdown, &left, left - 1))
+        ;
+    return left == 1;
+}
+
+/* ------------------------------------------------------------------ schedule points */
+
+static ks_point_hook *point_hook; /* any, atomic */
+
+void ks_point_set(ks_point_hook *hook)
+{
+    store_release(&point_hook, hook);
+}
+
+void point_reached(const char *name)
+{
+    ks_point_hook *hook = load_acquire(&point_hook);
+    if (hook)
+        hook(name);
+}
+
+/* ------------------------------------------------------------------ leaks */
+
+size_t ks_leaks(void)
+{
+    size_t leaks = 0;
+    for (uint32_t index = 1; index < load_acquire(&heaps_used); index++)
+        leaks += heap_is_left_behind(&heaps[index]);
+    return leaks;
+}
