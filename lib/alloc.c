@@ -13,6 +13,7 @@ FAST_PATH void *bin_pop(struct bin *bin, void **top, bool *beat)
     void *block = top[-1];
     store_relaxed(&bin->top, top - 1);
     *beat = bin_count(bin, 1);
+    POINT("alloc: popped");
     state_hand_out(slab_place(block));
     /* Below the floor lie words of the same magazine; a prefetch of any address is harmless. */
     prefetch_for_write(top[-2]);

@@ -91,6 +91,7 @@ static bool charge(struct heap *heap, size_t bytes)
     struct key *key = heap->key;
     uint64_t charged = load_relaxed(&key->charged);
     do {
+        POINT("charge: looked");
         if (key->quota && (bytes > key->quota || charged > key->quota - bytes))
             return false;
     } while (!cas(&key->charged, &charged, charged + bytes));

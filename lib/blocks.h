@@ -47,6 +47,7 @@ FAST_PATH bool bin_count(struct bin *bin, size_t count)
  */
 FAST_PATH bool heap_free_local(struct heap *heap, void *block, struct place place)
 {
+    POINT("free: judged");
     state_take_back(place);
     struct bin *bin = &heap->bins[place.slab->class];
     void **top = bin->top;
@@ -78,6 +79,7 @@ FAST_PATH bool free_to_outbox(struct thread *thread, struct heap *heap, void *bl
     struct place place = {slab, state, load_relaxed(state)};
     if (unlikely(!(place.value & STATE_LIVE)))
         return false;
+    POINT("free: state read");
     if (outbox_put(box, block, place))
         heap_send(thread, heap, box);
     return true;

@@ -99,6 +99,7 @@ struct heap *heap_new(struct thread *thread, struct key *key, ks_key_t handle)
     store_ordered(&heap->entry, thread_entry(thread, handle));
     store_relaxed(&heap->holder, (uintptr_t)thread);
     key_retain(key);
+    POINT("new: not listed yet");
     heap->key_next = load_relaxed(&key->heaps);
     while (!cas(&key->heaps, &heap->key_next, heap))
         ;
@@ -155,7 +156,9 @@ static void heap_rewind(struct thread *thread, struct heap *heap, uint64_t gener
     store_relaxed(&heap->large_out, (uint64_t)0);
     store_relaxed(&heap->large_sent, (uint64_t)0);
     store_relaxed(&heap->large_received, (uint64_t)0);
+    POINT("rewind: old tag");
     heap_reincarnate(heap);
+    POINT("rewind: new tag");
     store_relaxed(&heap->generation, generation);
     store_relaxed(&heap->hungry, 0u);
 }

@@ -19,7 +19,9 @@ static void heap_retire(struct thread *thread, struct heap *heap)
 {
     struct key *key = heap->key;
     heap_reclaim(thread, heap);
+    POINT("retire: reclaimed");
     store_release(&heap->holder, HOLDER_RECLAIMED);
+    POINT("retire: said so");
     key_release(key);
 }
 
@@ -40,6 +42,7 @@ static void entry_forget(struct thread *thread, struct entry *entry)
 static void orphan_reclaim(struct thread *thread, struct heap *heap)
 {
     uintptr_t none = HOLDER_NONE;
+    POINT("orphan: nobody's");
     if (!key_is_live(heap->key, heap->handle) && cas(&heap->holder, &none, (uintptr_t)thread))
         heap_retire(thread, heap);
 }
@@ -50,6 +53,7 @@ static void heap_release(struct thread *thread, struct heap *heap)
     struct key *key = heap->key;
     key_retain(key);
     uintptr_t holder = (uintptr_t)thread;
+    POINT("let go: key seen");
     while (!cas(&heap->holder, &holder, holder & HOLDER_SHUT))
         ;
     if (!(holder & HOLDER_SHUT))
@@ -67,6 +71,7 @@ static void heap_let_go(struct thread *thread, struct heap *heap)
     uintptr_t shut = (uintptr_t)thread | HOLDER_SHUT;
     if (load_acquire(&heap->holder) == shut && cas(&heap->holder, &shut, HOLDER_SHUT))
         return;
+    POINT("let go: not shut");
     if (!heap_is_held_by(heap, thread))
         return;
     if (key_is_live(heap->key, heap->handle))
@@ -92,6 +97,7 @@ void entry_let_go(struct thread *thread, struct entry *entry)
 {
     struct heap *heap = entry->heap;
     bool held = entry_is_true(thread, entry);
+    POINT("let go: entry read");
     entry_forget(thread, entry);
     if (held)
         heap_let_go(thread, heap);
@@ -130,6 +136,7 @@ static struct heap *heap_adopt(struct thread *thread, struct key *key, ks_key_t 
     for (struct heap *heap = load_acquire(&key->heaps); heap; heap = heap->key_next) {
         uintptr_t none = HOLDER_NONE;
         if (load_relaxed(&heap->holder) == HOLDER_NONE && cas(&heap->holder, &none, (uintptr_t)thread)) {
+            POINT("adopt: taken");
             store_ordered(&heap->entry, thread_entry(thread, handle));
             return heap;
         }
@@ -163,12 +170,15 @@ static ks_status heap_publish(struct thread *thread, struct key *key, struct hea
     ks_key_t *published = &heap->entry->handle;
     for (;;) {
         heap_catch_up(thread, heap);
+        POINT("publish: caught up");
         if (thread->leaving || load_ordered(&key->terminated))
             return load_ordered(&key->terminated) ? KS_TERMINATED : KS_OK;
         store_ordered(published, heap->handle);
+        POINT("publish: handle stored");
         bool live = key_is_live(key, heap->handle);
         if (live && !load_ordered(&key->terminated) && load_ordered(&key->generation) == heap->generation)
             return KS_OK;
+        POINT("publish: key changed");
         store_ordered(published, (ks_key_t)0);
         if (!live)
             return KS_BAD_KEY;
@@ -198,6 +208,7 @@ struct heap *heap_enter(ks_key_t handle, ks_status *status)
         return heap_dead(handle, status);
 
     struct thread *thread = thread_register();
+    POINT("enter: key referenced");
     struct heap *heap = thread ? heap_join(thread, key, handle) : NULL;
     *status = heap ? heap_publish(thread, key, heap) : KS_NO_MEMORY;
     if (*status == KS_BAD_KEY)
@@ -222,6 +233,7 @@ static bool heap_shut(struct thread *thread, struct heap *heap)
     if (!cas(&heap->holder, &holder, holder | HOLDER_SHUT))
         return false;
     store_relaxed(&heap->visitor, thread);
+    POINT("visit: shut");
     if (holder != HOLDER_NONE)
         store_ordered(&load_ordered(&heap->entry)->handle, (ks_key_t)0);
     return true;
@@ -251,7 +263,11 @@ static bool heap_is_left_alone(struct heap *heap, bool barrier)
     if (holder_word == HOLDER_RECLAIMED)
         return false;
     struct thread *holder = (struct thread *)holder_word;
-    return barrier && !load_acquire(&holder->busy) && !load_ordered(&load_ordered(&heap->entry)->handle);
+    POINT("visit: holder seen");
+    if (!barrier || load_acquire(&holder->busy))
+        return false;
+    POINT("visit: flag is down");
+    return !load_ordered(&load_ordered(&heap->entry)->handle);
 }
 
 /*
@@ -263,8 +279,11 @@ static bool heap_visit_begin(struct thread *thread, struct heap *heap, bool barr
 {
     if (heap_is_left_alone(heap, barrier))
         return true;
+    POINT("visit: not alone");
     store_ordered(&heap->wanted, 1u);
+    POINT("visit: asked");
     store_ordered(&load_ordered(&heap->entry)->handle, (ks_key_t)0);
+    POINT("visit: asked and cleared");
     store_relaxed(&heap->visitor, NULL);
     uintptr_t holder = load_acquire(&heap->holder);
     while (holder & HOLDER_SHUT && holder != HOLDER_SHUT && !cas(&heap->holder, &holder, holder & ~HOLDER_SHUT))
@@ -279,6 +298,7 @@ static void heap_visit_end(struct thread *thread, struct heap *heap)
 {
     if (key_is_live(heap->key, heap->handle)) {
         heap_settle(heap);
+        POINT("visit: settled");
         heap_open(thread, heap);
     } else {
         store_relaxed(&heap->visitor, NULL);
@@ -297,10 +317,12 @@ void heaps_visit(struct thread *thread, struct key *key, ks_key_t handle)
         live = key_is_live(key, handle);
         for (struct heap *heap = load_ordered(&key->heaps); heap; heap = heap->key_next)
             heap_shut(thread, heap);
+        POINT("visit: all shut");
         bool barrier = platform_barrier_everywhere();
         EACH_VISITED (heap, key, thread)
             if (heap_visit_begin(thread, heap, barrier) && live)
                 outboxes_close(thread, heap);
+        POINT("visit: queues filled");
         /* What they hold for each other is in their queues now. */
         EACH_VISITED (heap, key, thread)
             heap_visit_end(thread, heap);
@@ -324,7 +346,9 @@ void heaps_inherit(const struct thread *self)
 bool heap_is_left_behind(struct heap *heap)
 {
     uintptr_t holder = load_acquire(&heap->holder);
-    return holder != HOLDER_RECLAIMED && holder != HOLDER_LOST && !key_is_live(heap->key, heap->handle);
+    if (holder == HOLDER_RECLAIMED)
+        return heap->arena_bytes > 0;
+    return holder != HOLDER_LOST && !key_is_live(heap->key, heap->handle);
 }
 
 void orphans_settle(struct thread *thread, struct key *key)

@@ -67,11 +67,13 @@ struct key *key_reference(ks_key_t handle)
     struct key *key = &keys[KEY_INDEX(handle)];
     if (load_relaxed(&key->control) != handle || !handle)
         return NULL;
+    POINT("reference: handle seen");
     uint32_t refs = load_relaxed(&key->refs);
     do {
         if (!refs)
             return NULL;
     } while (!cas(&key->refs, &refs, refs + 1));
+    POINT("reference: counted");
     if (key_is_live(key, handle))
         return key;
     key_release(key);
@@ -87,6 +89,7 @@ void key_release(struct key *key)
 {
     if (fetch_sub(&key->refs, 1) != 1)
         return;
+    POINT("release: last one");
     for (struct heap *heap = key->heaps, *next; heap; heap = next) {
         next = heap->key_next;
         key_recycle_heap(heap);

@@ -47,6 +47,7 @@ ks_status ks_key_create(const struct ks_key_options *options, ks_key_t *handle)
     memset(key->name, 0, sizeof key->name);
     if (options->name)
         strncpy(key->name, options->name, sizeof key->name - 1);
+    POINT("create: slot taken");
     /* From here on the handle is good, in every thread that is given it. */
     store_ordered(&key->control, *handle);
     return KS_OK;
@@ -60,6 +61,7 @@ static void handles_clear(struct key *key)
 {
     for (struct heap *heap = load_ordered(&key->heaps); heap; heap = heap->key_next)
         store_ordered(&load_ordered(&heap->entry)->handle, (ks_key_t)0);
+    POINT("key: handles cleared");
 }
 
 ks_status ks_key_reset(ks_key_t handle)
@@ -68,6 +70,7 @@ ks_status ks_key_reset(ks_key_t handle)
     if (!key)
         return KS_BAD_KEY;
     fetch_add(&key->generation, 1);
+    POINT("reset: generation raised");
     handles_clear(key);
     key_release(key);
     return KS_OK;
@@ -79,6 +82,7 @@ ks_status ks_key_terminate(ks_key_t handle)
     if (!key)
         return KS_BAD_KEY;
     store_ordered(&key->terminated, 1u);
+    POINT("terminate: marked");
     handles_clear(key);
     key_release(key);
     return KS_OK;
@@ -95,6 +99,7 @@ static ks_status key_end(struct thread *thread, struct key *key, ks_key_t handle
     ks_key_t live = handle;
     if (!cas(&key->control, &live, (ks_key_t)0))
         return KS_BAD_KEY;
+    POINT("destroy: handle withdrawn");
     key_release(key); /* the reference that the live key had */
     handles_clear(key);
     heap_give_up(thread, handle);

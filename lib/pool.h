@@ -49,6 +49,7 @@ static inline uint32_t pool_pop(struct pool *pool)
         if (!(head & POOL_INDEX_MASK))
             return 0;
         uint32_t below = load_relaxed(pool_link(pool, (uint32_t)(head & POOL_INDEX_MASK)));
+        POINT("pool: link read");
         next = ((head >> POOL_INDEX_BITS) + 1) << POOL_INDEX_BITS | below;
     } while (!cas(&pool->head, &head, next));
     return (uint32_t)(head & POOL_INDEX_MASK);

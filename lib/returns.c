@@ -105,7 +105,9 @@ void outbox_send(struct thread *thread, struct heap *heap, struct outbox *box)
     owner_add(&heap->shelves[box->class].sent, count);
     if (box->class == CLASS_LARGE)
         owner_add(&heap->large_sent, carried_bytes(*box->floor));
+    POINT("send: filled");
     stack_push(&box->home->returns, &magazine->entry);
+    POINT("send: pushed");
 
     box->born = heap->events;
     magazine = magazine_get(thread);
@@ -155,6 +157,7 @@ void returns_take(struct thread *thread, struct heap *heap)
         return;
     platform_entry *next;
     for (platform_entry *entry = stack_take_all(&heap->returns); entry; entry = next) {
+        POINT("take: taken");
         next = entry->next;
         struct magazine *magazine = (struct magazine *)entry;
         if (magazine->tag == heap->tag)
@@ -194,6 +197,7 @@ struct magazine *returns_judge(struct thread *thread, struct heap *heap, uint32_
         return NULL;
     }
     TAILQ_REMOVE(&shelf->returned, magazine, link);
+    POINT("judge: begun");
 
     void **floor = magazine_floor(magazine, class);
     uint32_t good = 0;

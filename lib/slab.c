@@ -198,6 +198,7 @@ void slab_shelve(struct heap *heap, void *block)
 void slab_give(struct heap *heap, struct slab *slab, size_t bytes)
 {
     store_relaxed(&slab->tag, slab->tag | TAG_GIVEN);
+    POINT("give: marked");
     arena_give(heap, arena_slab_start(slab), bytes);
 }
 

@@ -40,12 +40,14 @@ FAST_PATH struct thread *thread_begin(void)
     /* The handle in the table is looked at after the flag is up: see above for why the compiler alone
      * matters. */
     fence_compiler();
+    POINT("operation: flag up");
     return thread;
 }
 
 /* Release: who sees the flag down sees all that the operation wrote. */
 FAST_PATH void thread_end(struct thread *thread)
 {
+    POINT("operation: over");
     store_release(&thread->busy, 0u);
 }
 
