@@ -53,7 +53,7 @@ static void heap_release(struct thread *thread, struct heap *heap)
     struct key *key = heap->key;
     key_retain(key);
     uintptr_t holder = (uintptr_t)thread;
-    POINT("let go: key seen");
+    POINT("leave: key seen");
     while (!cas(&heap->holder, &holder, holder & HOLDER_SHUT))
         ;
     if (!(holder & HOLDER_SHUT))
@@ -64,15 +64,16 @@ static void heap_release(struct thread *thread, struct heap *heap)
 /*
  * The holder lets go; a heap of a destroyed key is reclaimed on the way. Where another thread has shut it,
  * that one is told that nobody comes back: a failed exchange means that it has opened or reclaimed the heap
- * in between.
+ * in between. Once this thread has seen it open, nobody else reclaims it: whoever shuts it now sees this operation.
  */
 static void heap_let_go(struct thread *thread, struct heap *heap)
 {
-    uintptr_t shut = (uintptr_t)thread | HOLDER_SHUT;
-    if (load_acquire(&heap->holder) == shut && cas(&heap->holder, &shut, HOLDER_SHUT))
-        return;
-    POINT("let go: not shut");
-    if (!heap_is_held_by(heap, thread))
+    uintptr_t holder = load_acquire(&heap->holder);
+    POINT("leave: holder seen");
+    while (holder == ((uintptr_t)thread | HOLDER_SHUT))
+        if (cas(&heap->holder, &holder, HOLDER_SHUT))
+            return;
+    if (holder != (uintptr_t)thread)
         return;
     if (key_is_live(heap->key, heap->handle))
         heap_release(thread, heap);
@@ -97,7 +98,7 @@ void entry_let_go(struct thread *thread, struct entry *entry)
 {
     struct heap *heap = entry->heap;
     bool held = entry_is_true(thread, entry);
-    POINT("let go: entry read");
+    POINT("leave: entry read");
     entry_forget(thread, entry);
     if (held)
         heap_let_go(thread, heap);

@@ -212,6 +212,30 @@ static void nothing(void)
 {
 }
 
+/* ------------------------------------------------------------------ what holds when all have acted */
+
+/* Whoever calls after a reset calls in the new generation. */
+static void a_new_block_lives(void)
+{
+    void *block = ks_alloc(key, 64, NULL);
+    HOLDS(block && stats_now().live == 1);
+    HOLDS(ks_free(key, block) == KS_OK);
+}
+
+static void a_new_block_is_refused(void)
+{
+    ks_status status;
+    HOLDS(!ks_alloc(key, 64, &status) && status == KS_TERMINATED);
+}
+
+/* With its next call a thread gives back what it has of the destroyed key. */
+static void the_key_is_gone(void)
+{
+    ks_status status;
+    HOLDS(!ks_alloc(key, 64, &status) && status == KS_BAD_KEY);
+    HOLDS(ks_leaks() == 0);
+}
+
 /* ------------------------------------------------------------------ a return, a reset */
 
 static void end_return_and_reset(void)
@@ -237,8 +261,8 @@ static void end_allocation_and_reset(void)
 {
     HOLDS(allocated[0] == KS_OK && among(freed[0], KS_OK, KS_STALE));
     struct ks_key_stats s = end_live();
-    HOLDS(s.allocated == 2 && s.live == 0);
-    HOLDS(s.freed_local + s.dropped == 2 && s.stale == (freed[0] == KS_STALE));
+    HOLDS(s.allocated == 3 && s.live == 0);
+    HOLDS(s.freed_local + s.dropped == 3 && s.stale == (freed[0] == KS_STALE));
 }
 
 static void end_three_frees(void)
@@ -269,7 +293,7 @@ static void end_terminate(void)
         HOLDS(among(freed[0], KS_OK, KS_TERMINATED));
     struct ks_key_stats s = end_live();
     HOLDS(s.live == 1 && s.allocated == 1u + (taken[0] != NULL));
-    HOLDS(s.refused_terminated == (taken[0] == NULL));
+    HOLDS(s.refused_terminated == 1u + (taken[0] == NULL));
 }
 
 /* ------------------------------------------------------------------ destroy */
@@ -389,7 +413,8 @@ static void end_purge_and_wake(void)
 static void end_reset_purge_and_wake(void)
 {
     struct ks_key_stats s = stats_now();
-    HOLDS(s.arena_bytes <= 256 << 10);
+    /* Of seven; two where the owner had to change heaps between two calls. */
+    HOLDS(s.arena_bytes <= 2 * (256 << 10));
     s = end_live();
     HOLDS(s.live == 0 && s.allocated == 26);
 }
@@ -450,7 +475,7 @@ static const struct scenario scenarios[] = {
      begin,
      {{.prepare = prepare_big, .act = allocate_first}, {.act = free_second}},
      end_return_to_allocation,
-     "free send take judge enter publish ",
+     "operation free send take judge alloc ",
      UNBOUNDED},
     {"a return meets an allocation and a reset",
      begin,
@@ -460,13 +485,15 @@ static const struct scenario scenarios[] = {
      3},
     {"an allocation meets a reset",
      begin,
-     {{.prepare = prepare_small, .act = allocate_and_free}, {.act = reset_key}},
+     {{.prepare = prepare_small, .act = allocate_and_free, .after = a_new_block_lives}, {.act = reset_key}},
      end_allocation_and_reset,
      "operation alloc free publish rewind reset key ",
      UNBOUNDED},
     {"an allocation meets two resets",
      begin,
-     {{.prepare = prepare_small, .act = allocate_and_free}, {.act = reset_key}, {.act = reset_key}},
+     {{.prepare = prepare_small, .act = allocate_and_free, .after = a_new_block_lives},
+      {.act = reset_key},
+      {.act = reset_key}},
      end_allocation_and_reset,
      "alloc free publish rewind reset key ",
      3},
@@ -484,59 +511,61 @@ static const struct scenario scenarios[] = {
      4},
     {"an expert is terminated",
      begin,
-     {{.prepare = prepare_small, .act = allocate_and_free}, {.act = terminate_key}},
+     {{.prepare = prepare_small, .act = allocate_and_free, .after = a_new_block_is_refused}, {.act = terminate_key}},
      end_terminate,
      "operation alloc free publish terminate key ",
      UNBOUNDED},
 
     {"a thread enters a key that is destroyed",
      begin,
-     {{.act = allocate_first}, {.act = destroy_second}},
+     {{.act = allocate_first, .after = the_key_is_gone}, {.act = destroy_second}},
      end_entry_and_destroy,
-     "operation reference enter new publish let orphan retire visit destroy key release ",
+     "operation reference enter new publish leave orphan retire visit destroy key release ",
      3},
     {"a thread at work, its key is destroyed",
      begin,
-     {{.prepare = prepare_big, .act = allocate_first}, {.act = destroy_second}},
+     {{.prepare = prepare_big, .act = allocate_first, .after = the_key_is_gone}, {.act = destroy_second}},
      end_entry_and_destroy,
-     "operation reference enter publish let orphan retire visit destroy key release ",
+     "operation reference enter publish leave orphan retire visit destroy key release ",
      3},
     {"a tick, its key is destroyed",
      begin,
-     {{.prepare = prepare_tick, .act = allocate_first}, {.act = destroy_second}},
+     {{.prepare = prepare_tick, .act = allocate_first, .after = the_key_is_gone}, {.act = destroy_second}},
      end_entry_and_destroy,
-     "operation let orphan retire visit destroy key release give ",
-     3},
+     "operation leave orphan retire visit destroy key release give ",
+     2},
     {"a thread ends, its key is destroyed",
      begin,
      {{.prepare = prepare_small, .act = nothing, .leaves = true}, {.act = destroy_second}},
      end_exit_and_destroy,
-     "operation reference let orphan retire visit destroy key release ",
-     UNBOUNDED},
+     "operation reference leave orphan retire visit destroy key release ",
+     4},
     {"a key is destroyed twice",
      begin,
      {{0}, {.act = destroy_second, .after = nothing_is_left}, {.prepare = prepare_small, .act = destroy_third}},
      end_two_destroys,
-     "reference let orphan retire visit destroy key release ",
+     "reference leave orphan retire visit destroy key release ",
      3},
     {"a sleeper's key is purged and destroyed",
      begin,
      {{.act = purge_second, .after = nothing_is_left}, {.act = destroy_third}, {.prepare = prepare_big}},
      end_purge_and_destroy,
-     "reference let orphan retire visit destroy key release ",
-     3},
+     "reference leave orphan retire visit destroy key release ",
+     4},
     {"a thread enters, its key is purged and destroyed",
      begin,
-     {{.prepare = prepare_big, .act = allocate_first}, {.act = purge_second}, {.act = destroy_third}},
+     {{.prepare = prepare_big, .act = allocate_first, .after = the_key_is_gone},
+      {.act = purge_second},
+      {.act = destroy_third}},
      end_purge_and_destroy,
-     "let orphan retire visit destroy key publish ",
-     2},
+     "leave orphan retire visit destroy key publish ",
+     3},
     {"a thread ends, its key is purged and destroyed",
      begin,
      {{.prepare = prepare_big, .act = nothing, .leaves = true}, {.act = purge_second}, {.act = destroy_third}},
      end_purge_and_destroy,
-     "let orphan retire visit destroy key ",
-     2},
+     "leave orphan retire visit destroy key ",
+     3},
     {"an old handle meets a new key in its slot",
      begin,
      {{.act = allocate_small_first}, {.act = destroy_and_create}},
@@ -548,7 +577,7 @@ static const struct scenario scenarios[] = {
      begin,
      {{.prepare = prepare_big, .act = nothing, .leaves = true}, {.act = allocate_second}, {.act = free_third}},
      end_adoption,
-     "let orphan adopt send take free publish ",
+     "leave orphan adopt send take free publish ",
      3},
     {"two threads take over one heap",
      begin_with_orphan,
@@ -560,26 +589,26 @@ static const struct scenario scenarios[] = {
      begin_small_with_orphan,
      {{.act = allocate_small_first}, {.act = allocate_small_second}, {.act = destroy_third}},
      end_orphan_and_destroy,
-     "adopt let orphan retire visit destroy key ",
+     "adopt leave orphan retire visit destroy key ",
      2},
 
     {"an owner wakes in a purge",
      begin,
      {{.prepare = prepare_slabs, .act = allocate_and_free, .after = call_once_more}, {.act = purge_second}},
      end_purge_and_wake,
-     "operation enter publish let orphan adopt visit ",
-     3},
+     "operation enter publish leave orphan adopt visit ",
+     4},
     {"an owner wakes in a reset and a purge",
      begin,
      {{.prepare = prepare_slabs, .act = allocate_and_free, .after = call_once_more}, {.act = reset_and_purge}},
      end_reset_purge_and_wake,
-     "operation enter publish let orphan rewind reset key visit ",
-     2},
+     "operation enter publish leave orphan rewind reset key visit ",
+     4},
     {"a thread that has freed another's block flushes in a purge",
      begin,
      {{.prepare = prepare_big, .act = purge_second}, {.act = free_and_flush_second}, {.act = purge_second}},
      end_flush_and_purge,
-     "free send take judge let orphan visit ",
+     "free send take judge leave orphan visit ",
      2},
 
     {"two threads at the last of the quota",
