@@ -6,7 +6,7 @@
 /*
  * Pops a block that heap_refill has made sure of. The bin's top, the block's state and the bin's count of
  * allocations are all that is written: the block itself is not touched, only fetched for the caller to write
- * to. `*beat` tells that heap_beat is due.
+ * to. `*beat` tells that heap_beat is due. C0.1.
  */
 FAST_PATH void *bin_pop(struct bin *bin, void **top, bool *beat)
 {
@@ -63,6 +63,7 @@ static uint32_t class_aligned(size_t size, size_t alignment)
     return CLASS_LARGE;
 }
 
+/* C0.6. */
 void *heap_alloc(struct heap *heap, size_t size, size_t alignment, ks_status *status)
 {
     uint32_t class = class_aligned(size, alignment);

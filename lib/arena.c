@@ -13,7 +13,7 @@ static uint32_t arenas_count;
 /*
  * The descriptors and side areas up to the extent's end become readable before `high` rises over them.
  * Another thread may be committing an extent below this one that is not under `high` yet, so this commits
- * from `high` on.
+ * from `high` on. C8.3.
  */
 static bool range_raise(size_t end)
 {
@@ -30,6 +30,7 @@ static bool range_raise(size_t end)
     return true;
 }
 
+/* C8.3. */
 static void *range_draw(size_t bytes, size_t alignment)
 {
     size_t next = load_relaxed(&range.next);
@@ -65,6 +66,7 @@ bool arena_start(void)
     return true;
 }
 
+/* C8.2. */
 static bool arena_of(const struct key *key, uint32_t *arena)
 {
     uint32_t *slot = &arenas[key->arena % arenas_count];
@@ -84,7 +86,7 @@ static bool arena_of(const struct key *key, uint32_t *arena)
 
 /*
  * Looks and charges in one exchange: two threads cannot both take the last of the quota, and a request that is refused
- * is at no moment charged, so that it cannot make another one fail that has room.
+ * is at no moment charged, so that it cannot make another one fail that has room. C8.1.
  */
 static bool charge(struct heap *heap, size_t bytes)
 {
@@ -102,6 +104,7 @@ static bool charge(struct heap *heap, size_t bytes)
     return true;
 }
 
+/* C8.1. */
 static void discharge(struct heap *heap, size_t bytes)
 {
     owner_add(&heap->arena_bytes, -bytes);
@@ -141,6 +144,7 @@ void arena_give(struct heap *heap, void *start, size_t bytes)
     discharge(heap, bytes);
 }
 
+/* C8.2. */
 void arena_purge(uint32_t arena)
 {
     uint32_t made = load_acquire(&arenas[arena % arenas_count]);

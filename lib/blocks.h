@@ -17,7 +17,7 @@ FAST_PATH void answer(ks_status *status, ks_status value)
         *status = value;
 }
 
-/* The heap to allocate from, inside an operation; NULL with the reason, which is counted where there is a key. */
+/* The heap to allocate from, inside an operation; NULL with the reason, which is counted where there is a key. C0.6. */
 static inline struct heap *heap_to_allocate(ks_key_t key, ks_status *status)
 {
     struct heap *heap = heap_current_or_enter(key, status);
@@ -33,7 +33,7 @@ void *heap_alloc(struct heap *heap, size_t size, size_t alignment, ks_status *st
 /* Frees a block that the fast path did not accept, inside an operation. */
 ks_status heap_free(struct heap *heap, void *block);
 
-/* Counts blocks as handed out. True when their number passes a multiple of BEAT. */
+/* Counts blocks as handed out. True when their number passes a multiple of BEAT. C0.1. */
 FAST_PATH bool bin_count(struct bin *bin, size_t count)
 {
     uint64_t before = bin->allocated;
@@ -43,7 +43,7 @@ FAST_PATH bool bin_count(struct bin *bin, size_t count)
 
 /*
  * A block that judge_local has accepted becomes free and goes to the bin's magazine. False when that is full:
- * the block is free then, and for heap_overflow or large_release.
+ * the block is free then, and for heap_overflow or large_release. C0.1.
  */
 FAST_PATH bool heap_free_local(struct heap *heap, void *block, struct place place)
 {
@@ -60,7 +60,7 @@ FAST_PATH bool heap_free_local(struct heap *heap, void *block, struct place plac
 
 /*
  * Another thread's block, its home and class already in an open outbox, so that the key, the generation and
- * the owner are known to be right: it must be the first byte of a live block.
+ * the owner are known to be right: it must be the first byte of a live block. C6.1.
  */
 FAST_PATH bool free_to_outbox(struct thread *thread, struct heap *heap, void *block)
 {

@@ -1,7 +1,7 @@
 /* Bursts: ks_alloc_bulk, ks_free_bulk. The check of key and heap is made once for a burst. */
 #include "blocks.h"
 
-/* Runs of pointers, copied from the magazine's top; only each block's state is looked up. */
+/* Runs of pointers, copied from the magazine's top; only each block's state is looked up. C0.1. */
 static size_t heap_pop_bulk(struct heap *heap, uint32_t class, void **blocks, size_t count)
 {
     struct bin *bin = &heap->bins[class];

@@ -9,6 +9,7 @@ static void free_overflow(struct heap *heap, void *block, const struct slab *sla
         heap_overflow(heap, slab->class, block);
 }
 
+/* C6.1. */
 static ks_status free_remote(struct heap *heap, void *block, const struct verdict *verdict)
 {
     struct thread *thread = thread_self;

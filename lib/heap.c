@@ -22,6 +22,7 @@ static uint32_t index_of(const struct heap *heap)
     return (uint32_t)(heap - heaps);
 }
 
+/* C0.5. */
 static void heap_recycle(struct heap *heap)
 {
     pool_push(&free_heaps, index_of(heap));
@@ -42,6 +43,7 @@ bool heap_start(void)
     return true;
 }
 
+/* C0.2, C8.4. */
 static struct heap *heap_take(void)
 {
     uint32_t index = pool_pop(&free_heaps);
@@ -59,14 +61,14 @@ static struct heap *heap_take(void)
     return heap;
 }
 
-/* From now on nothing of the old incarnation is taken for ours: slabs, and magazines that are still to come.
+/* From now on nothing of the old incarnation is taken for ours: slabs, and magazines that are still to come. C3.4.
  */
 static void heap_reincarnate(struct heap *heap)
 {
     store_relaxed(&heap->tag, heap->tag + TAG_INDEX_MASK + 1);
 }
 
-/* An empty heap of the key, in the hands of `thread`, and on the key's list for good. */
+/* An empty heap of the key, in the hands of `thread`, and on the key's list for good. C3.5. */
 struct heap *heap_new(struct thread *thread, struct key *key, ks_key_t handle)
 {
     struct heap *heap = heap_take();
@@ -126,7 +128,7 @@ static void bin_discard(struct thread *thread, struct bin *bin, struct shelf *sh
 
 /*
  * Drops every block of the heap, at a cost that its blocks do not raise: the slabs are set aside as they are,
- * and rewound when they are used again.
+ * and rewound when they are used again. C3.4.
  */
 static void heap_rewind(struct thread *thread, struct heap *heap, uint64_t generation)
 {
@@ -190,6 +192,7 @@ void heap_receive_large(struct heap *heap)
     heap_receive(thread, heap, CLASS_LARGE);
 }
 
+/* C3.2. */
 void heap_catch_up(struct thread *thread, struct heap *heap)
 {
     uint64_t generation = load_ordered(&heap->key->generation);

@@ -9,12 +9,13 @@
 #define HOLDER_RECLAIMED ((uintptr_t)2)
 #define HOLDER_LOST      ((uintptr_t)4)
 
+/* C4.1. */
 static bool heap_is_held_by(struct heap *heap, const struct thread *thread)
 {
     return load_acquire(&heap->holder) == (uintptr_t)thread;
 }
 
-/* The end of a heap of a destroyed key, by whoever holds it or has shut it. */
+/* The end of a heap of a destroyed key, by whoever holds it or has shut it. C4.6. */
 static void heap_retire(struct thread *thread, struct heap *heap)
 {
     struct key *key = heap->key;
@@ -25,6 +26,7 @@ static void heap_retire(struct thread *thread, struct heap *heap)
     key_release(key);
 }
 
+/* C3.1. */
 static void entry_forget(struct thread *thread, struct entry *entry)
 {
     store_relaxed(&entry->handle, (ks_key_t)0);
@@ -37,7 +39,7 @@ static void entry_forget(struct thread *thread, struct entry *entry)
 /*
  * A heap that has just become nobody's. A destroy that saw it in somebody's hands a moment ago has left it to them, so
  * the key is looked at after that moment: either the destroy finds the heap free, or its mark shows here. The
- * caller has a reference to the key.
+ * caller has a reference to the key. C4.3.
  */
 static void orphan_reclaim(struct thread *thread, struct heap *heap)
 {
@@ -47,7 +49,7 @@ static void orphan_reclaim(struct thread *thread, struct heap *heap)
         heap_retire(thread, heap);
 }
 
-/* A heap that the thread holds, inside an operation, so that nobody else takes it from under its hands. */
+/* A heap that the thread holds, inside an operation, so that nobody else takes it from under its hands. C4.3. */
 static void heap_release(struct thread *thread, struct heap *heap)
 {
     struct key *key = heap->key;
@@ -65,6 +67,7 @@ static void heap_release(struct thread *thread, struct heap *heap)
  * The holder lets go; a heap of a destroyed key is reclaimed on the way. Where another thread has shut it,
  * that one is told that nobody comes back: a failed exchange means that it has opened or reclaimed the heap
  * in between. Once this thread has seen it open, nobody else reclaims it: whoever shuts it now sees this operation.
+ * C4.3.
  */
 static void heap_let_go(struct thread *thread, struct heap *heap)
 {
@@ -83,7 +86,7 @@ static void heap_let_go(struct thread *thread, struct heap *heap)
 
 /*
  * The heap that an entry names may have been reclaimed while the thread was outside every operation, and may
- * serve another key or thread by now: it is this thread's only if it still says so.
+ * serve another key or thread by now: it is this thread's only if it still says so. C4.7.
  */
 static bool entry_is_true(struct thread *thread, struct entry *entry)
 {
@@ -132,6 +135,7 @@ struct heap *heap_of_thread(struct thread *thread, ks_key_t handle)
     return NULL;
 }
 
+/* C4.2. */
 static struct heap *heap_adopt(struct thread *thread, struct key *key, ks_key_t handle)
 {
     for (struct heap *heap = load_acquire(&key->heaps); heap; heap = heap->key_next) {
@@ -164,7 +168,7 @@ static struct heap *heap_join(struct thread *thread, struct key *key, ks_key_t h
 /*
  * Publishes the handle in the thread's table. Published first, looked at again after: a reset, terminate or
  * destroy changes the key first and clears the handle after that, so either it clears this one or the change
- * shows here.
+ * shows here. C3.2.
  */
 static ks_status heap_publish(struct thread *thread, struct key *key, struct heap *heap)
 {
@@ -186,6 +190,7 @@ static ks_status heap_publish(struct thread *thread, struct key *key, struct hea
     }
 }
 
+/* C4.7. */
 void heap_give_up(struct thread *thread, ks_key_t handle)
 {
     struct entry *entry = thread_entry(thread, handle);
@@ -202,6 +207,7 @@ static SLOW_PATH struct heap *heap_dead(ks_key_t handle, ks_status *status)
     return NULL;
 }
 
+/* C5.2. */
 struct heap *heap_enter(ks_key_t handle, ks_status *status)
 {
     struct key *key = key_reference(handle);
@@ -225,7 +231,7 @@ struct heap *heap_enter(ks_key_t handle, ks_status *status)
 
 /* ------------------------------------------------------------------ other threads' heaps */
 
-/* Takes a heap that nobody holds, or closes it to a holder who may be asleep. */
+/* Takes a heap that nobody holds, or closes it to a holder who may be asleep. C4.4. */
 static bool heap_shut(struct thread *thread, struct heap *heap)
 {
     uintptr_t holder = load_acquire(&heap->holder);
@@ -240,6 +246,7 @@ static bool heap_shut(struct thread *thread, struct heap *heap)
     return true;
 }
 
+/* C4.5. */
 static void heap_open(struct thread *thread, struct heap *heap)
 {
     store_relaxed(&heap->visitor, NULL);
@@ -253,7 +260,7 @@ static void heap_open(struct thread *thread, struct heap *heap)
 /*
  * After heap_shut and the barrier: whether the holder is outside every operation. An operation that began
  * before the barrier shows its flag, or is over, and then what it wrote into its table shows; one that begins
- * later finds the handle cleared, takes the slow path, and finds the heap shut.
+ * later finds the handle cleared, takes the slow path, and finds the heap shut. C5.1.
  */
 static bool heap_is_left_alone(struct heap *heap, bool barrier)
 {
@@ -274,7 +281,7 @@ static bool heap_is_left_alone(struct heap *heap, bool barrier)
 /*
  * A heap that this thread has shut, if its holder leaves it alone; else the holder is asked to do the work, and its
  * handle cleared once more: it may have published it, and looked for a request, just before this one. Where the
- * holder has let go meanwhile, the heap is this thread's after all.
+ * holder has let go meanwhile, the heap is this thread's after all. C5.2.
  */
 static bool heap_visit_begin(struct thread *thread, struct heap *heap, bool barrier)
 {
@@ -295,6 +302,7 @@ static bool heap_visit_begin(struct thread *thread, struct heap *heap, bool barr
     return true;
 }
 
+/* C5.3. */
 static void heap_visit_end(struct thread *thread, struct heap *heap)
 {
     if (key_is_live(heap->key, heap->handle)) {
@@ -311,6 +319,7 @@ static void heap_visit_end(struct thread *thread, struct heap *heap)
     for (struct heap *heap = load_ordered(&(key)->heaps); heap; heap = heap->key_next)                                 \
         if (load_relaxed(&heap->visitor) == (thread))
 
+/* C5.3. */
 void heaps_visit(struct thread *thread, struct key *key, ks_key_t handle)
 {
     bool live;
@@ -331,19 +340,21 @@ void heaps_visit(struct thread *thread, struct key *key, ks_key_t handle)
     } while (live && !key_is_live(key, handle));
 }
 
+/* C10.1. */
 void heaps_inherit(const struct thread *self)
 {
     for (uint32_t index = 1; index < load_acquire(&heaps_used); index++) {
         struct heap *heap = &heaps[index];
         uintptr_t holder = load_acquire(&heap->holder);
         struct thread *thread = (struct thread *)(holder & ~HOLDER_SHUT);
-        if (holder == HOLDER_NONE || holder == HOLDER_RECLAIMED || holder == HOLDER_LOST || thread == self)
+        bool shut = holder & HOLDER_SHUT;
+        if (holder == HOLDER_NONE || holder == HOLDER_RECLAIMED || holder == HOLDER_LOST || (thread == self && !shut))
             continue;
-        bool touched = holder & HOLDER_SHUT || load_acquire(&thread->busy);
-        store_release(&heap->holder, touched ? HOLDER_LOST : HOLDER_NONE);
+        store_release(&heap->holder, shut || load_acquire(&thread->busy) ? HOLDER_LOST : HOLDER_NONE);
     }
 }
 
+/* C4.1. */
 bool heap_is_left_behind(struct heap *heap)
 {
     uintptr_t holder = load_acquire(&heap->holder);
@@ -352,6 +363,7 @@ bool heap_is_left_behind(struct heap *heap)
     return holder != HOLDER_LOST && !key_is_live(heap->key, heap->handle);
 }
 
+/* C4.5. */
 void orphans_settle(struct thread *thread, struct key *key)
 {
     for (struct heap *heap = load_ordered(&key->heaps); heap; heap = heap->key_next)

@@ -26,7 +26,7 @@ struct heap *heap_enter(ks_key_t handle, ks_status *status);
 
 /*
  * The heap of a thread that is inside an operation, where its table still names the key: the check of the
- * fast path, and the way that slow paths go as long as nothing has happened to the key.
+ * fast path, and the way that slow paths go as long as nothing has happened to the key. C3.1.
  */
 FAST_PATH struct heap *heap_current(struct thread *thread, ks_key_t handle)
 {

@@ -10,7 +10,7 @@ static ks_status judge_other(ks_key_t handle)
 
 /*
  * An address that the slab's present life has not handed out is judged by the life before: a late free is
- * told the truth about its block until the address is handed out again.
+ * told the truth about its block until the address is handed out again. C7.4.
  */
 static ks_status judge_past(const struct heap *heap, const struct slab *slab, size_t within)
 {
@@ -26,7 +26,7 @@ static ks_status judge_past(const struct heap *heap, const struct slab *slab, si
 
 /*
  * Every field is read for itself while the slab may be changing hands, which takes a free of a block that is
- * not live. Whatever mixture was read then, the owner judges the block again before it counts as free.
+ * not live. Whatever mixture was read then, the owner judges the block again before it counts as free. C6.1.
  */
 struct verdict judge_slow(const struct heap *heap, const void *block)
 {

@@ -12,6 +12,7 @@
 #include "refill.h"
 #include "slab.h"
 
+/* C7.1. */
 FAST_PATH bool judge_local(const struct heap *heap, const void *block, struct place *place)
 {
     size_t offset = (size_t)((uintptr_t)block - (uintptr_t)range.base);

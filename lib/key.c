@@ -19,6 +19,7 @@ void key_start(void)
     };
 }
 
+/* C8.4. */
 static uint32_t slot_take(void)
 {
     uint32_t index = pool_pop(&free_slots);
@@ -34,7 +35,7 @@ static uint32_t slot_take(void)
 
 /*
  * The incarnation stands in the handle's upper 48 bits and rises with each use of the slot: at a thousand
- * keys a second in one slot it repeats after nine thousand years.
+ * keys a second in one slot it repeats after nine thousand years. C2.1.
  */
 struct key *key_take(ks_key_t *handle)
 {
@@ -60,7 +61,7 @@ struct key *key_take(ks_key_t *handle)
 
 /*
  * A reference is taken only from a count that is not 0, so a free slot stays free; the handle is compared
- * after that, when the slot can no longer change hands.
+ * after that, when the slot can no longer change hands. C2.2.
  */
 struct key *key_reference(ks_key_t handle)
 {
@@ -80,11 +81,13 @@ struct key *key_reference(ks_key_t handle)
     return NULL;
 }
 
+/* C2.5. */
 bool key_exists(ks_key_t handle)
 {
     return load_acquire(&keys[KEY_INDEX(handle)].control) == handle;
 }
 
+/* C2.3. */
 void key_release(struct key *key)
 {
     if (fetch_sub(&key->refs, 1) != 1)

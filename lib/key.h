@@ -17,12 +17,13 @@ struct key *key_reference(ks_key_t handle);
 /* Gives a reference back. Who gives the last one recycles the heaps and the slot. */
 void key_release(struct key *key);
 
-/* Another reference for a heap, by a caller that has one. */
+/* Another reference for a heap, by a caller that has one. C2.2. */
 static inline void key_retain(struct key *key)
 {
     fetch_add(&key->refs, 1);
 }
 
+/* C2.4. */
 static inline bool key_is_live(struct key *key, ks_key_t handle)
 {
     return load_ordered(&key->control) == handle;

@@ -27,6 +27,7 @@ static bool options_are_valid(const struct ks_key_options *options)
     return !unknown;
 }
 
+/* C2.1. */
 ks_status ks_key_create(const struct ks_key_options *options, ks_key_t *handle)
 {
     static const struct ks_key_options defaults;
@@ -55,7 +56,7 @@ ks_status ks_key_create(const struct ks_key_options *options, ks_key_t *handle)
 
 /*
  * Takes the handle out of every thread's table, so that each finds out on its next call. The key was changed
- * before: a thread that puts the handle back looks at the key again afterwards.
+ * before: a thread that puts the handle back looks at the key again afterwards. C3.3.
  */
 static void handles_clear(struct key *key)
 {
@@ -64,6 +65,7 @@ static void handles_clear(struct key *key)
     POINT("key: handles cleared");
 }
 
+/* C3.3. */
 ks_status ks_key_reset(ks_key_t handle)
 {
     struct key *key = key_reference(handle);
@@ -76,6 +78,7 @@ ks_status ks_key_reset(ks_key_t handle)
     return KS_OK;
 }
 
+/* C3.3. */
 ks_status ks_key_terminate(ks_key_t handle)
 {
     struct key *key = key_reference(handle);
@@ -88,12 +91,14 @@ ks_status ks_key_terminate(ks_key_t handle)
     return KS_OK;
 }
 
+/* C2.3. */
 static bool heaps_remain(struct key *key)
 {
     /* One reference is this call's. */
     return load_acquire(&key->refs) > 1;
 }
 
+/* C2.4. */
 static ks_status key_end(struct thread *thread, struct key *key, ks_key_t handle)
 {
     ks_key_t live = handle;

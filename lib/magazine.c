@@ -55,6 +55,7 @@ static struct magazine *chain_up(struct magazine *first, uint32_t count)
     return first;
 }
 
+/* C8.4. */
 static struct magazine *chunk_new(void)
 {
     uint64_t index = load_relaxed(&magazines_next);
@@ -67,6 +68,7 @@ static struct magazine *chunk_new(void)
     return chain_up(&magazines[index], CHUNK);
 }
 
+/* C0.5. */
 static SLOW_PATH struct magazine *chain_take(void)
 {
     uint32_t index = pool_pop(&chains);
@@ -78,6 +80,7 @@ static SLOW_PATH struct magazine *chain_take(void)
     return chunk_new();
 }
 
+/* C0.5. */
 static void chain_give(struct magazine *first, uint32_t count)
 {
     first->count = count;
@@ -129,13 +132,14 @@ void magazine_put_all(struct thread *thread)
     thread->empties_count = 0;
 }
 
+/* C0.5. */
 static void page_release(struct magazine *page)
 {
     platform_discard(page, PAGE);
     pool_push(&emptied, index_of(page) / PAGE_MAGAZINES);
 }
 
-/* Every magazine that is in the pool at this moment, in one chain. */
+/* Every magazine that is in the pool at this moment, in one chain. C0.5. */
 static struct magazine *pool_drain(void)
 {
     struct magazine *idle = NULL;
@@ -149,7 +153,7 @@ static struct magazine *pool_drain(void)
     return idle;
 }
 
-/* Pages of which every magazine is idle leave; the other magazines go back, one chain in all. */
+/* Pages of which every magazine is idle leave; the other magazines go back, one chain in all. C8.4. */
 void magazine_purge(void)
 {
     size_t pages = load_relaxed(&magazines_next) / PAGE_MAGAZINES;

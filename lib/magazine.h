@@ -45,6 +45,7 @@ static inline struct magazine *magazine_of(void **top)
     return (struct magazine *)(((uintptr_t)top - 1) & ~(uintptr_t)(MAGAZINE_SIZE - 1));
 }
 
+/* C0.1. */
 static inline void bin_load(struct bin *bin, struct magazine *magazine, uint32_t class)
 {
     void **floor = magazine_floor(magazine, class);
@@ -52,7 +53,7 @@ static inline void bin_load(struct bin *bin, struct magazine *magazine, uint32_t
     store_relaxed(&bin->top, floor + magazine->count);
 }
 
-/* The loaded magazine, its count brought up to date; NULL where there is none. The bin is left without. */
+/* The loaded magazine, its count brought up to date; NULL where there is none. The bin is left without. C0.1. */
 static inline struct magazine *bin_unload(struct bin *bin)
 {
     if (bin->floor == magazine_none)

@@ -14,7 +14,9 @@
  *   fixed    written once, before any other thread can see the structure
  *
  * "Holder" is the thread whose address stands in heap.holder; that thread, or one that has shut the heap
- * (heap.c).
+ * (holder.h).
+ *
+ * "C4.3" in a comment is that paragraph of docs/concurrency.md: the argument why what is done there is safe.
  */
 #ifndef LIB_MODEL_H
 #define LIB_MODEL_H

@@ -131,6 +131,7 @@ void platform_discard(void *start, size_t bytes)
     madvise(start, bytes, MADV_DONTNEED);
 }
 
+/* C5.1, C5.4. */
 bool platform_barrier_everywhere(void)
 {
     if (FAULT())
@@ -159,6 +160,7 @@ struct arena_hooks {
     const struct platform_extent_source *source;
 };
 
+/* C8.2. */
 static void *extent_alloc(extent_hooks_t *hooks, void *wanted, size_t size, size_t alignment, bool *zero, bool *commit,
                           unsigned arena)
 {
@@ -195,7 +197,7 @@ static bool extent_merge(extent_hooks_t *hooks, void *left, size_t left_size, vo
     return false;
 }
 
-/* jemalloc reads the hooks for as long as the arenas live, which is for ever. */
+/* jemalloc reads the hooks for as long as the arenas live, which is for ever. C8.2. */
 static extent_hooks_t *hooks_of(const struct platform_extent_source *source)
 {
     static struct arena_hooks drawn = {

@@ -29,6 +29,7 @@ static inline uint32_t *pool_link(const struct pool *pool, uint32_t index)
     return (uint32_t *)(pool->members + index * pool->stride + pool->link_offset);
 }
 
+/* C0.5. */
 static inline void pool_push(struct pool *pool, uint32_t index)
 {
     uint64_t head = load_relaxed(&pool->head);
@@ -40,7 +41,7 @@ static inline void pool_push(struct pool *pool, uint32_t index)
     } while (!cas(&pool->head, &head, next));
 }
 
-/* The index of a member, now the caller's; 0 when there is none. */
+/* The index of a member, now the caller's; 0 when there is none. C0.5. */
 static inline uint32_t pool_pop(struct pool *pool)
 {
     uint64_t head = load_acquire(&pool->head);

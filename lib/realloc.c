@@ -13,7 +13,7 @@ static bool block_fits(size_t block_bytes, size_t size)
 /*
  * Another thread's block may be dropped by a reset while it is copied, and its memory may serve somebody else
  * by then. What was copied is thrown away in that case, when the block is refused as stale. The sanitizer
- * would report the words that are read like this.
+ * would report the words that are read like this. C7.5.
  */
 static void __attribute__((no_sanitize_thread)) copy_contested(void *to, const void *from, size_t bytes)
 {

@@ -8,6 +8,7 @@
 #define EVENTS_A_TICK 64
 #define GIVEN_A_TICK  16 /* magazines of each class, slabs, large blocks */
 
+/* C6.5. */
 void heap_relieve(struct heap *heap)
 {
     struct thread *thread = thread_self;
@@ -40,7 +41,7 @@ static void heap_trim(struct thread *thread, struct heap *heap)
     large_give_aside(heap, GIVEN_A_TICK);
 }
 
-/* A heap that has seen no slow path since it was last visited is settled, once. */
+/* A heap that has seen no slow path since it was last visited is settled, once. C6.6. */
 static void heap_drain(struct thread *thread, struct heap *heap)
 {
     heap_catch_up(thread, heap);
@@ -124,7 +125,7 @@ static void bin_keep_empty(struct thread *thread, struct bin *bin, struct magazi
         bin->spare = empty;
 }
 
-/* The next magazine with free blocks that needs no slab, or NULL. */
+/* The next magazine with free blocks that needs no slab, or NULL. C6.5. */
 static struct magazine *heap_next_full(struct thread *thread, struct heap *heap, uint32_t class)
 {
     struct bin *bin = &heap->bins[class];
@@ -197,6 +198,7 @@ bool heap_refill(struct heap *heap, uint32_t class, ks_status *status)
     return filled;
 }
 
+/* C0.1. */
 void heap_overflow(struct heap *heap, uint32_t class, void *block)
 {
     struct thread *thread = thread_self;

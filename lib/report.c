@@ -1,5 +1,6 @@
 #include "report.h"
 
+/* C11.1. */
 void report_refused(struct thread *thread, const struct heap *heap, ks_status status, const void *block,
                     size_t class_size, bool at_home)
 {

@@ -4,6 +4,7 @@
 
 /* ------------------------------------------------------------------ opening and closing */
 
+/* C0.1. */
 static void outbox_arm(struct outbox *box, struct magazine *magazine)
 {
     void **floor = magazine_floor(magazine, box->class);
@@ -38,7 +39,7 @@ static void account_divide(struct thread *thread, struct heap *heap, uint32_t *a
     }
 }
 
-/* The magazine, with whatever is in it, is no longer the box's. */
+/* The magazine, with whatever is in it, is no longer the box's. C0.1. */
 static void outbox_shut(struct heap *heap, struct outbox *box)
 {
     --*account_of(heap, box->tag);
@@ -58,6 +59,7 @@ static void outbox_close(struct thread *thread, struct heap *heap, struct outbox
     account_divide(thread, heap, account);
 }
 
+/* C6.6. */
 bool outbox_open(struct thread *thread, struct heap *heap, struct outbox *box, struct heap *home, uint64_t tag,
                  uint32_t class)
 {
@@ -82,7 +84,7 @@ bool outbox_open(struct thread *thread, struct heap *heap, struct outbox *box, s
 
 /* ------------------------------------------------------------------ sending */
 
-/* The bytes of a large block on its way, whoever's it is. */
+/* The bytes of a large block on its way, whoever's it is. C6.1. */
 static size_t carried_bytes(void *word)
 {
     size_t offset = (size_t)(((uintptr_t)word & CARRIED_MASK) - (uintptr_t)range.base);
@@ -91,7 +93,7 @@ static size_t carried_bytes(void *word)
 
 /*
  * The incarnation that the magazine is for travels with it. The home may have been reset, or be another key's
- * by now; its structure is there for ever, and its owner throws away what is not for it.
+ * by now; its structure is there for ever, and its owner throws away what is not for it. C6.2.
  */
 void outbox_send(struct thread *thread, struct heap *heap, struct outbox *box)
 {
@@ -151,6 +153,7 @@ void outboxes_discard(struct thread *thread, struct heap *heap)
 
 /* ------------------------------------------------------------------ at home */
 
+/* C6.3. */
 void returns_take(struct thread *thread, struct heap *heap)
 {
     if (stack_is_empty(&heap->returns))
@@ -170,7 +173,7 @@ void returns_take(struct thread *thread, struct heap *heap)
 /*
  * Whatever the freeing thread misread while a slab changed hands, and however late a second free of the same
  * block comes: the block is free now only if its slab is still this incarnation's, of this class, and the
- * block has not been freed since the state was read.
+ * block has not been freed since the state was read. C6.4.
  */
 static bool block_is_good(const struct heap *heap, uint32_t class, const void *block, uint16_t carried,
                           struct place *place)

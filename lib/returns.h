@@ -58,7 +58,7 @@ struct magazine *returns_judge(struct thread *thread, struct heap *heap, uint32_
 
 /*
  * Adds a block that is known to be live to an open box. True when the box is to be sent: it is full, or its owner
- * starves, and may be waiting for its last blocks, above all under a quota.
+ * starves, and may be waiting for its last blocks, above all under a quota. C6.5.
  */
 FAST_PATH bool outbox_put(struct outbox *box, void *block, struct place place)
 {

@@ -44,7 +44,7 @@ static uint64_t *bitmap_of(const struct slab *slab)
 static_assert(SLAB_BYTES / CLASS_GRANULE + CACHE_LINE + SLAB_BYTES / CLASS_GRANULE / 8 <= SIDE_BYTES,
               "a side area holds the states and the bitmap of the smallest class");
 
-/* Which life answers for the addresses that the next one has not carved yet: the one that was carved furthest. */
+/* Which life answers for the addresses that the next one has not carved yet: the one that was carved furthest. C7.4. */
 static void slab_remember(struct slab *slab)
 {
     size_t carved = slab->carved * slab->block_bytes;
@@ -56,7 +56,7 @@ static void slab_remember(struct slab *slab)
     }
 }
 
-/* Eight at a time. */
+/* Eight at a time. C7.2. */
 static void states_start(uint8_t *states, size_t count)
 {
     uint64_t *words = (uint64_t *)states;
@@ -66,7 +66,7 @@ static void states_start(uint8_t *states, size_t count)
 
 /*
  * All states start afresh. A free that is still under way from an earlier life was sent with that life's count; its
- * magazine is thrown away as a whole if it is for another incarnation of the heap.
+ * magazine is thrown away as a whole if it is for another incarnation of the heap. C7.2.
  */
 static void slab_start_life(struct heap *heap, struct slab *slab, uint32_t class, size_t block_bytes)
 {
@@ -114,6 +114,7 @@ struct slab *slab_begin(struct heap *heap, uint32_t class, ks_status *status)
     return slab;
 }
 
+/* C7.2. */
 void slab_begin_large(struct heap *heap, struct slab *slab, size_t bytes)
 {
     slab_start_life(heap, slab, CLASS_LARGE, bytes);
@@ -126,6 +127,7 @@ void slab_begin_large(struct heap *heap, struct slab *slab, size_t bytes)
     owner_add(&heap->shelves[CLASS_LARGE].slabs, 1);
 }
 
+/* C7.2. */
 uint32_t slab_carve(struct heap *heap, struct slab *slab, void **floor, uint32_t most)
 {
     uint32_t left = slab->capacity - slab->carved;
@@ -195,6 +197,7 @@ void slab_shelve(struct heap *heap, void *block)
         slab_set_aside(heap, slab);
 }
 
+/* C7.3. */
 void slab_give(struct heap *heap, struct slab *slab, size_t bytes)
 {
     store_relaxed(&slab->tag, slab->tag | TAG_GIVEN);

@@ -30,13 +30,13 @@ FAST_PATH struct place slab_place(const void *block)
     return (struct place){slab, state, *state};
 }
 
-/* An allocation: an even state is 254 at the most. */
+/* An allocation: an even state is 254 at the most. C7.1. */
 FAST_PATH void state_hand_out(struct place place)
 {
     store_relaxed(place.state, (uint8_t)(place.value + 1));
 }
 
-/* The free that counts: 255 is followed by 2, because 0 says that the block was never out. */
+/* The free that counts: 255 is followed by 2, because 0 says that the block was never out. C7.1. */
 FAST_PATH void state_take_back(struct place place)
 {
     uint32_t next = place.value + 1u;

@@ -24,6 +24,7 @@ static uint64_t level(void **top, void **floor)
     return top >= floor && top <= floor + MAGAZINE_SLOTS ? (uint64_t)(top - floor) : 0;
 }
 
+/* C0.1. */
 static uint64_t outboxes_level(struct heap *heap, uint32_t class)
 {
     uint64_t sum = 0;
@@ -40,6 +41,7 @@ static void census_of_stale(struct census *census)
     census->out = census->held = census->slabs = census->sent = census->received = 0;
 }
 
+/* C0.1. */
 static struct census census_of(struct heap *heap, uint32_t class, uint64_t generation)
 {
     struct bin *bin = &heap->bins[class];
@@ -59,6 +61,7 @@ static struct census census_of(struct heap *heap, uint32_t class, uint64_t gener
     return census;
 }
 
+/* C0.1. */
 static void class_sum(struct key *key, uint32_t class, uint64_t generation, struct ks_class_stats *stats)
 {
     struct census sum = {0};
@@ -92,6 +95,7 @@ static void class_sum(struct key *key, uint32_t class, uint64_t generation, stru
     stats->live_bytes = stats->live * stats->size;
 }
 
+/* C0.1. */
 static void large_sum(struct key *key, uint64_t generation, struct ks_key_stats *stats, struct ks_class_stats *large)
 {
     uint64_t out = 0, sent = 0, received = 0, dropped = 0;
@@ -125,6 +129,7 @@ static void stats_add(struct ks_key_stats *stats, const struct ks_class_stats *c
     stats->dropped_bytes += class->dropped * class->size;
 }
 
+/* C0.6. */
 static void stats_refusals(struct key *key, struct ks_key_stats *stats)
 {
     stats->refused_memory = load_relaxed(&key->refusals[KS_NO_MEMORY]);
@@ -138,6 +143,7 @@ static void stats_refusals(struct key *key, struct ks_key_stats *stats)
     stats->refused_at_home = load_relaxed(&key->refused_at_home);
 }
 
+/* C0.1. */
 ks_status ks_key_stats(ks_key_t handle, struct ks_key_stats *stats)
 {
     if (!stats)

@@ -15,6 +15,7 @@ static uint64_t threads_count;
 static void (*thread_leave)(struct thread *);
 static void (*thread_inherit)(const struct thread *);
 
+/* C9.1. */
 static void thread_release(struct thread *thread)
 {
     thread_leave(thread);
@@ -28,7 +29,7 @@ static void thread_release(struct thread *thread)
 
 /*
  * The exit hook. Destructors that run later may still allocate and free: each such call registers the thread
- * anew and lets go again at its end, because no further hook would.
+ * anew and lets go again at its end, because no further hook would. C9.2.
  */
 static void thread_exit(void *value)
 {
@@ -39,7 +40,7 @@ static void thread_exit(void *value)
     thread_release(thread);
 }
 
-/* What a thread knew of its heaps; the heaps themselves are in other hands already. */
+/* What a thread knew of its heaps; the heaps themselves are in other hands already. C10.1. */
 static void thread_abandon(struct thread *thread)
 {
     struct entry *entry;
@@ -56,7 +57,7 @@ static void thread_abandon(struct thread *thread)
 /*
  * In the child of a fork there is this thread alone. Lock-free structures are whole at every instant; what
  * belonged to one thread is whole where that thread was outside every operation. The rest is left alone for
- * ever.
+ * ever. C10.1.
  */
 static void thread_forked(void)
 {
@@ -74,6 +75,7 @@ bool thread_start(void (*leave)(struct thread *), void (*inherit)(const struct t
     return platform_exit_hook(thread_exit) && platform_fork_hook(thread_forked);
 }
 
+/* C9.1. */
 static struct thread *thread_recycle(void)
 {
     for (struct thread *thread = load_acquire(&threads); thread; thread = thread->next) {
@@ -84,6 +86,7 @@ static struct thread *thread_recycle(void)
     return NULL;
 }
 
+/* C9.1. */
 static struct thread *thread_new(void)
 {
     struct thread *thread = platform_map(sizeof *thread);
@@ -97,6 +100,7 @@ static struct thread *thread_new(void)
     return thread;
 }
 
+/* C1.1. */
 struct thread *thread_register(void)
 {
     if (thread_self != &thread_nobody)

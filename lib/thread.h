@@ -33,6 +33,7 @@ struct thread *thread_register(void);
  */
 void thread_end_slow(void);
 
+/* C1.1. */
 FAST_PATH struct thread *thread_begin(void)
 {
     struct thread *thread = thread_self;
@@ -44,7 +45,7 @@ FAST_PATH struct thread *thread_begin(void)
     return thread;
 }
 
-/* Release: who sees the flag down sees all that the operation wrote. */
+/* Release: who sees the flag down sees all that the operation wrote. C1.2. */
 FAST_PATH void thread_end(struct thread *thread)
 {
     POINT("operation: over");

@@ -379,9 +379,10 @@ static void begin_with_orphan(void)
     HOLDS(pthread_create(&thread, NULL, prepare_and_end, NULL) == 0 && pthread_join(thread, NULL) == 0);
 }
 
-static void begin_small_with_orphan(void)
+/* A heap of the actor's own, and one that nobody holds, with all that the quota allows. */
+static void prepare_beside_orphan(void)
 {
-    begin_small();
+    HOLDS(ks_size(key, NULL) == 0);
     pthread_t thread;
     HOLDS(pthread_create(&thread, NULL, prepare_and_end, NULL) == 0 && pthread_join(thread, NULL) == 0);
 }
@@ -586,8 +587,10 @@ static const struct scenario scenarios[] = {
      "enter adopt new publish operation ",
      UNBOUNDED},
     {"a refused thread settles an orphan, another takes it over, the key is destroyed",
-     begin_small_with_orphan,
-     {{.act = allocate_small_first}, {.act = allocate_small_second}, {.act = destroy_third}},
+     begin_small,
+     {{.prepare = prepare_beside_orphan, .act = allocate_small_first, .after = the_key_is_gone},
+      {.act = allocate_small_second},
+      {.act = destroy_third}},
      end_orphan_and_destroy,
      "adopt leave orphan retire visit destroy key ",
      2},
