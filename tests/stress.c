@@ -32,6 +32,9 @@ struct held {
     ks_key_t handle;
 };
 
+/* In builds that have the census (lib/testing.h). */
+extern __attribute__((weak)) size_t ks_leaks(void);
+
 static _Atomic(ks_key_t) keys[KEYS];
 static struct held shared[SLOTS];
 static atomic_bool shared_taken[SLOTS];
@@ -274,9 +277,14 @@ static void *work(void *argument)
     return NULL;
 }
 
-/* No thread is running: everything adds up, and a key that is dropped and purged has no memory left. */
+/*
+ * No thread is running: everything adds up, a key that is dropped and purged has no memory left, and neither has one that
+ * was destroyed.
+ */
 static void quiet_point(uint64_t *random)
 {
+    if (ks_leaks && ks_leaks())
+        fail("a destroyed key has memory", KS_BAD_KEY);
     for (size_t i = 0; i < SLOTS; i++)
         while (shared[i].block)
             dispose(&shared[i], random);
