@@ -249,6 +249,7 @@ static bool heap_shut(struct thread *thread, struct heap *heap)
 /* C4.5. */
 static void heap_open(struct thread *thread, struct heap *heap)
 {
+    CHECKED(store_relaxed(&heap->worker, NULL));
     store_relaxed(&heap->visitor, NULL);
     uintptr_t holder = load_acquire(&heap->holder);
     while (!cas(&heap->holder, &holder, holder & ~HOLDER_SHUT))
@@ -279,14 +280,12 @@ static bool heap_is_left_alone(struct heap *heap, bool barrier)
 }
 
 /*
- * A heap that this thread has shut, if its holder leaves it alone; else the holder is asked to do the work, and its
- * handle cleared once more: it may have published it, and looked for a request, just before this one. Where the
- * holder has let go meanwhile, the heap is this thread's after all. C5.2.
+ * The holder of a shut heap is inside an operation. It is asked to do the work, and its handle cleared once more: it may
+ * have published it, and looked for a request, just before this one. True where the holder has let go meanwhile, and the
+ * heap is this thread's after all. C5.2.
  */
-static bool heap_visit_begin(struct thread *thread, struct heap *heap, bool barrier)
+static bool heap_ask(struct thread *thread, struct heap *heap)
 {
-    if (heap_is_left_alone(heap, barrier))
-        return true;
     POINT("visit: not alone");
     store_ordered(&heap->wanted, 1u);
     POINT("visit: asked");
@@ -302,6 +301,15 @@ static bool heap_visit_begin(struct thread *thread, struct heap *heap, bool barr
     return true;
 }
 
+/* Whether this thread may work on a heap that it has shut. C5.1. */
+static bool heap_visit_begin(struct thread *thread, struct heap *heap, bool barrier)
+{
+    bool alone = heap_is_left_alone(heap, barrier) || heap_ask(thread, heap);
+    if (alone)
+        CHECKED(store_relaxed(&heap->worker, thread));
+    return alone;
+}
+
 /* C5.3. */
 static void heap_visit_end(struct thread *thread, struct heap *heap)
 {
@@ -310,6 +318,7 @@ static void heap_visit_end(struct thread *thread, struct heap *heap)
         POINT("visit: settled");
         heap_open(thread, heap);
     } else {
+        CHECKED(store_relaxed(&heap->worker, NULL));
         store_relaxed(&heap->visitor, NULL);
         heap_retire(thread, heap);
     }

@@ -31,7 +31,10 @@ struct heap *heap_enter(ks_key_t handle, ks_status *status);
 FAST_PATH struct heap *heap_current(struct thread *thread, ks_key_t handle)
 {
     struct entry *entry = thread_entry(thread, handle);
-    return likely(load_relaxed(&entry->handle) == handle) ? entry->heap : NULL;
+    if (unlikely(load_relaxed(&entry->handle) != handle))
+        return NULL;
+    CHECKED(assert(!handle || !load_relaxed(&entry->heap->worker)));
+    return entry->heap;
 }
 
 static inline struct heap *heap_current_or_enter(ks_key_t handle, ks_status *status)

@@ -189,6 +189,9 @@ struct heap {
     uintptr_t holder;
     struct entry *entry;    /* any, atomic: the table entry of the holder that names this heap */
     struct thread *visitor; /* any, atomic: who has shut it */
+#if defined(KS_CHECK) && KS_CHECK
+    struct thread *worker; /* any, atomic: the visitor, where the holder leaves it alone: C5.1 is asserted */
+#endif
     /* fixed while the heap belongs to the key; atomic, because a thread may look at a heap that it has lost
      */
     ks_key_t handle;

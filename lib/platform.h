@@ -33,12 +33,14 @@ static_assert(sizeof(size_t) == 8, "keyslab packs pointers, handles and states i
 bool fault_is_due(void);
 void point_reached(const char *name);
 
-#define FAULT()     unlikely(fault_is_due())
-#define POINT(name) point_reached(name)
+#define FAULT()            unlikely(fault_is_due())
+#define POINT(name)        point_reached(name)
+#define CHECKED(statement) statement
 
 #else
 
-#define FAULT() false
+#define FAULT()            false
+#define CHECKED(statement) ((void)0)
 #define POINT(name)                                                                                                    \
     do {                                                                                                               \
     } while (0)
