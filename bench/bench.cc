@@ -4,8 +4,8 @@
 //
 // pair: allocate and free one block. batch: allocate 1,024, free 1,024. bulk: 32 at a time. handoff: one thread allocates
 // and writes a frame's first word, the other reads it and frees it, in bursts of 31. transport: the same without
-// allocation, so that nobody mistakes a ring for an allocator. reset: the call
-// alone, with that many live blocks.
+// allocation, so that nobody mistakes a ring for an allocator. reset: the call alone, with that many live blocks.
+// reset_threads: with a thousand live blocks in each of that many threads.
 
 #include <benchmark/benchmark.h>
 
@@ -184,6 +184,48 @@ void reset(benchmark::State &state)
     }
 }
 
+// Threads that each have a thousand live blocks, and sleep.
+class Sleepers
+{
+    std::vector<std::thread> threads;
+    std::atomic<int64_t> ready{0};
+    std::atomic<bool> over{false};
+
+    void sleep(ks_key_t key)
+    {
+        for (int i = 0; i < 1000; i++)
+            if (!ks_alloc(key, static_cast<size_t>(64 + i % 3 * 700), nullptr))
+                abort();
+        ready++;
+        over.wait(false);
+    }
+
+  public:
+    Sleepers(ks_key_t key, int64_t count)
+    {
+        for (int64_t i = 0; i < count; i++)
+            threads.emplace_back([this, key] { sleep(key); });
+        while (ready < count)
+            std::this_thread::yield();
+    }
+    ~Sleepers()
+    {
+        over = true;
+        over.notify_all();
+        for (std::thread &thread : threads)
+            thread.join();
+    }
+};
+
+void reset_threads(benchmark::State &state)
+{
+    Keyslab allocator;
+    Sleepers sleepers(allocator.key, state.range(0));
+    for (auto _ : state)
+        if (ks_key_reset(allocator.key) != KS_OK)
+            abort();
+}
+
 BENCHMARK_TEMPLATE(pair, Keyslab)->Arg(64)->Arg(576)->Arg(1500);
 BENCHMARK_TEMPLATE(pair, Malloc)->Arg(64)->Arg(576)->Arg(1500);
 BENCHMARK_TEMPLATE(batch, Keyslab)->Arg(64)->Arg(576)->Arg(1500);
@@ -192,7 +234,8 @@ BENCHMARK(bulk)->Arg(64)->Arg(1500);
 BENCHMARK_TEMPLATE(handoff, Keyslab)->Arg(64)->Arg(1500)->UseRealTime();
 BENCHMARK_TEMPLATE(handoff, Transport)->Arg(1500)->UseRealTime();
 BENCHMARK_TEMPLATE(handoff, Malloc)->Arg(64)->Arg(1500)->UseRealTime();
-BENCHMARK(reset)->RangeMultiplier(10)->Range(1000, 1000000)->Unit(benchmark::kMicrosecond)->Iterations(10);
+BENCHMARK(reset)->RangeMultiplier(10)->Range(1000, 10000000)->Unit(benchmark::kMicrosecond)->Iterations(10);
+BENCHMARK(reset_threads)->RangeMultiplier(4)->Range(1, 64)->Unit(benchmark::kMicrosecond);
 
 } // namespace
 
