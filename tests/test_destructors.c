@@ -10,6 +10,12 @@
 extern int __cxa_thread_atexit_impl(void (*destroy)(void *), void *object, void *dso);
 extern void *__dso_handle;
 
+#if defined(__SANITIZE_THREAD__)
+enum { ROUNDS = PTHREAD_DESTRUCTOR_ITERATIONS - 1 }; /* in the last round the sanitizer has left the thread */
+#else
+enum { ROUNDS = PTHREAD_DESTRUCTOR_ITERATIONS };
+#endif
+
 enum { BLOCKS = 40, SIZE = 1500 };
 
 static ks_key_t key;
@@ -147,7 +153,7 @@ static pthread_key_t *rearmed;
 static void at_exit_again(void *argument)
 {
     run_action();
-    if (calls < PTHREAD_DESTRUCTOR_ITERATIONS)
+    if (calls < ROUNDS)
         assert_int_equal(pthread_setspecific(*rearmed, argument), 0);
 }
 
@@ -196,10 +202,10 @@ static const struct moment {
 } moments[] = {
     {"thread-specific data, made before the hook", arm_early, 1},
     {"thread-specific data, made after the hook", arm_late, 1},
-    {"in every round, made before the hook", arm_early_again, PTHREAD_DESTRUCTOR_ITERATIONS},
-    {"in every round, made after the hook", arm_late_again, PTHREAD_DESTRUCTOR_ITERATIONS},
+    {"in every round, made before the hook", arm_early_again, ROUNDS},
+    {"in every round, made after the hook", arm_late_again, ROUNDS},
     {"thread-local C++ object", arm_cxx, 1},
-    {"all", arm_all, PTHREAD_DESTRUCTOR_ITERATIONS},
+    {"all", arm_all, ROUNDS},
 };
 
 /* ------------------------------------------------------------------ a life */

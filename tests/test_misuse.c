@@ -143,7 +143,6 @@ static void freed_elsewhere_and_taken_home(struct stage *stage)
 {
     good_begin(stage);
     void *blocks[5];
-    worker_do(&others[1], errand_flush, NULL);
     struct errand errand = {stage->key, stage->size, blocks, COUNT(blocks)};
     errand_allocate(&errand);
     worker_do(&others[0], errand_free, &errand);
