@@ -11,7 +11,7 @@ static uint32_t arenas[ARENAS_MAX];
 static uint32_t arenas_count;
 
 /*
- * The descriptors and side areas up to the extent's end become readable before `high` rises over them.
+ * The descriptors, side areas and pasts up to the extent's end become readable before `high` rises over them.
  * Another thread may be committing an extent below this one that is not under `high` yet, so this commits
  * from `high` on. C8.3.
  */
@@ -22,7 +22,8 @@ static bool range_raise(size_t end)
         size_t first = high >> SLAB_SHIFT;
         size_t count = ((end + SLAB_BYTES - 1) >> SLAB_SHIFT) - first;
         if (!platform_commit(range.slabs + first, count * sizeof *range.slabs) ||
-            !platform_commit(range.sides + first * SIDE_BYTES, count * SIDE_BYTES))
+            !platform_commit(range.sides + first * SIDE_BYTES, count * SIDE_BYTES) ||
+            !platform_commit(range.pasts + first, count * sizeof *range.pasts))
             return false;
     }
     while (high < end && !cas(&range.high, &high, end))
@@ -50,15 +51,15 @@ static const struct platform_extent_source range_source = {.draw = range_draw};
 
 bool arena_start(void)
 {
-    size_t slabs_bytes;
-    size_t sides_bytes;
+    size_t bytes;
     range.base = platform_reserve(RANGE_WANTED, RANGE_LEAST, SLAB_BYTES * 8, &range.bytes);
     if (!range.base)
         return false;
     size_t count = range.bytes >> SLAB_SHIFT;
-    range.slabs = platform_reserve(count * sizeof *range.slabs, count * sizeof *range.slabs, PAGE, &slabs_bytes);
-    range.sides = platform_reserve(count * SIDE_BYTES, count * SIDE_BYTES, PAGE, &sides_bytes);
-    if (!range.slabs || !range.sides)
+    range.slabs = platform_reserve(count * sizeof *range.slabs, count * sizeof *range.slabs, PAGE, &bytes);
+    range.sides = platform_reserve(count * SIDE_BYTES, count * SIDE_BYTES, PAGE, &bytes);
+    range.pasts = platform_reserve(count * sizeof *range.pasts, count * sizeof *range.pasts, PAGE, &bytes);
+    if (!range.slabs || !range.sides || !range.pasts)
         return false;
     uint32_t processors = platform_processors();
     arenas_count = processors < ARENAS_MAX ? processors : ARENAS_MAX;

@@ -14,13 +14,14 @@
 #define SIDE_BYTES ((size_t)20480)
 
 /*
- *     every descriptor and every side area of a slab below `high` is readable, for ever
+ *     descriptor, side area and past of every slab below `high` are readable, for ever
  */
 struct range {
     /* fixed after start */
     char *base;
     struct slab *slabs; /* slabs[i] describes base + i * SLAB_BYTES */
     uint8_t *sides;
+    struct pasts *pasts; /* what slabs have been before */
     size_t bytes;
     size_t high CACHE_ALIGNED; /* any, atomic, only rises: bytes of the range that have been in use */
     size_t next;               /* any, atomic: where the next extent is drawn */

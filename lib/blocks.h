@@ -33,6 +33,17 @@ void *heap_alloc(struct heap *heap, size_t size, size_t alignment, ks_status *st
 /* Frees a block that the fast path did not accept, inside an operation. */
 ks_status heap_free(struct heap *heap, void *block);
 
+/*
+ * Frees a block that was judged good earlier in this operation. What the operation has done since may have brought an
+ * earlier free of it home, and handed its address out again: it must still be the one that was judged.
+ */
+ks_status heap_free_again(struct heap *heap, void *block, const struct verdict *before);
+
+static inline bool is_same_life(const struct verdict *now, const struct verdict *before)
+{
+    return now->tag == before->tag && now->life == before->life && now->place.value == before->place.value;
+}
+
 /* Counts blocks as handed out. True when their number passes a multiple of BEAT. C0.1. */
 FAST_PATH bool bin_count(struct bin *bin, size_t count)
 {

@@ -22,6 +22,25 @@ static ks_status free_remote(struct heap *heap, void *block, const struct verdic
     return KS_OK;
 }
 
+static ks_status free_judged(struct heap *heap, void *block, const struct verdict *verdict)
+{
+    if (verdict->status != KS_OK)
+        report_refused(thread_self, heap, verdict->status, block, verdict->class_size, false);
+    else if (verdict->home != heap)
+        return free_remote(heap, block, verdict);
+    else if (!heap_free_local(heap, block, verdict->place))
+        free_overflow(heap, block, verdict->place.slab);
+    return verdict->status;
+}
+
+ks_status heap_free_again(struct heap *heap, void *block, const struct verdict *before)
+{
+    struct verdict now = judge_slow(heap, block);
+    if (now.status == KS_OK && !is_same_life(&now, before))
+        now.status = KS_DOUBLE_FREE;
+    return free_judged(heap, block, &now);
+}
+
 ks_status heap_free(struct heap *heap, void *block)
 {
     struct place place;
@@ -33,10 +52,7 @@ ks_status heap_free(struct heap *heap, void *block)
     if (free_to_outbox(thread_self, heap, block))
         return KS_OK;
     struct verdict verdict = judge_slow(heap, block);
-    if (verdict.status == KS_OK)
-        return free_remote(heap, block, &verdict);
-    report_refused(thread_self, heap, verdict.status, block, verdict.class_size, false);
-    return verdict.status;
+    return free_judged(heap, block, &verdict);
 }
 
 static SLOW_PATH ks_status free_slow(ks_key_t key, void *block)

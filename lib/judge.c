@@ -1,6 +1,7 @@
 #include "judge.h"
 
 #include "key.h"
+#include "past.h"
 
 /* A block of another key; what a destroyed key has left is nobody's. */
 static ks_status judge_other(ks_key_t handle)
@@ -12,16 +13,18 @@ static ks_status judge_other(ks_key_t handle)
  * An address that the slab's present life has not handed out is judged by the life before: a late free is
  * told the truth about its block until the address is handed out again. C7.4.
  */
-static ks_status judge_past(const struct heap *heap, const struct slab *slab, size_t within)
+static ks_status judge_past(const struct heap *heap, const struct slab *slab, size_t within, size_t *class_size)
 {
+    struct past life;
     uint32_t index;
-    if (within >= load_relaxed(&slab->past_bytes) || !class_index(within, load_relaxed(&slab->past_reciprocal), &index))
+    if (!past_at(slab, within, &life) || !class_index(within, classes.table[life.class].reciprocal, &index))
         return KS_BAD_BLOCK;
-    ks_key_t handle = load_relaxed(&slab->past_handle);
-    if (handle != heap->handle)
-        return judge_other(handle);
-    uint64_t tag = load_relaxed(&slab->past_tag);
-    return tag == load_relaxed(&heap_at(tag)->tag) ? KS_DOUBLE_FREE : KS_STALE;
+    if (life.handle != heap->handle && !key_exists(life.handle))
+        return KS_BAD_BLOCK;
+    *class_size = life.class == CLASS_LARGE ? life.bytes : classes.table[life.class].bytes;
+    if (life.handle != heap->handle)
+        return KS_WRONG_KEY;
+    return life.tag == load_relaxed(&heap_at(life.tag)->tag) ? KS_DOUBLE_FREE : KS_STALE;
 }
 
 /*
@@ -46,8 +49,9 @@ struct verdict judge_slow(const struct heap *heap, const void *block)
     bool first = class_index(within, load_relaxed(&slab->reciprocal), &index);
     uint8_t *state = load_relaxed(&slab->states) + index;
     verdict.place = (struct place){slab, state, load_relaxed(state)};
+    verdict.life = load_relaxed(&slab->life);
     if (within >= load_relaxed(&slab->carved) * block_bytes || verdict.place.value == STATE_FRESH) {
-        verdict.status = judge_past(heap, slab, within);
+        verdict.status = judge_past(heap, slab, within, &verdict.class_size);
         return verdict;
     }
     if (!first)

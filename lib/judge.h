@@ -38,6 +38,7 @@ struct verdict {
     struct place place;
     struct heap *home;
     uint64_t tag;
+    uint8_t life;
     size_t class_size; /* 0 where the block is not ours */
 };
 

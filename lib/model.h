@@ -76,13 +76,8 @@ struct slab {
     uint32_t class;
     uint32_t carved; /* blocks handed to magazines in this life */
     uint8_t life;    /* counts, and wraps */
-    /* owner; any thread reads: the life before, for addresses that this life has not handed out yet */
-    uint64_t past_tag;
-    uint64_t past_reciprocal CACHE_ALIGNED;
-    ks_key_t past_handle;
-    size_t past_bytes; /* how far it was carved */
     /* private */
-    uint32_t capacity;
+    uint32_t capacity CACHE_ALIGNED;
     uint32_t shelved;
     TAILQ_ENTRY(slab) link;  /* heap.slabs, heap.large, heap.aside or heap.aside_large */
     TAILQ_ENTRY(slab) shelf; /* shelf.partial */
@@ -91,6 +86,25 @@ struct slab {
 static_assert(sizeof(struct slab) == 128, "two cache lines: the one that frees read, the one that the owner writes");
 
 TAILQ_HEAD(slab_list, slab);
+
+/*
+ * What lay in a slab before its present life, the newest first, each reaching further than those before it:
+ *
+ *     lives[i].bytes < lives[i + 1].bytes, up to the first whose tag is 0
+ */
+#define PASTS 4
+
+struct past {
+    /* owner of the slab; any thread reads */
+    uint64_t tag;
+    ks_key_t handle;
+    size_t bytes; /* from the slab's start: how far it was carved; the size of a large block */
+    uint32_t class;
+};
+
+struct pasts {
+    struct past lives[PASTS];
+} CACHE_ALIGNED;
 
 /* ------------------------------------------------------------------ magazine
  *
@@ -111,6 +125,7 @@ struct magazine {
     TAILQ_ENTRY(magazine) link; /* a depot, heap.returned; `next` alone chains empty ones */
     uint32_t class;
     uint32_t count;     /* entries, while not loaded; in the first of a chain of empty ones: how many */
+    size_t bytes;       /* travelling: of a large block, as it was when it was sent */
     uint32_t pool_link; /* any, atomic: the pool's next chain */
     void *slots[MAGAZINE_SLOTS] CACHE_ALIGNED;
 };
@@ -154,7 +169,7 @@ struct shelf {
     uint32_t depot_low;            /* least depot_count since the last tick: what the working set does not need */
     struct slab *carving;          /* has uncarved blocks left, or NULL */
     struct slab_list partial;      /* slabs with shelved blocks */
-    struct magazine_list returned; /* taken from the queue, not judged yet, the oldest first */
+    struct magazine_list returned; /* taken from the queue, not judged yet */
 };
 
 /*

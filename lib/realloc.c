@@ -39,11 +39,12 @@ static void *heap_realloc(struct heap *heap, void *block, size_t size, ks_status
     if (!moved)
         return NULL;
     size_t kept = size < verdict.class_size ? size : verdict.class_size;
-    if (verdict.home == heap)
-        memcpy(moved, block, kept);
-    else
+    struct verdict now = judge_slow(heap, block);
+    if (verdict.home != heap)
         copy_contested(moved, block, kept);
-    *status = heap_free(heap, block);
+    else if (now.status == KS_OK && is_same_life(&now, &verdict))
+        memcpy(moved, block, kept);
+    *status = heap_free_again(heap, block, &verdict);
     if (*status == KS_OK)
         return moved;
     heap_free(heap, moved);

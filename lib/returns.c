@@ -84,7 +84,7 @@ bool outbox_open(struct thread *thread, struct heap *heap, struct outbox *box, s
 
 /* ------------------------------------------------------------------ sending */
 
-/* The bytes of a large block on its way, whoever's it is. C6.1. */
+/* The bytes of a large block that is about to be sent. C6.1. */
 static size_t carried_bytes(void *word)
 {
     size_t offset = (size_t)(((uintptr_t)word & CARRIED_MASK) - (uintptr_t)range.base);
@@ -105,8 +105,10 @@ void outbox_send(struct thread *thread, struct heap *heap, struct outbox *box)
     magazine->class = box->class;
     magazine->count = count;
     owner_add(&heap->shelves[box->class].sent, count);
-    if (box->class == CLASS_LARGE)
-        owner_add(&heap->large_sent, carried_bytes(*box->floor));
+    if (box->class == CLASS_LARGE) {
+        magazine->bytes = carried_bytes(*box->floor);
+        owner_add(&heap->large_sent, magazine->bytes);
+    }
     POINT("send: filled");
     stack_push(&box->home->returns, &magazine->entry);
     POINT("send: pushed");
@@ -204,7 +206,7 @@ struct magazine *returns_judge(struct thread *thread, struct heap *heap, uint32_
 
     void **floor = magazine_floor(magazine, class);
     uint32_t good = 0;
-    size_t bytes = class == CLASS_LARGE ? carried_bytes(*floor) : 0;
+    size_t block_bytes = class == CLASS_LARGE ? magazine->bytes : classes.table[class].bytes;
     for (uint32_t i = 0; i < magazine->count; i++) {
         uintptr_t word = (uintptr_t)floor[i];
         void *block = (void *)(word & CARRIED_MASK);
@@ -213,12 +215,12 @@ struct magazine *returns_judge(struct thread *thread, struct heap *heap, uint32_
             state_take_back(place);
             floor[good++] = block;
         } else {
-            report_refused(thread, heap, KS_DOUBLE_FREE, block, classes.table[class].bytes, true);
+            report_refused(thread, heap, KS_DOUBLE_FREE, block, block_bytes, true);
         }
     }
     owner_add(&shelf->received, magazine->count);
     if (class == CLASS_LARGE)
-        owner_add(&heap->large_received, bytes);
+        owner_add(&heap->large_received, block_bytes);
     owner_add(&shelf->freed_remote, good);
     magazine->count = good;
     return magazine;

@@ -51,7 +51,7 @@ void outboxes_discard(struct thread *thread, struct heap *heap);
 void returns_take(struct thread *thread, struct heap *heap);
 
 /*
- * The oldest returned magazine of a class with its good blocks, free now; the refused ones are reported. NULL
+ * The next returned magazine of a class with its good blocks, free now; the refused ones are reported. NULL
  * when there is none, or no room to report its refusals before this operation ends.
  */
 struct magazine *returns_judge(struct thread *thread, struct heap *heap, uint32_t class);

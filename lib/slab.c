@@ -1,5 +1,7 @@
 #include "slab.h"
 
+#include "past.h"
+
 #include <string.h>
 
 #define SMALL_SIDE  ((size_t)512) /* states and bitmap of a class of 1 KiB or more */
@@ -44,18 +46,6 @@ static uint64_t *bitmap_of(const struct slab *slab)
 static_assert(SLAB_BYTES / CLASS_GRANULE + CACHE_LINE + SLAB_BYTES / CLASS_GRANULE / 8 <= SIDE_BYTES,
               "a side area holds the states and the bitmap of the smallest class");
 
-/* Which life answers for the addresses that the next one has not carved yet: the one that was carved furthest. C7.4. */
-static void slab_remember(struct slab *slab)
-{
-    size_t carved = slab->carved * slab->block_bytes;
-    if (slab->tag && carved >= slab->past_bytes) {
-        store_relaxed(&slab->past_tag, slab->tag & ~TAG_GIVEN);
-        store_relaxed(&slab->past_handle, slab->handle);
-        store_relaxed(&slab->past_reciprocal, slab->reciprocal);
-        store_relaxed(&slab->past_bytes, carved);
-    }
-}
-
 /* Eight at a time. C7.2. */
 static void states_start(uint8_t *states, size_t count)
 {
@@ -71,7 +61,7 @@ static void states_start(uint8_t *states, size_t count)
 static void slab_start_life(struct heap *heap, struct slab *slab, uint32_t class, size_t block_bytes)
 {
     const struct class *kind = &classes.table[class];
-    slab_remember(slab);
+    past_remember(slab);
     store_relaxed(&slab->reciprocal, kind->reciprocal);
     store_relaxed(&slab->states, states_of(slab, kind->capacity));
     store_relaxed(&slab->handle, heap->handle);
@@ -121,7 +111,7 @@ void slab_begin_large(struct heap *heap, struct slab *slab, size_t bytes)
     store_relaxed(&slab->carved, 1u);
     for (size_t i = 1; i < (bytes + SLAB_BYTES - 1) >> SLAB_SHIFT; i++) {
         store_relaxed(&slab[i].tag, (uint64_t)0);
-        store_relaxed(&slab[i].past_bytes, (size_t)0);
+        past_forget(&slab[i]);
     }
     TAILQ_INSERT_TAIL(&heap->large, slab, link);
     owner_add(&heap->shelves[CLASS_LARGE].slabs, 1);

@@ -167,12 +167,16 @@ KS_API void *ks_realloc(ks_key_t key, void *block, size_t size, ks_status *statu
  * KS_DOUBLE_FREE, KS_STALE, KS_BAD_KEY, and nothing has changed; KS_TERMINATED, and the block is free.
  * KS_NO_MEMORY: another thread's block could not be sent home for want of 512 bytes; it is still live, and
  * may be freed again. A second free of a block that another thread has freed and that is still on its way
- * home is answered KS_OK, refused at home, and reported through the error hook. Costs a few nanoseconds, for
- * another thread's block too: those go home in batches.
+ * home is answered KS_OK, refused at home, and reported through the error hook (so is a ks_realloc of it; the count
+ * that tells the two apart comes round when the owner has reused the block 127 times in between). Costs a few nanoseconds,
+ * for another thread's block too: those go home in batches.
  */
 KS_API ks_status ks_free(ks_key_t key, void *block);
 
-/* Usable bytes of a live block of the key, as many as were asked for or more; 0 for anything else. */
+/*
+ * Usable bytes of a live block of the key, as many as were asked for or more; 0 for anything else. A block that another
+ * thread has freed counts as live until it is home.
+ */
 KS_API size_t ks_size(ks_key_t key, const void *block);
 
 /* Bytes that a block of `size` bytes would really have; 0 where it would be KS_TOO_LARGE. Constant time. */
@@ -222,7 +226,10 @@ struct ks_class_stats {
     uint64_t reserved[4];
 };
 
-/* Exact when no thread is inside a call on the key; never negative, and self-consistent at any time. */
+/*
+ * Exact when no thread is inside a call on the key; never negative, and self-consistent at any time. A block that was
+ * freed twice, and is not home yet, is in flight twice, at the expense of `live`.
+ */
 struct ks_key_stats {
     char name[64];
     ks_key_t key;

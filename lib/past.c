@@ -1,0 +1,69 @@
+#include "past.h"
+
+#include "key.h"
+
+static struct past *lives_of(const struct slab *slab)
+{
+    return range.pasts[slab - range.slabs].lives;
+}
+
+/* C7.4. */
+static struct past life_load(const struct past *from)
+{
+    return (struct past){
+        .tag = load_relaxed(&from->tag),
+        .handle = load_relaxed(&from->handle),
+        .bytes = load_relaxed(&from->bytes),
+        .class = load_relaxed(&from->class),
+    };
+}
+
+/* C7.4. */
+static void life_store(struct past *to, struct past life)
+{
+    store_relaxed(&to->tag, life.tag);
+    store_relaxed(&to->handle, life.handle);
+    store_relaxed(&to->bytes, life.bytes);
+    store_relaxed(&to->class, life.class);
+}
+
+/*
+ * The newest comes first. One that reached no further is covered by it for good, and one of a destroyed key answers
+ * nothing that a foreign address would not. Of more than there is room for, the one that reached furthest goes.
+ */
+void past_remember(struct slab *slab)
+{
+    struct past *lives = lives_of(slab);
+    struct past next = {slab->tag & ~TAG_GIVEN, slab->handle, slab->carved * slab->block_bytes, slab->class};
+    if (!next.tag || !next.bytes)
+        return;
+    struct past stack[PASTS + 1] = {next};
+    uint32_t count = 1;
+    for (uint32_t i = 0; i < PASTS; i++) {
+        struct past old = life_load(&lives[i]);
+        if (old.tag && old.bytes > next.bytes && key_exists(old.handle))
+            stack[count++] = old;
+    }
+    for (uint32_t i = 0; i < PASTS; i++)
+        life_store(&lives[i], stack[i]);
+}
+
+void past_forget(struct slab *slab)
+{
+    struct past *lives = lives_of(slab);
+    for (uint32_t i = 0; i < PASTS; i++)
+        life_store(&lives[i], (struct past){0});
+}
+
+bool past_at(const struct slab *slab, size_t within, struct past *life)
+{
+    const struct past *lives = lives_of(slab);
+    for (uint32_t i = 0; i < PASTS; i++) {
+        *life = life_load(&lives[i]);
+        if (!life->tag)
+            return false;
+        if (within < life->bytes)
+            return true;
+    }
+    return false;
+}
