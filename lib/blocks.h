@@ -79,19 +79,21 @@ FAST_PATH bool free_to_outbox(struct thread *thread, struct heap *heap, void *bl
     if (unlikely(offset >= load_relaxed(&range.high)))
         return false;
     struct slab *slab = arena_slab(offset);
-    uint64_t tag = load_relaxed(&slab->tag);
+    uint64_t tag = load_acquire(&slab->tag);
     uint32_t class = load_relaxed(&slab->class);
     struct outbox *box = outbox_of(heap, tag, class);
     uint32_t index;
     if (unlikely(!tag || !outbox_is_for(box, tag, class) ||
                  !class_index(offset & (SLAB_BYTES - 1), load_relaxed(&slab->reciprocal), &index)))
         return false;
-    uint8_t *state = load_relaxed(&slab->states) + index;
-    struct place place = {slab, state, load_relaxed(state)};
-    if (unlikely(!(place.value & STATE_LIVE)))
+    /* The life first: an old one never goes with a young block's state, and with an old state it is refused. */
+    uint8_t life = load_acquire(&slab->life);
+    POINT("free: life read");
+    uint8_t state = load_relaxed(load_relaxed(&slab->states) + index);
+    if (unlikely(!(state & STATE_LIVE)))
         return false;
     POINT("free: state read");
-    if (outbox_put(box, block, place))
+    if (outbox_put(box, block, carried_of(state, life)))
         heap_send(thread, heap, box);
     return true;
 }

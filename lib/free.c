@@ -17,7 +17,7 @@ static ks_status free_remote(struct heap *heap, void *block, const struct verdic
     struct outbox *box = outbox_of(heap, verdict->tag, class);
     if (!outbox_is_for(box, verdict->tag, class) && !outbox_open(thread, heap, box, verdict->home, verdict->tag, class))
         return KS_NO_MEMORY;
-    if (outbox_put(box, block, verdict->place))
+    if (outbox_put(box, block, carried_of(verdict->place.value, verdict->life)))
         heap_send(thread, heap, box);
     return KS_OK;
 }

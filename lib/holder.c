@@ -168,25 +168,27 @@ static struct heap *heap_join(struct thread *thread, struct key *key, ks_key_t h
 /*
  * Publishes the handle in the thread's table. Published first, looked at again after: a reset, terminate or
  * destroy changes the key first and clears the handle after that, so either it clears this one or the change
- * shows here. C3.2.
+ * shows here. C3.2. So does a visitor, who shuts the heap first: this operation goes on, but the next one has to come by
+ * here again. C5.1.
  */
 static ks_status heap_publish(struct thread *thread, struct key *key, struct heap *heap)
 {
     ks_key_t *published = &heap->entry->handle;
     for (;;) {
         heap_catch_up(thread, heap);
-        POINT("publish: caught up");
         if (thread->leaving || load_ordered(&key->terminated))
             return load_ordered(&key->terminated) ? KS_TERMINATED : KS_OK;
+        POINT("publish: caught up");
         store_ordered(published, heap->handle);
         POINT("publish: handle stored");
         bool live = key_is_live(key, heap->handle);
-        if (live && !load_ordered(&key->terminated) && load_ordered(&key->generation) == heap->generation)
+        bool same = live && !load_ordered(&key->terminated) && load_ordered(&key->generation) == heap->generation;
+        POINT("publish: looked again");
+        if (same && load_ordered(&heap->holder) == (uintptr_t)thread)
             return KS_OK;
-        POINT("publish: key changed");
         store_ordered(published, (ks_key_t)0);
-        if (!live)
-            return KS_BAD_KEY;
+        if (same || !live)
+            return live ? KS_OK : KS_BAD_KEY;
     }
 }
 
@@ -220,9 +222,8 @@ struct heap *heap_enter(ks_key_t handle, ks_status *status)
     *status = heap ? heap_publish(thread, key, heap) : KS_NO_MEMORY;
     if (*status == KS_BAD_KEY)
         heap = heap_dead(handle, status);
-    /* After the handle is published: whoever asks clears it again after asking. */
     if (heap && load_ordered(&heap->wanted)) {
-        store_relaxed(&heap->wanted, 0u);
+        store_ordered(&heap->wanted, 0u);
         heap_settle(heap);
     }
     key_release(key);
@@ -260,37 +261,31 @@ static void heap_open(struct thread *thread, struct heap *heap)
 
 /*
  * After heap_shut and the barrier: whether the holder is outside every operation. An operation that began
- * before the barrier shows its flag, or is over, and then what it wrote into its table shows; one that begins
- * later finds the handle cleared, takes the slow path, and finds the heap shut. C5.1.
+ * before the barrier shows its flag, or is over; one that begins later finds no handle, takes the slow path, and
+ * finds the heap shut. The one that is over may have reclaimed the heap, of a destroyed key, before it saw that it is
+ * shut: so the holder is looked at after the flag. C5.1.
  */
 static bool heap_is_left_alone(struct heap *heap, bool barrier)
 {
-    uintptr_t holder_word = load_acquire(&heap->holder) & ~HOLDER_SHUT;
-    if (holder_word == HOLDER_NONE)
-        return true;
-    /* Its holder was inside an operation after all, found the key destroyed, and has reclaimed it. */
-    if (holder_word == HOLDER_RECLAIMED)
-        return false;
-    struct thread *holder = (struct thread *)holder_word;
+    uintptr_t holder = load_acquire(&heap->holder) & ~HOLDER_SHUT;
     POINT("visit: holder seen");
-    if (!barrier || load_acquire(&holder->busy))
+    if (holder == HOLDER_NONE)
+        return true;
+    if (!barrier || holder == HOLDER_RECLAIMED || load_acquire(&((struct thread *)holder)->busy))
         return false;
     POINT("visit: flag is down");
-    return !load_ordered(&load_ordered(&heap->entry)->handle);
+    return load_acquire(&heap->holder) != HOLDER_RECLAIMED;
 }
 
 /*
- * The holder of a shut heap is inside an operation. It is asked to do the work, and its handle cleared once more: it may
- * have published it, and looked for a request, just before this one. True where the holder has let go meanwhile, and the
- * heap is this thread's after all. C5.2.
+ * The holder of a shut heap is inside an operation. It is asked to do the work, which it will see when it next comes by
+ * heap_enter, as it must. True where it has let go meanwhile, and the heap is this thread's after all. C5.2.
  */
 static bool heap_ask(struct thread *thread, struct heap *heap)
 {
     POINT("visit: not alone");
     store_ordered(&heap->wanted, 1u);
     POINT("visit: asked");
-    store_ordered(&load_ordered(&heap->entry)->handle, (ks_key_t)0);
-    POINT("visit: asked and cleared");
     store_relaxed(&heap->visitor, NULL);
     uintptr_t holder = load_acquire(&heap->holder);
     while (holder & HOLDER_SHUT && holder != HOLDER_SHUT && !cas(&heap->holder, &holder, holder & ~HOLDER_SHUT))

@@ -39,7 +39,7 @@ struct verdict judge_slow(const struct heap *heap, const void *block)
         return verdict;
     struct slab *slab = arena_slab(offset);
     size_t within = offset & (SLAB_BYTES - 1);
-    uint64_t tag = load_relaxed(&slab->tag);
+    uint64_t tag = load_acquire(&slab->tag);
     verdict.tag = tag & ~TAG_GIVEN;
     if (!tag)
         return verdict;
@@ -48,8 +48,8 @@ struct verdict judge_slow(const struct heap *heap, const void *block)
     uint32_t index;
     bool first = class_index(within, load_relaxed(&slab->reciprocal), &index);
     uint8_t *state = load_relaxed(&slab->states) + index;
+    verdict.life = load_acquire(&slab->life);
     verdict.place = (struct place){slab, state, load_relaxed(state)};
-    verdict.life = load_relaxed(&slab->life);
     if (within >= load_relaxed(&slab->carved) * block_bytes || verdict.place.value == STATE_FRESH) {
         verdict.status = judge_past(heap, slab, within, &verdict.class_size);
         return verdict;

@@ -24,6 +24,7 @@ FAST_PATH bool judge_local(const struct heap *heap, const void *block, struct pl
     if (unlikely(load_relaxed(&slab->tag) != heap->tag ||
                  !class_index(offset & (SLAB_BYTES - 1), slab->reciprocal, &index)))
         return false;
+    POINT("free: own tag");
     uint8_t *state = slab->states + index;
     *place = (struct place){slab, state, *state};
     return likely(place->value & STATE_LIVE);

@@ -90,7 +90,9 @@ bool key_exists(ks_key_t handle)
 /* C2.3. */
 void key_release(struct key *key)
 {
-    if (fetch_sub(&key->refs, 1) != 1)
+    uint32_t before = fetch_sub(&key->refs, 1);
+    CHECKED(assert(before));
+    if (before != 1)
         return;
     POINT("release: last one");
     for (struct heap *heap = key->heaps, *next; heap; heap = next) {

@@ -60,10 +60,9 @@ struct magazine *returns_judge(struct thread *thread, struct heap *heap, uint32_
  * Adds a block that is known to be live to an open box. True when the box is to be sent: it is full, or its owner
  * starves, and may be waiting for its last blocks, above all under a quota. C6.5.
  */
-FAST_PATH bool outbox_put(struct outbox *box, void *block, struct place place)
+FAST_PATH bool outbox_put(struct outbox *box, void *block, uint16_t carried)
 {
     void **top = box->top;
-    uint16_t carried = carried_of(place.value, load_relaxed(&place.slab->life));
     *top = (void *)((uintptr_t)block | (uintptr_t)carried << CARRIED_SHIFT);
     store_relaxed(&box->top, top + 1);
     return unlikely(top + 1 == box->limit || load_relaxed(&box->home->hungry));

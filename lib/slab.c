@@ -70,9 +70,11 @@ static void slab_start_life(struct heap *heap, struct slab *slab, uint32_t class
     store_relaxed(&slab->carved, 0u);
     slab->capacity = kind->capacity;
     slab->shelved = 0;
-    store_relaxed(&slab->life, (uint8_t)(slab->life + 1));
     states_start(slab->states, states_count(kind->capacity, block_bytes));
-    store_relaxed(&slab->tag, heap->tag);
+    /* Release: who reads the new life reads no state of the old one; who reads the new tag, nothing old at all. */
+    store_release(&slab->life, (uint8_t)(slab->life + 1));
+    POINT("life: states fresh");
+    store_release(&slab->tag, heap->tag);
 }
 
 /* The slab that was set aside longest ago, off the list; NULL when there is none. */

@@ -296,6 +296,16 @@ static void end_terminate(void)
     HOLDS(s.refused_terminated == 1u + (taken[0] == NULL));
 }
 
+static void end_entry_and_terminate(void)
+{
+    HOLDS(among(allocated[0], KS_OK, KS_TERMINATED));
+    if (taken[0])
+        HOLDS(among(freed[0], KS_OK, KS_TERMINATED));
+    struct ks_key_stats s = end_live();
+    HOLDS(s.live == 0 && s.allocated == (taken[0] != NULL));
+    HOLDS(s.refused_terminated == 1u + (taken[0] == NULL));
+}
+
 /* ------------------------------------------------------------------ destroy */
 
 static void end_entry_and_destroy(void)
@@ -420,6 +430,13 @@ static void end_reset_purge_and_wake(void)
     HOLDS(s.live == 0 && s.allocated == 26);
 }
 
+static void end_purge_wake_and_reset(void)
+{
+    HOLDS(ended[1] == KS_OK);
+    struct ks_key_stats s = end_live();
+    HOLDS(s.live == 0 && s.allocated == 26);
+}
+
 static void end_flush_and_purge(void)
 {
     HOLDS(ended[1] == KS_OK || ended[1] == KS_INVALID);
@@ -455,6 +472,23 @@ static void free_and_purge_first(void)
 static void allocate_in_other(void)
 {
     taken[1] = ks_alloc(other, 64, &allocated[1]);
+}
+
+static void free_purge_and_free_first(void)
+{
+    free_and_purge_first();
+    freed[0] = ks_free(key, blocks[0]);
+}
+
+/* The slab's last owner frees an old block, and does not take the slab for its own. */
+static void end_slab_has_changed_hands(void)
+{
+    HOLDS(allocated[1] == KS_OK && (freed[0] == KS_DOUBLE_FREE || freed[0] == KS_WRONG_KEY));
+    struct ks_key_stats s;
+    HOLDS(ks_key_stats(other, &s) == KS_OK && s.live == 1);
+    HOLDS(ks_key_check(other) == KS_OK && ks_free(other, taken[1]) == KS_OK && ks_key_destroy(other) == KS_OK);
+    s = end_live();
+    HOLDS(s.live == 0 && s.allocated == 1 && s.freed_local == 1);
 }
 
 /* A free of the first key's block, twice: once it is free already, or its address is the other key's. */
@@ -626,6 +660,26 @@ static const struct scenario scenarios[] = {
      end_slab_changes_hands,
      "free give charge send visit take judge ",
      3},
+    {"a slab's last owner frees once more",
+     begin_two_keys,
+     {{.prepare = prepare_small, .act = free_purge_and_free_first}, {.act = allocate_in_other}},
+     end_slab_has_changed_hands,
+     "free give charge life alloc ",
+     UNBOUNDED},
+    {"a thread enters a key that is terminated",
+     begin,
+     {{.act = allocate_and_free, .after = a_new_block_is_refused}, {.act = terminate_key}},
+     end_entry_and_terminate,
+     "operation alloc free new publish terminate key ",
+     UNBOUNDED},
+    {"an owner wakes in a purge, another resets",
+     begin,
+     {{.prepare = prepare_slabs, .act = allocate_and_free, .after = call_once_more},
+      {.act = purge_second},
+      {.act = reset_key}},
+     end_purge_wake_and_reset,
+     "operation publish leave visit reset key ",
+     2},
 };
 
 static bool is_wanted(const char *name, int count, char **names)
