@@ -15,8 +15,8 @@
  *   - each magazine pushed is in the queue still, or was taken once; after the end of the key the queue has only
  *     what was pushed later than the heap was reclaimed
  *
- * Abstracted: one heap, which a first thread holds at the beginning, and a second thread may adopt; where it finds nothing
- * to adopt it makes a heap of its own, which is left out. Memory is sequentially consistent, and a membarrier
+ * Abstracted: one heap, which a first thread holds at the beginning, and a second thread may adopt; where it finds
+ * nothing to adopt it makes a heap of its own, which is left out. Memory is sequentially consistent, and a membarrier
  * always works: the owner's flag in its store buffer is purge.pml's matter. A recycled heap is at once the
  * orphan of another key, which is the worst that can become of it.
  *
@@ -28,7 +28,7 @@
 /* MUTATION leave_silent: an ending thread does not let go of its heap; nobody reclaims or adopts it */
 /* MUTATION adopt_plain: the adopter stores its address without comparing; two threads hold one heap */
 /* MUTATION shut_plain: the visitor stores SHUT without comparing; it shuts a heap that has changed hands */
-/* MUTATION open_blind: a visitor that finds that the owner has let go opens the heap to nobody, and does not visit it */
+/* MUTATION open_blind: a visitor that finds that the owner has let go opens the heap, and does not visit it */
 /* MUTATION reclaim_unseen: the visitor looks at the holder before the flag only; the holder has reclaimed in between */
 /* MUTATION visit_once: a purge does not look at the key afterwards; a destroy has left it the heap that was shut */
 /* MUTATION orphans_once: the same for an allocation that settles orphans */
@@ -293,7 +293,8 @@ proctype Thread(byte me; bool named)
     if
     :: !referenced && named -> from = DEAD; goto give_up
     :: !referenced && !named -> goto use
-    :: referenced && named && holder != me -> from = LOST; goto give_up /* heap_of_thread: load_acquire(&heap->holder) */
+    /* heap_of_thread: load_acquire(&heap->holder) */
+    :: referenced && named && holder != me -> from = LOST; goto give_up
     :: referenced && named && holder == me
     :: referenced && !named
     fi;
@@ -500,7 +501,7 @@ proctype Pusher()
     finished++
 }
 
-/* The first thread, and two of the others at a time; the freer where two threads may take the queue one after the other. */
+/* The first thread, and two of the others at a time; the freer where two threads may take the queue in turn. */
 init {
     bool destroys;
     atomic {

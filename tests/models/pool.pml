@@ -61,7 +61,6 @@ inline take()
                 head = NEXT(h, below);
                 assert(hands[INDEX(h)] == IN_POOL);
                 hands[INDEX(h)] = _pid;
-                held++;
                 break
             fi
         }
@@ -91,7 +90,6 @@ inline give(member)
             :: else ->
 #endif
                 head = NEXT(h, member);
-                held--;
                 break
             fi
         }
@@ -104,7 +102,7 @@ inline give(member)
 
 proctype Thread()
 {
-    byte h, below, held, left = OPERATIONS;
+    byte h, below, left = OPERATIONS;
     do
     :: left == 0 -> break
     :: left > 0 ->

@@ -9,9 +9,9 @@
  *   - the heap is at the generation of every reset that had returned when the call began
  *   - no terminate and no destroy had returned when the call began
  *
- * Abstracted: one heap, which the owner makes, or adopts from a thread that is gone and whose table it names
- * still; two changes of the key at a time. Who holds a heap is purge.pml's and adoption.pml's matter. Memory is sequentially consistent, because all
- * stores to a handle that matter here are; what a plain one would do is a mutation.
+ * Abstracted: one heap, which the owner makes, or adopts from a thread that is gone and whose table it names still; two
+ * changes of the key at a time. Who holds a heap is purge.pml's and adoption.pml's matter. Memory is sequentially
+ * consistent, because all stores to a handle that matter here are; what a plain one would do is a mutation.
  *
  * The mutations:
  */

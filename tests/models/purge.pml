@@ -6,9 +6,9 @@
  * entry_let_go, heap_let_go, heap_adopt, heap_publish, heap_shut, heap_is_left_alone, heap_visit_begin, heap_visit_end,
  * heap_open, heaps_visit; lib/heap.c:heap_new.
  *
- * A handle that was published before the heap was shut is cleared by whoever shuts it. One that is published later would
- * not be: so the owner looks for SHUT after it has published, and withdraws. Then no call that begins after the barrier
- * gets past the slow path until the heap is open again, and the flag says all.
+ * A handle that was published before the heap was shut is cleared by whoever shuts it. One that is published later
+ * would not be: so the owner looks for SHUT after it has published, and withdraws. Then no call that begins after the
+ * barrier gets past the slow path until the heap is open again, and the flag says all.
  *
  * Asserts
  *   - at most one thread works on a heap at once
@@ -18,16 +18,17 @@
  *
  * Memory is x86-TSO: the owner's plain stores go through a first-in first-out buffer that empties at any time;
  * locked instructions (exchanges, stores in the one total order) wait until it is empty, and the owner reads its own
- * buffer first. A membarrier is an instant at which the buffer is empty. It may be refused: then nobody counts as outside.
+ * buffer first. A membarrier is an instant at which the buffer is empty. It may be refused: then nobody counts as
+ * outside.
  *
- * Abstracted: one owner, two purgers, whose own buffers do not matter, because they write by locked instructions
- * only; the key stays live (adoption.pml and destroy.pml are about its end); two heaps: a call that would need a third
- * is refused; the buffer holds four stores.
+ * Abstracted: one owner; one purger, and beside it another or a reset, whose own buffers do not matter, because they
+ * write by locked instructions only; the key stays live (adoption.pml and destroy.pml are about its end); two heaps:
+ * a call that would need a third is refused; the buffer holds four stores.
  *
  * The mutations:
  */
 /* MUTATION no_membarrier: the owner's flag is in its buffer while the purger reads that it is down; two work at once */
-/* MUTATION flag_unread: the purger takes a cleared handle for enough; the owner is inside an operation that began earlier */
+/* MUTATION flag_unread: a cleared handle is enough for the purger; the owner is inside an operation since before */
 /* MUTATION handle_left: shutting does not clear the handle; the owner's next call is on its fast path */
 /* MUTATION holder_unchecked: an owner that finds its handle gone goes on with the heap that its table names */
 /* MUTATION publish_blind: the owner does not look for SHUT after publishing; its next call is on its fast path */
@@ -66,7 +67,7 @@ byte served_buffered = NO_HEAP;
 bool worked_on[HEAPS];
 byte buffered[HEAPS];
 byte requests[HEAPS];
-byte purgers_finished;
+byte others_finished;
 bool finished;
 
 #define FLUSHED empty(buffer)
@@ -238,9 +239,10 @@ inline call()
 }
 
 /* A reset, for what it does to the owner's table. */
-active proctype Reset()
+proctype Reset()
 {
-    handle = 0 /* handles_clear: store_ordered(&entry->handle, 0) */
+    handle = 0; /* handles_clear: store_ordered(&entry->handle, 0) */
+    others_finished++
 }
 
 active proctype Owner()
@@ -252,7 +254,7 @@ active proctype Owner()
     :: !last ->
         if
         :: calls < CALLS -> calls++
-        :: purgers_finished == 2 && FLUSHED -> calls = CALLS; last = true /* all is quiet: one more call */
+        :: others_finished == 2 && FLUSHED -> calls = CALLS; last = true /* all is quiet: one more call */
         fi;
         call()
     od;
@@ -285,7 +287,7 @@ inline look(h)
     x = 0
 }
 
-active [2] proctype Purger()
+proctype Purger()
 {
     byte h, count, x;
     bool shut[HEAPS];
@@ -371,5 +373,15 @@ active [2] proctype Purger()
         h++
     od;
     h = 0;
-    purgers_finished++
+    others_finished++
+}
+
+init {
+    atomic {
+        run Purger();
+        if
+        :: run Purger()
+        :: run Reset()
+        fi
+    }
 }

@@ -14,8 +14,9 @@
  *   - in the end: carved == held + out
  *
  * Abstracted: one heap, one slab of one block. A magazine that travels has one block: what is in one magazine is
- * judged one after the other in any case. Two threads free the block once each; one reset. The owner allocates, frees, and lets an empty slab begin a new life. A state counts to 254 and
- * the lives to 255 before they wrap, here to fewer than ten.
+ * judged one after the other in any case. Two threads free the block once each; one reset. The owner allocates,
+ * frees, and lets an empty slab begin a new life. A state counts to 255 and the lives to 256 before they come round,
+ * here to fewer than ten.
  *
  * The mutations:
  */
