@@ -21,7 +21,7 @@
  * buffer first. A membarrier is an instant at which the buffer is empty. It may be refused: then nobody counts as
  * outside.
  *
- * Abstracted: one owner; one purger, and beside it another or a reset, whose own buffers do not matter, because they
+ * Abstracted: one owner; one purger, and beside it another or two resets, whose own buffers do not matter, because they
  * write by locked instructions only; the key stays live (adoption.pml and destroy.pml are about its end); two heaps:
  * a call that would need a third is refused; the buffer holds four stores.
  *
@@ -238,10 +238,11 @@ inline call()
     x = 0
 }
 
-/* A reset, for what it does to the owner's table. */
+/* Two resets, for what they do to the owner's table. */
 proctype Reset()
 {
     handle = 0; /* handles_clear: store_ordered(&entry->handle, 0) */
+    handle = 0;
     others_finished++
 }
 
