@@ -1,21 +1,24 @@
 /*
- * Every call to the outside fails in turn, the first, the second, and so on until the workload passes
- * untouched: a clean status each time, nothing lost, the invariants whole. Needs a build with -Dcheck=true.
+ * Every call to the outside fails in turn, the first, the second, and so on until the workload passes untouched; then
+ * with a shortage in which the first such call of each public call fails; then where the system refuses membarrier(2).
+ * A clean status each time, nothing lost, the invariants whole. Needs a build with -Dcheck=true.
  */
-#include "testing.h"
 #include "test.h"
+#include "testing.h"
 
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { MOST = 10000 };
-
-static bool may_fail(ks_status status)
-{
-    return status == KS_NO_MEMORY || status == KS_OK;
-}
+enum { MOST = 10000, HELD = 4000, CREW = 8, SECONDS_TO_HANG = 120 };
 
 #define CHECK(condition)                                                                                               \
     do {                                                                                                               \
@@ -25,88 +28,745 @@ static bool may_fail(ks_status status)
         }                                                                                                              \
     } while (0)
 
-static ks_key_t key;
-static void *blocks[3001];
-static size_t count;
+/* ------------------------------------------------------------------ what fails */
 
-static void *free_all(void *argument)
+static enum mode { IN_TURN, SHORTAGE, NO_BARRIER } mode;
+
+static bool armed;
+static long *shortages; /* shared with the process of each workload */
+
+/* Before each public call: in a shortage, the first call to the outside that it makes is to fail. */
+static void brace(void)
+{
+    if (mode != SHORTAGE)
+        return;
+    *shortages += armed && !ks_fault_left();
+    armed = true;
+    ks_fault_after(1);
+}
+
+/* The shortage is over, until the next call. */
+static void relieve(void)
+{
+    if (mode != SHORTAGE)
+        return;
+    *shortages += armed && !ks_fault_left();
+    armed = false;
+    ks_fault_after(0);
+}
+
+/* A call that may want memory: where it found none, nothing stands in the way of the second. */
+#define TWICE(status, call)                                                                                            \
+    do {                                                                                                               \
+        brace();                                                                                                       \
+        (status) = (call);                                                                                             \
+        if ((status) == KS_NO_MEMORY) {                                                                                \
+            relieve();                                                                                                 \
+            (status) = (call);                                                                                         \
+        }                                                                                                              \
+    } while (0)
+
+/* False where the system has no filters. */
+static bool barrier_refuse(void)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_membarrier, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {.len = COUNT(code), .filter = code};
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+/* ------------------------------------------------------------------ blocks */
+
+struct held {
+    unsigned char *bytes;
+    size_t size;
+    unsigned char mark;
+};
+
+static ks_key_t key;
+static struct held held[HELD];
+static size_t held_count;
+static uint64_t doubles; /* blocks that were freed a second time, because nobody said which ones had been */
+
+enum { MARKED = 64 };
+
+static size_t marked(size_t size)
+{
+    return size < MARKED ? size : MARKED;
+}
+
+static void intact(const struct held *block, size_t size)
+{
+    for (size_t i = 0; i < marked(size); i++)
+        CHECK(block->bytes[i] == block->mark);
+    CHECK(size < block->size || !size || block->bytes[size - 1] == block->mark);
+}
+
+static void sign(struct held *block)
+{
+    memset(block->bytes, block->mark, marked(block->size));
+    if (block->size)
+        block->bytes[block->size - 1] = block->mark;
+}
+
+static void keep(void *bytes, size_t size)
+{
+    CHECK(held_count < HELD);
+    held[held_count] = (struct held){bytes, size, (unsigned char)(1 + held_count % 255)};
+    sign(&held[held_count++]);
+}
+
+/* A block, or a good reason why not. An alignment of 0 asks for a zeroed block. */
+static void obtain(size_t alignment, size_t size)
+{
+    ks_status status = KS_INVALID;
+    brace();
+    unsigned char *block = alignment == 0    ? ks_calloc(key, 1, size, &status)
+                           : alignment == 16 ? ks_alloc(key, size, &status)
+                                             : ks_aligned_alloc(key, alignment, size, &status);
+    CHECK(status == (block ? KS_OK : KS_NO_MEMORY));
+    if (!block)
+        return;
+    CHECK(!alignment || (uintptr_t)block % alignment == 0);
+    for (size_t i = 0; !alignment && i < size; i++)
+        CHECK(!block[i]);
+    keep(block, size);
+}
+
+static void obtain_some(void *argument)
 {
     (void)argument;
+    for (size_t i = 0; i < 4; i++)
+        obtain(16, (size_t[]){40, 40, 1500, 100000}[i]);
+}
+
+static void release(size_t i)
+{
     ks_status status;
-    for (size_t i = 0; i < count; i++) {
-        /* A block that could not be freed for want of memory is still there, and can be freed again. */
-        while ((status = ks_free(key, blocks[i])) == KS_NO_MEMORY)
-            CHECK(ks_size(key, blocks[i]) > 0);
-        CHECK(status == KS_OK);
+    intact(&held[i], held[i].size);
+    brace();
+    status = ks_free(key, held[i].bytes);
+    if (status == KS_NO_MEMORY) {
+        relieve();
+        intact(&held[i], held[i].size);
+        CHECK(ks_size(key, held[i].bytes) >= held[i].size);
+        status = ks_free(key, held[i].bytes);
     }
+    CHECK(status == KS_OK);
+    held[i] = held[--held_count];
+}
+
+/* Every `argument`-th block, whoever's it is. */
+static void release_some(void *argument)
+{
+    size_t step = (size_t)(uintptr_t)argument;
+    for (size_t i = held_count; i-- > 0;)
+        if (i % step == 0)
+            release(i);
+}
+
+/* ------------------------------------------------------------------ the key */
+
+static struct ks_key_stats stats(void)
+{
+    struct ks_key_stats now;
+    CHECK(ks_key_stats(key, &now) == KS_OK);
+    return now;
+}
+
+/* The numbers add up, and the blocks that are held are the ones that live. */
+static void whole(void)
+{
+    struct ks_key_stats s = stats();
+    CHECK(ks_key_check(key) == KS_OK);
+    CHECK(s.allocated == s.freed_local + s.freed_remote + s.live + s.dropped);
+    CHECK(s.live == held_count);
+    CHECK(s.double_free <= doubles && !s.bad_block && !s.wrong_key);
+    for (uint32_t i = 0; i < s.class_count; i++) {
+        const struct ks_class_stats *c = &s.classes[i];
+        CHECK(c->allocated == c->freed_local + c->freed_remote + c->live + c->dropped);
+        CHECK(c->in_flight <= c->freed_remote);
+    }
+}
+
+static struct worker crew[CREW];
+static size_t crew_count;
+
+static void crew_start(size_t count)
+{
+    while (crew_count < count)
+        worker_start(&crew[crew_count++]);
+}
+
+static void crew_end(size_t left)
+{
+    while (crew_count > left) {
+        brace();
+        worker_end(&crew[--crew_count]);
+    }
+}
+
+static void everybody(void (*work)(void *), void *argument)
+{
+    for (size_t i = 0; i < crew_count; i++)
+        worker_do(&crew[i], work, argument);
+}
+
+/* Any call on the key makes a thread do what it was asked for while it slept. */
+static void wake(void *argument)
+{
+    (void)argument;
+    CHECK(ks_size(key, NULL) == 0);
+}
+
+/* Purges. Whether a call failed that the purge did without. */
+static bool purge(void)
+{
+    ks_status status;
+    struct ks_key_stats before = stats();
+    brace();
+    bool pending = ks_fault_left();
+    status = ks_key_purge(key);
+    bool failed = pending && !ks_fault_left();
+    if (status == KS_NO_MEMORY) {
+        CHECK(failed && stats().heaps == before.heaps && stats().arena_bytes == before.arena_bytes);
+        relieve();
+        status = ks_key_purge(key);
+        failed = false;
+    }
+    CHECK(status == KS_OK);
+    return failed || mode == NO_BARRIER;
+}
+
+/*
+ * Everything that is free goes: at once, but for what sleeping threads have when there was no barrier, and then when they
+ * wake. What they send each other as they wake takes a second round.
+ */
+static void purge_to(bool (*done)(void))
+{
+    bool excused = purge();
+    if (done())
+        return;
+    CHECK(excused);
+    relieve();
+    for (int round = 0; round < 2; round++) {
+        everybody(wake, NULL);
+        purge();
+        relieve();
+    }
+    everybody(wake, NULL);
+    CHECK(done());
+}
+
+static bool is_empty(void)
+{
+    return stats().arena_bytes == 0;
+}
+
+static bool is_settled(void)
+{
+    return stats().in_flight == 0 && stats().held == 0;
+}
+
+/* The end of a key by a thread that may be unknown to the library. */
+static void destroy(void)
+{
+    struct ks_key_stats before = stats();
+    brace();
+    ks_status status = ks_key_destroy(key);
+    if (status == KS_NO_MEMORY) {
+        struct ks_key_stats after = stats();
+        CHECK(memcmp(&before, &after, sizeof before) == 0);
+        whole();
+        relieve();
+        status = ks_key_destroy(key);
+    }
+    CHECK(status == KS_OK);
+    CHECK(mode == NO_BARRIER || ks_leaks() == 0);
+    CHECK(ks_key_destroy(key) == KS_BAD_KEY && ks_free(key, held) == KS_BAD_KEY);
+    everybody(wake, NULL);
+    CHECK(ks_leaks() == 0);
+    held_count = 0;
+    doubles = 0;
+}
+
+static void renew(void)
+{
+    CHECK(ks_key_create(NULL, &key) == KS_OK);
+}
+
+/* The library starts once: where it could not, no key ever exists, and nothing else goes wrong. */
+static bool begin(void)
+{
+    ks_status status;
+    if (ks_key_create(NULL, &key) == KS_OK)
+        return true;
+    CHECK(key == 0);
+    CHECK(ks_key_create(NULL, &key) == KS_NO_MEMORY && key == 0);
+    CHECK(!ks_alloc(key, 10, &status) && status == KS_BAD_KEY);
+    CHECK(!ks_alloc_bulk(key, 10, NULL, 1, &status) && status == KS_BAD_KEY);
+    CHECK(ks_free(key, &status) == KS_BAD_KEY && ks_size(key, &status) == 0);
+    CHECK(ks_key_purge(key) == KS_BAD_KEY && ks_key_destroy(key) == KS_BAD_KEY);
+    ks_flush();
+    return false;
+}
+
+/* Nothing has been lost: every block can be freed, and then the key gives everything back. */
+static void finish(void)
+{
+    whole();
+    release_some((void *)1);
+    whole();
+    purge_to(is_empty);
+    CHECK(stats().double_free == doubles);
+    obtain_some(NULL);
+    CHECK(ks_key_reset(key) == KS_OK);
+    held_count = 0;
+    whole();
+    purge_to(is_empty);
+    whole();
+    destroy();
+    crew_end(0);
+    CHECK(ks_leaks() == 0);
+}
+
+/* ------------------------------------------------------------------ create */
+
+enum { KEYS = 20, QUOTA = 2 * 256 * 1024 };
+
+/* Two slabs of the quota are left, or no memory was. */
+static void use_quota(void)
+{
+    for (size_t i = 0; i < 50; i++) {
+        ks_status status;
+        brace();
+        void *block = ks_alloc(key, 20000, &status);
+        CHECK(block ? status == KS_OK : status == KS_NO_MEMORY || status == KS_QUOTA);
+        CHECK(status != KS_QUOTA || stats().arena_bytes == QUOTA);
+        if (block)
+            keep(block, 20000);
+    }
+    CHECK(stats().arena_peak <= QUOTA);
+}
+
+static void create(void)
+{
+    ks_key_t first = key;
+    ks_key_t keys[KEYS];
+    const struct ks_key_options odd = {.reserved = {1}};
+    CHECK(ks_key_create(&odd, &key) == KS_INVALID && ks_key_create(NULL, NULL) == KS_INVALID);
+    for (size_t i = 0; i < KEYS; i++) {
+        struct ks_key_options options = {.name = "many", .quota = i % 4 ? 0 : QUOTA, .outbox_bytes = i * 100};
+        brace();
+        CHECK(ks_key_create(&options, &keys[i]) == KS_OK);
+    }
+    for (size_t i = 0; i < KEYS; i++) {
+        key = keys[i];
+        CHECK(strcmp(stats().name, "many") == 0);
+        if (i % 4 == 0)
+            use_quota();
+        else if (i % 4 == 1)
+            obtain_some(NULL);
+        whole();
+        destroy();
+    }
+    key = first;
+}
+
+/* ------------------------------------------------------------------ alloc, bulk, realloc */
+
+static void obtain_every_class(void *argument)
+{
+    (void)argument;
+    struct ks_key_stats s = stats();
+    for (uint32_t i = 0; i < s.class_count; i++) {
+        obtain(16, s.classes[i].size);
+        obtain(0, s.classes[i].size / 2);
+    }
+    for (size_t alignment = 32; alignment <= 1 << 20; alignment *= 4)
+        obtain(alignment, 3000);
+    obtain(0, 70000);
+    obtain(16, 300000);
+    /* Above what the reservation itself is aligned to. */
+    obtain(64 << 20, 300000);
+}
+
+static void alloc(void)
+{
+    ks_status status;
+    brace();
+    CHECK(!ks_alloc(key, SIZE_MAX / 2, &status) && (status == KS_TOO_LARGE || status == KS_NO_MEMORY));
+    crew_start(1);
+    for (int round = 0; round < 2; round++) {
+        obtain_every_class(NULL);
+        worker_do(&crew[0], obtain_some, NULL);
+        whole();
+        release_some((void *)2);
+        worker_do(&crew[0], release_some, (void *)1);
+        whole();
+    }
+}
+
+static void obtain_bulk(void *argument)
+{
+    size_t size = (size_t)(uintptr_t)argument;
+    size_t count = size > 65536 ? 6 : 90;
+    void *blocks[90];
+    ks_status status;
+    brace();
+    size_t done = ks_alloc_bulk(key, size, blocks, count, &status);
+    CHECK(status == (done == count ? KS_OK : KS_NO_MEMORY));
+    for (size_t i = 0; i < done; i++)
+        keep(blocks[i], size);
+}
+
+/* Those that could not be freed are skipped, and not named: all are freed once more, and the others refused. */
+static void release_again(void *const *blocks, size_t count, size_t freed)
+{
+    relieve();
+    for (size_t i = 0; i < count; i++) {
+        ks_status status = ks_free(key, blocks[i]);
+        CHECK(status == KS_OK || status == KS_DOUBLE_FREE);
+    }
+    doubles += freed;
+}
+
+static void release_bulk(void *argument)
+{
+    void *blocks[200];
+    size_t count = (size_t)(uintptr_t)argument;
+    if (count > held_count)
+        count = held_count;
+    for (size_t i = 0; i < count; i++) {
+        const struct held *block = &held[--held_count];
+        intact(block, block->size);
+        blocks[i] = block->bytes;
+    }
+    ks_status status;
+    brace();
+    size_t freed = ks_free_bulk(key, blocks, count, &status);
+    CHECK(status == (freed == count ? KS_OK : KS_NO_MEMORY));
+    if (freed < count)
+        release_again(blocks, count, freed);
+}
+
+static void bulk(void)
+{
+    static const size_t sizes[] = {48, 1500, 9000, 100000};
+    crew_start(2);
+    for (size_t i = 0; i < COUNT(sizes); i++) {
+        obtain_bulk((void *)sizes[i]);
+        worker_do(&crew[0], obtain_bulk, (void *)sizes[i]);
+        whole();
+    }
+    for (size_t i = 0; held_count; i++) {
+        worker_do(&crew[i % 2], release_bulk, (void *)120);
+        release_bulk((void *)60);
+        purge_to(is_settled);
+        whole();
+    }
+}
+
+static void resize(struct held *block, size_t size)
+{
+    ks_status status;
+    size_t kept = size < block->size ? size : block->size;
+    brace();
+    unsigned char *moved = ks_realloc(key, block->bytes, size, &status);
+    if (!moved) {
+        CHECK(status == KS_NO_MEMORY);
+        intact(block, block->size);
+        relieve();
+        moved = ks_realloc(key, block->bytes, size, &status);
+    }
+    CHECK(moved && status == KS_OK);
+    block->bytes = moved;
+    intact(block, kept);
+    block->size = size;
+    sign(block);
+}
+
+static void resize_all(void *argument)
+{
+    for (size_t i = 0; i < held_count; i++)
+        resize(&held[i], (size_t)(uintptr_t)argument);
+}
+
+/* NULL is an allocation, and zero bytes are a free. */
+static void resize_from_and_to_nothing(void)
+{
+    ks_status status;
+    brace();
+    void *block = ks_realloc(key, NULL, 100, &status);
+    CHECK(status == (block ? KS_OK : KS_NO_MEMORY));
+    if (!block)
+        return;
+    brace();
+    CHECK(!ks_realloc(key, block, 0, &status) && status == KS_OK);
+}
+
+static void reallocate(void)
+{
+    static const size_t sizes[] = {1600, 1650, 100, 70000, 140000, 40};
+    crew_start(2);
+    obtain_some(NULL);
+    everybody(obtain_some, NULL);
+    for (size_t i = 0; i < COUNT(sizes); i++) {
+        if (i % 2)
+            resize_all((void *)sizes[i]);
+        else
+            worker_do(&crew[1], resize_all, (void *)sizes[i]);
+        resize_from_and_to_nothing();
+        whole();
+    }
+}
+
+/* ------------------------------------------------------------------ free */
+
+/* More homes and classes than a heap has outboxes. */
+static void free_everywhere(void)
+{
+    crew_start(CREW);
+    everybody(obtain_some, NULL);
+    obtain_some(NULL);
+    whole();
+    release_some((void *)3);
+    whole();
+    worker_do(&crew[0], release_some, (void *)2);
+    brace();
+    ks_flush();
+    whole();
+    /* Their blocks are here and there, and on their way home. */
+    crew_end(CREW / 2);
+    whole();
+    everybody(obtain_some, NULL);
+    worker_do(&crew[1], release_some, (void *)2);
+    crew_end(1);
+    whole();
+}
+
+/* ------------------------------------------------------------------ reset, purge, destroy */
+
+static void reset_key(void)
+{
+    struct ks_key_stats before = stats();
+    CHECK(ks_key_reset(key) == KS_OK);
+    struct ks_key_stats after = stats();
+    CHECK(after.live == 0 && after.in_flight == 0 && after.generation == before.generation + 1);
+    CHECK(after.dropped == before.dropped + before.live + before.in_flight);
+}
+
+static void free_stale(void *argument)
+{
+    ks_status status;
+    for (size_t i = (size_t)(uintptr_t)argument; i < held_count; i += 3) {
+        TWICE(status, ks_free(key, held[i].bytes));
+        CHECK(status == KS_STALE);
+    }
+}
+
+static void reset(void)
+{
+    crew_start(3);
+    for (int round = 0; round < 2; round++) {
+        everybody(obtain_some, NULL);
+        obtain_some(NULL);
+        release_some((void *)3);
+        worker_do(&crew[0], release_some, (void *)4);
+        whole();
+        reset_key();
+        free_stale((void *)0);
+        worker_do(&crew[1], free_stale, (void *)1);
+        held_count = 0;
+        whole();
+    }
+    crew_end(1);
+    everybody(obtain_some, NULL);
+}
+
+/* This thread is unknown to the library until it purges. */
+static void purge_sleepers(void)
+{
+    crew_start(4);
+    everybody(obtain_some, NULL);
+    worker_do(&crew[0], release_some, (void *)2);
+    worker_do(&crew[3], release_some, (void *)3);
+    whole();
+    purge_to(is_settled);
+    whole();
+    /* What is left in use is left alone. */
+    everybody(obtain_some, NULL);
+    worker_do(&crew[2], release_some, (void *)1);
+    purge_to(is_empty);
+    whole();
+}
+
+static void destroy_sleepers(void)
+{
+    crew_start(3);
+    everybody(obtain_some, NULL);
+    destroy();
+    /* With threads that have ended too, and with blocks on their way to all of them. */
+    renew();
+    crew_start(6);
+    everybody(obtain_some, NULL);
+    worker_do(&crew[0], release_some, (void *)3);
+    crew_end(3);
+    worker_do(&crew[1], release_some, (void *)3);
+    whole();
+    destroy();
+    renew();
+    everybody(obtain_some, NULL);
+}
+
+/* ------------------------------------------------------------------ threads that end, and processes */
+
+static pthread_key_t late;
+
+/* Runs after the library's own exit hook: its key was made first. */
+static void late_work(void *argument)
+{
+    (void)argument;
+    obtain_some(NULL);
+    release_some((void *)5);
+}
+
+static void *short_work(void *argument)
+{
+    CHECK(pthread_setspecific(late, argument) == 0);
+    obtain_some(NULL);
+    release_some((void *)4);
+    /* The end of the thread is the next call. */
+    brace();
     return NULL;
 }
 
-static void workload(void)
+static void ends(void)
 {
-    ks_status status = ks_key_create(NULL, &key);
-    CHECK(may_fail(status));
-    if (status != KS_OK)
-        return;
-    for (size_t i = 0; i < COUNT(blocks) - 1; i++) {
-        void *block = ks_alloc(key, i * 97 % 5000, &status);
-        CHECK(may_fail(status) && (status == KS_OK) == (block != NULL));
-        if (block)
-            blocks[count++] = block;
+    CHECK(pthread_key_create(&late, late_work) == 0);
+    for (size_t i = 0; i < 8; i++) {
+        pthread_t thread;
+        CHECK(pthread_create(&thread, NULL, short_work, &late) == 0 && pthread_join(thread, NULL) == 0);
+        whole();
+        /* Each has taken over what the one before it has left. */
+        CHECK(stats().heaps <= 1);
     }
-    void *large = ks_alloc(key, 300000, &status);
-    CHECK(may_fail(status));
-    if (large) {
-        void *moved = ks_realloc(key, large, 3000000, &status);
-        CHECK(may_fail(status));
-        blocks[count++] = moved ? moved : large;
-    }
-    void *bulk[100];
-    size_t done = ks_alloc_bulk(key, 9000, bulk, COUNT(bulk), &status);
-    CHECK(may_fail(status) && (done == COUNT(bulk)) == (status == KS_OK));
-    CHECK(ks_free_bulk(key, bulk, done, &status) == done);
-    struct ks_key_stats stats;
-    CHECK(ks_key_stats(key, &stats) == KS_OK && stats.live == count);
-
-    pthread_t thread;
-    CHECK(pthread_create(&thread, NULL, free_all, NULL) == 0);
-    pthread_join(thread, NULL);
-    CHECK(ks_key_check(key) == KS_OK);
-    CHECK(ks_key_stats(key, &stats) == KS_OK && stats.live == 0);
-    CHECK(ks_key_reset(key) == KS_OK);
-    CHECK(may_fail(ks_key_purge(key)));
-    CHECK(ks_key_check(key) == KS_OK);
-    while ((status = ks_key_purge(key)) != KS_OK)
-        CHECK(status == KS_NO_MEMORY);
-    CHECK(ks_key_stats(key, &stats) == KS_OK && stats.arena_bytes == 0);
-    CHECK(ks_key_destroy(key) == KS_OK);
 }
 
 enum { UNTOUCHED = 3 };
 
-/* In a process of its own, because the library starts once, and its start is to fail too. */
-static int with_fault(long n)
+static int touched(void)
 {
-    fflush(stdout);
-    pid_t child = fork();
-    if (child == 0) {
-        ks_fault_after(n);
-        workload();
-        exit(ks_fault_left() ? UNTOUCHED : 0);
-    }
+    return mode == IN_TURN && ks_fault_left() ? UNTOUCHED : 0;
+}
+
+static int wait_for(pid_t child)
+{
     int status;
     CHECK(child > 0 && waitpid(child, &status, 0) == child);
     CHECK(WIFEXITED(status));
     return WEXITSTATUS(status);
 }
 
-int main(void)
+static bool other_touched; /* the fault was used in a child of the workload's */
+
+static void forked(void)
+{
+    crew_start(2);
+    everybody(obtain_some, NULL);
+    obtain_some(NULL);
+    worker_do(&crew[0], release_some, (void *)3);
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        crew_count = 0;
+        obtain_some(NULL);
+        finish();
+        exit(touched());
+    }
+    int result = wait_for(child);
+    CHECK(result == 0 || result == UNTOUCHED);
+    other_touched = result == 0;
+}
+
+/* ------------------------------------------------------------------ each of them, with every fault */
+
+static const struct workload {
+    const char *name;
+    void (*run)(void);
+} workloads[] = {
+    {"create", create},
+    {"alloc", alloc},
+    {"bulk", bulk},
+    {"realloc", reallocate},
+    {"free", free_everywhere},
+    {"reset", reset},
+    {"purge", purge_sleepers},
+    {"destroy", destroy_sleepers},
+    {"exit", ends},
+    {"fork", forked},
+};
+
+/* In a process of its own, because the library starts once, and its start is to fail too. */
+static int run_apart(const struct workload *workload, enum mode how, long n)
+{
+    fflush(stdout);
+    pid_t child = fork();
+    if (child != 0)
+        return wait_for(child);
+    alarm(SECONDS_TO_HANG);
+    mode = how;
+    if (mode == NO_BARRIER && !barrier_refuse())
+        exit(UNTOUCHED);
+    ks_fault_after(n);
+    if (begin()) {
+        workload->run();
+        finish();
+    }
+    exit(other_touched ? 0 : touched());
+}
+
+static long run_in_turn(const struct workload *workload)
 {
     long faults = 0;
     int result;
-    while ((result = with_fault(faults + 1)) == 0)
+    while ((result = run_apart(workload, IN_TURN, faults + 1)) == 0)
         CHECK(++faults < MOST);
-    CHECK(result == UNTOUCHED);
-    printf("%ld calls failed in turn\n", faults);
+    if (result != UNTOUCHED) {
+        fprintf(stderr, "test_faults: %s, call %ld\n", workload->name, faults + 1);
+        exit(1);
+    }
+    return faults;
+}
+
+static void run_always(const struct workload *workload, enum mode how, const char *name)
+{
+    int result = run_apart(workload, how, 0);
+    if (result == UNTOUCHED) {
+        printf("%s: %s: not on this system\n", workload->name, name);
+    } else if (result) {
+        fprintf(stderr, "test_faults: %s, %s\n", workload->name, name);
+        exit(1);
+    }
+}
+
+int main(void)
+{
+    shortages = mmap(NULL, sizeof *shortages, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    CHECK(shortages != MAP_FAILED);
+    long faults = 0;
+    for (const struct workload *workload = workloads; workload < workloads + COUNT(workloads); workload++) {
+        long more = run_in_turn(workload);
+        long before = *shortages;
+        run_always(workload, SHORTAGE, "a shortage");
+        run_always(workload, NO_BARRIER, "no barrier");
+        printf("%-8s %3ld calls failed in turn, %3ld in a shortage\n", workload->name, more, *shortages - before);
+        faults += more;
+    }
+    printf("%zu workloads, %ld calls failed in turn, %ld in shortages\n", COUNT(workloads), faults, *shortages);
     return 0;
 }
