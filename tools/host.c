@@ -236,6 +236,15 @@ void host_flush(struct host *host)
 
 /* ------------------------------------------------------------------ the experts' side */
 
+/* A burst that every frame has been taken from. */
+static void lane_free_read(struct lane *lane)
+{
+    ks_status status = ks_free(lane->expert->host->key, lane->reading);
+    if (status != KS_OK)
+        host_fatal("freeing frames", status);
+    lane->reading = NULL;
+}
+
 static void lane_free_done(struct lane *lane)
 {
     ks_status status = KS_OK;
@@ -280,10 +289,8 @@ static struct burst *lane_wait(struct lane *lane)
 struct frame *lane_next(struct lane *lane)
 {
     lane_release(lane);
-    if (lane->reading && lane->position == lane->reading->count) {
-        ks_free(lane->expert->host->key, lane->reading);
-        lane->reading = NULL;
-    }
+    if (lane->reading && lane->position == lane->reading->count)
+        lane_free_read(lane);
     if (!lane->reading) {
         lane->reading = lane_wait(lane);
         lane->position = 0;
@@ -384,6 +391,21 @@ void host_drain(struct host *host)
         }
     }
     stashes_free(host);
+}
+
+bool host_ran_well(const struct host *host)
+{
+    bool well = !host->refused;
+    if (host->refused)
+        complain("%llu frames found no memory", (unsigned long long)host->refused);
+    for (size_t i = 0; i < host->experts_count; i++) {
+        const struct expert *expert = &host->experts[i];
+        if (!expert->broken)
+            continue;
+        well = false;
+        complain("expert %s gave up%s%s", expert->name, *expert->problem ? ": " : "", expert->problem);
+    }
+    return well;
 }
 
 void host_finish(struct host *host)

@@ -120,6 +120,9 @@ void host_flush(struct host *host);
 /* No more frames: waits until the experts have seen all of them and have returned. */
 void host_drain(struct host *host);
 
+/* After host_drain: whether every frame got to every expert, and no expert gave up; else says so. */
+bool host_ran_well(const struct host *host);
+
 /* Takes the statistics, then resets and purges every key. */
 void host_finish(struct host *host);
 

@@ -46,8 +46,8 @@ static void print_help(void)
          "  -h, --help                 print this\n"
          "\n"
          "Interrupt (Ctrl-C) ends a live run, with its report. Exit status: 0 for a whole\n"
-         "run, 1 where the capture was broken or an expert gave up, 2 for a bad command\n"
-         "line.");
+         "run, 1 where the capture was broken, memory was short or an expert gave up, 2 for\n"
+         "a bad command line.");
 }
 
 static int parse_options(int argc, char **argv, struct options *options)
@@ -215,11 +215,9 @@ static int run_capture(struct options *options, struct capture *capture)
     resident.after = resident_now();
     recording_free(&recording);
 
-    bool whole = result != CAPTURE_BROKEN;
-    for (size_t i = 0; i < host->experts_count; i++) {
+    for (size_t i = 0; i < host->experts_count; i++)
         report_sort(&host->experts[i]);
-        whole &= !host->experts[i].broken;
-    }
+    bool whole = result != CAPTURE_BROKEN && host_ran_well(host);
     uint64_t dropped = capture_dropped(capture);
     if (dropped)
         complain("%s: %llu frames were dropped before they could be read", host->source, (unsigned long long)dropped);
