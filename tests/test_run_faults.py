@@ -81,7 +81,9 @@ def every_fault(threads, left):
             whole += check_run(result, expected)
         except AssertionError as error:
             sys.exit("test_run_faults: %s threads, call %d: %s" % (threads, n, error))
-        failed += not remaining
+        if not remaining:
+            failed += 1
+            calls = max(calls, n)
         n += 1 if n < EACH else step
     return failed, calls, whole - 1
 
