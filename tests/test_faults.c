@@ -1,7 +1,7 @@
 /*
  * Every call to the outside fails in turn, the first, the second, and so on until the workload passes untouched; then
- * with a shortage in which the first such call of each public call fails; then where the system refuses membarrier(2).
- * A clean status each time, nothing lost, the invariants whole. Needs a build with -Dcheck=true.
+ * with a shortage in which the first such call of each public call fails; then where the system refuses membarrier(2),
+ * or address space. A clean status each time, nothing lost, the invariants whole. Needs a build with -Dcheck=true.
  */
 #include "test.h"
 #include "testing.h"
@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -30,7 +31,7 @@ enum { MOST = 10000, HELD = 4000, CREW = 8, SECONDS_TO_HANG = 120 };
 
 /* ------------------------------------------------------------------ what fails */
 
-static enum mode { IN_TURN, SHORTAGE, NO_BARRIER } mode;
+static enum mode { IN_TURN, SHORTAGE, NO_BARRIER, LITTLE_SPACE, NO_SPACE, MODES } mode;
 
 static bool armed;
 static long *shortages; /* shared with the process of each workload */
@@ -77,6 +78,33 @@ static bool barrier_refuse(void)
     };
     struct sock_fprog program = {.len = COUNT(code), .filter = code};
     return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+/* False where a sanitizer needs the address space itself. */
+static bool space_limit(rlim_t bytes)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    (void)bytes;
+    return false;
+#else
+    return setrlimit(RLIMIT_AS, &(struct rlimit){bytes, bytes}) == 0;
+#endif
+}
+
+/* False where this system cannot. */
+static bool mode_start(enum mode how)
+{
+    mode = how;
+    switch (mode) {
+    case NO_BARRIER:
+        return barrier_refuse();
+    case LITTLE_SPACE:
+        return space_limit((rlim_t)4 << 30);
+    case NO_SPACE:
+        return space_limit((rlim_t)1 << 28);
+    default:
+        return true;
+    }
 }
 
 /* ------------------------------------------------------------------ blocks */
@@ -287,7 +315,7 @@ static void destroy(void)
     }
     CHECK(status == KS_OK);
     CHECK(mode == NO_BARRIER || ks_leaks() == 0);
-    CHECK(ks_key_destroy(key) == KS_BAD_KEY && ks_free(key, held) == KS_BAD_KEY);
+    CHECK(ks_key_destroy(key) == KS_BAD_KEY && ks_key_check(key) == KS_BAD_KEY && ks_free(key, held) == KS_BAD_KEY);
     everybody(wake, NULL);
     CHECK(ks_leaks() == 0);
     held_count = 0;
@@ -395,6 +423,17 @@ static void obtain_every_class(void *argument)
     obtain(64 << 20, 300000);
 }
 
+/* The address space ends before the memory does. */
+static void obtain_all(void)
+{
+    enum { BLOCKS = 8 };
+    size_t before = held_count;
+    for (size_t i = 0; i < BLOCKS; i++)
+        obtain(16, (size_t)300 << 20);
+    CHECK(held_count > before && held_count < before + BLOCKS);
+    whole();
+}
+
 static void alloc(void)
 {
     ks_status status;
@@ -409,6 +448,8 @@ static void alloc(void)
         worker_do(&crew[0], release_some, (void *)1);
         whole();
     }
+    if (mode == LITTLE_SPACE)
+        obtain_all();
 }
 
 static void obtain_bulk(void *argument)
@@ -527,9 +568,54 @@ static void reallocate(void)
 
 /* ------------------------------------------------------------------ free */
 
+/* Enough to fill more magazines than a thread is given at once. */
+static void obtain_many(void)
+{
+    for (size_t i = 0; i < 2500; i++)
+        obtain(16, 16);
+}
+
+/* By a thread that has none of its own to send them in. */
+static void free_as_a_stranger(void)
+{
+    crew_start(2);
+    worker_do(&crew[0], obtain_some, NULL);
+    worker_do(&crew[1], release_some, (void *)2);
+    whole();
+}
+
+static void free_twice(void *argument)
+{
+    ks_status status;
+    for (int i = 0; i < 2; i++) {
+        TWICE(status, ks_free(key, argument));
+        CHECK(status == KS_OK);
+        brace();
+        ks_flush();
+    }
+    doubles++;
+}
+
+/* The second of two magazines that come home holds nothing good, and the owner goes on to look for more. */
+static void free_twice_on_the_way(void)
+{
+    size_t before = held_count;
+    obtain(16, 700);
+    if (held_count == before)
+        return;
+    worker_do(&crew[0], free_twice, held[--held_count].bytes);
+    for (size_t i = 0; i < 400; i++)
+        obtain(16, 700);
+    whole();
+}
+
 /* More homes and classes than a heap has outboxes. */
 static void free_everywhere(void)
 {
+    free_as_a_stranger();
+    free_twice_on_the_way();
+    obtain_many();
+    release_some((void *)1);
     crew_start(CREW);
     everybody(obtain_some, NULL);
     obtain_some(NULL);
@@ -659,6 +745,16 @@ static void ends(void)
 
 enum { UNTOUCHED = 3 };
 
+/* LeakSanitizer would search every process, and stumbles over the threads that a fork has left behind. */
+static _Noreturn void leave(int result)
+{
+#if defined(__SANITIZE_ADDRESS__)
+    _exit(result);
+#else
+    exit(result);
+#endif
+}
+
 static int touched(void)
 {
     return mode == IN_TURN && ks_fault_left() ? UNTOUCHED : 0;
@@ -686,7 +782,7 @@ static void forked(void)
         crew_count = 0;
         obtain_some(NULL);
         finish();
-        exit(touched());
+        leave(touched());
     }
     int result = wait_for(child);
     CHECK(result == 0 || result == UNTOUCHED);
@@ -719,15 +815,14 @@ static int run_apart(const struct workload *workload, enum mode how, long n)
     if (child != 0)
         return wait_for(child);
     alarm(SECONDS_TO_HANG);
-    mode = how;
-    if (mode == NO_BARRIER && !barrier_refuse())
-        exit(UNTOUCHED);
+    if (!mode_start(how))
+        leave(UNTOUCHED);
     ks_fault_after(n);
     if (begin()) {
         workload->run();
         finish();
     }
-    exit(other_touched ? 0 : touched());
+    leave(other_touched ? 0 : touched());
 }
 
 static long run_in_turn(const struct workload *workload)
@@ -743,13 +838,17 @@ static long run_in_turn(const struct workload *workload)
     return faults;
 }
 
-static void run_always(const struct workload *workload, enum mode how, const char *name)
+static const char *const mode_names[MODES] = {
+    "in turn", "in a shortage", "without a barrier", "with little address space", "with no address space",
+};
+
+static void run_always(const struct workload *workload, enum mode how)
 {
     int result = run_apart(workload, how, 0);
     if (result == UNTOUCHED) {
-        printf("%s: %s: not on this system\n", workload->name, name);
+        printf("%s: %s: not on this system\n", workload->name, mode_names[how]);
     } else if (result) {
-        fprintf(stderr, "test_faults: %s, %s\n", workload->name, name);
+        fprintf(stderr, "test_faults: %s, %s\n", workload->name, mode_names[how]);
         exit(1);
     }
 }
@@ -762,8 +861,8 @@ int main(void)
     for (const struct workload *workload = workloads; workload < workloads + COUNT(workloads); workload++) {
         long more = run_in_turn(workload);
         long before = *shortages;
-        run_always(workload, SHORTAGE, "a shortage");
-        run_always(workload, NO_BARRIER, "no barrier");
+        for (enum mode how = IN_TURN + 1; how < MODES; how++)
+            run_always(workload, how);
         printf("%-8s %3ld calls failed in turn, %3ld in a shortage\n", workload->name, more, *shortages - before);
         faults += more;
     }
