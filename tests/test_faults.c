@@ -434,6 +434,27 @@ static void obtain_all(void)
     whole();
 }
 
+/* The system refuses to make anything writable for a while: address space that it refused is there afterwards. */
+static void starve(void)
+{
+    struct rlimit before;
+    struct ks_key_stats s = stats();
+    CHECK(getrlimit(RLIMIT_DATA, &before) == 0);
+    CHECK(setrlimit(RLIMIT_DATA, &(struct rlimit){1 << 20, before.rlim_max}) == 0);
+    for (size_t i = 0; i < 40000; i++) {
+        ks_status status;
+        size_t size = i % 2 ? 100000 : s.classes[i / 2 % s.class_count].size;
+        void *block = ks_alloc(key, size, &status);
+        CHECK(status == (block ? KS_OK : KS_NO_MEMORY));
+        CHECK(ks_free(key, block) == KS_OK);
+    }
+    CHECK(setrlimit(RLIMIT_DATA, &before) == 0);
+    size_t had = held_count;
+    obtain_every_class(NULL);
+    CHECK(held_count > had + 2 * s.class_count);
+    whole();
+}
+
 static void alloc(void)
 {
     ks_status status;
@@ -448,8 +469,10 @@ static void alloc(void)
         worker_do(&crew[0], release_some, (void *)1);
         whole();
     }
-    if (mode == LITTLE_SPACE)
+    if (mode == LITTLE_SPACE) {
+        starve();
         obtain_all();
+    }
 }
 
 static void obtain_bulk(void *argument)
