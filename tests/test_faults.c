@@ -434,24 +434,33 @@ static void obtain_all(void)
     whole();
 }
 
+/* Asks for more memory, and for more magazines to free to, than a shortage lets anybody have. */
+static void ask_in_vain(void)
+{
+    static void *blocks[2500];
+    ks_status status;
+    for (int i = 0; i < 20; i++)
+        CHECK(!ks_alloc(key, (size_t)200 << 20, &status) && status == KS_NO_MEMORY);
+    for (int round = 0; round < 120; round++) {
+        size_t count = ks_alloc_bulk(key, 16, blocks, COUNT(blocks), &status);
+        CHECK(ks_free_bulk(key, blocks, count, &status) == count);
+    }
+}
+
 /* The system refuses to make anything writable for a while: address space that it refused is there afterwards. */
 static void starve(void)
 {
     struct rlimit before;
-    struct ks_key_stats s = stats();
     CHECK(getrlimit(RLIMIT_DATA, &before) == 0);
     CHECK(setrlimit(RLIMIT_DATA, &(struct rlimit){1 << 20, before.rlim_max}) == 0);
-    for (size_t i = 0; i < 40000; i++) {
-        ks_status status;
-        size_t size = i % 2 ? 100000 : s.classes[i / 2 % s.class_count].size;
-        void *block = ks_alloc(key, size, &status);
-        CHECK(status == (block ? KS_OK : KS_NO_MEMORY));
-        CHECK(ks_free(key, block) == KS_OK);
-    }
+    ask_in_vain();
     CHECK(setrlimit(RLIMIT_DATA, &before) == 0);
+    /* A thread that has no magazine yet. */
     size_t had = held_count;
-    obtain_every_class(NULL);
-    CHECK(held_count > had + 2 * s.class_count);
+    crew_start(2);
+    obtain(16, (size_t)200 << 20);
+    worker_do(&crew[1], obtain_some, NULL);
+    CHECK(held_count == had + 5);
     whole();
 }
 
