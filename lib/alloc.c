@@ -1,5 +1,6 @@
 /* Allocation: ks_alloc, ks_calloc, ks_aligned_alloc. */
 #include "blocks.h"
+#include "start.h"
 
 #include <string.h>
 
@@ -148,6 +149,9 @@ void *ks_aligned_alloc(ks_key_t key, size_t alignment, size_t size, ks_status *s
 
 size_t ks_good_size(size_t size)
 {
+    /* It may be asked before there is a key. */
+    if (!library_start())
+        return 0;
     if (size <= CLASS_TOP)
         return classes.table[class_of_size(size)].bytes;
     return arena_round(size, SLAB_BYTES);

@@ -31,19 +31,22 @@ static bool range_raise(size_t end)
     return true;
 }
 
-/* C8.3. */
+/*
+ * Memory first, address space after: what the system refuses is not used up. Committing what another thread draws in the
+ * end does no harm. C8.3.
+ */
 static void *range_draw(size_t bytes, size_t alignment)
 {
     size_t next = load_relaxed(&range.next);
     size_t start;
     do {
-        start = (next + alignment - 1) & ~(alignment - 1);
+        uintptr_t first = ((uintptr_t)range.base + next + alignment - 1) & ~(alignment - 1);
+        start = first - (uintptr_t)range.base;
         if (start > range.bytes || bytes > range.bytes - start)
             return NULL;
+        if (!platform_commit(range.base + start, bytes) || !range_raise(start + bytes))
+            return NULL;
     } while (!cas(&range.next, &next, start + bytes));
-
-    if (!platform_commit(range.base + start, bytes) || !range_raise(start + bytes))
-        return NULL;
     return range.base + start;
 }
 

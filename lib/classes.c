@@ -57,4 +57,5 @@ void classes_start(void)
      * good offset, and it goes home alone.
      */
     classes.table[CLASS_LARGE] = (struct class){.reciprocal = 1, .capacity = 1, .magazine = 1};
+    classes.table[CLASS_COVERED] = (struct class){.reciprocal = 0, .capacity = 1};
 }

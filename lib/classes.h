@@ -11,7 +11,8 @@
 
 #define CLASS_LIMIT    48 /* most classes, that of the large blocks included */
 #define CLASS_LARGE    (CLASS_LIMIT - 1)
-#define CLASS_TOP      65536 /* bytes of the top class in every table */
+#define CLASS_COVERED  CLASS_LIMIT /* of slabs inside of a large block: no address of theirs is a block's first byte */
+#define CLASS_TOP      65536       /* bytes of the top class in every table */
 #define CLASS_GRANULE  16
 #define SLAB_SHIFT     18
 #define SLAB_BYTES     ((size_t)1 << SLAB_SHIFT)
@@ -28,7 +29,7 @@ struct class
 struct classes {
     uint32_t count;
     uint8_t of_granule[CLASS_TOP / CLASS_GRANULE + 1];
-    struct class table[CLASS_LIMIT];
+    struct class table[CLASS_COVERED + 1];
 };
 
 extern struct classes classes;

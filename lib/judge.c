@@ -57,7 +57,6 @@ struct verdict judge_slow(const struct heap *heap, const void *block)
     if (!first)
         return verdict;
 
-    verdict.class_size = block_bytes;
     verdict.home = heap_at(verdict.tag);
     ks_key_t handle = load_relaxed(&slab->handle);
     if (handle != heap->handle)
@@ -67,5 +66,7 @@ struct verdict judge_slow(const struct heap *heap, const void *block)
         verdict.status = KS_STALE;
     else
         verdict.status = tag == verdict.tag && verdict.place.value & STATE_LIVE ? KS_OK : KS_DOUBLE_FREE;
+    if (verdict.status != KS_BAD_BLOCK)
+        verdict.class_size = block_bytes;
     return verdict;
 }

@@ -3,21 +3,12 @@
 #include "key.h"
 #include "magazine.h"
 #include "refill.h"
+#include "start.h"
 
 #include <string.h>
 
 #define DESTROY_VISITS 3
 #define OUTBOX_BYTES   ((size_t)16 * 1024)
-
-static bool started;
-
-/* Nothing else can happen before the first key exists, so this is the only place that starts the library. */
-static void start(void)
-{
-    classes_start();
-    key_start();
-    started = arena_start() && magazine_start() && heap_start() && thread_start(heaps_leave, heaps_inherit);
-}
 
 static bool options_are_valid(const struct ks_key_options *options)
 {
@@ -35,8 +26,7 @@ ks_status ks_key_create(const struct ks_key_options *options, ks_key_t *handle)
         options = &defaults;
     if (!handle || !options_are_valid(options))
         return KS_INVALID;
-    platform_once(start);
-    struct key *key = started ? key_take(handle) : NULL;
+    struct key *key = library_start() ? key_take(handle) : NULL;
     if (!key) {
         *handle = 0;
         return KS_NO_MEMORY;
@@ -130,29 +120,37 @@ ks_status ks_key_destroy(ks_key_t handle)
     return status;
 }
 
+/* False where refusals of blocks that came home found no room to be reported: then there is more to settle. */
+static bool key_settle(struct thread *thread, struct key *key, ks_key_t handle)
+{
+    thread->crowded = false;
+    struct heap *own = heap_of_thread(thread, handle);
+    if (own)
+        heap_settle(own);
+    heaps_visit(thread, key, handle);
+    /* What the others held for this thread has come home by now. */
+    if (own)
+        heap_settle(own);
+    return !thread->crowded;
+}
+
 ks_status ks_key_purge(ks_key_t handle)
 {
     struct key *key = key_reference(handle);
     if (!key)
         return KS_BAD_KEY;
     struct thread *thread;
-    bool crowded;
+    bool settled;
     do {
         thread_begin();
         thread = thread_register();
-        if (!thread)
-            break;
-        thread->crowded = false;
-        struct heap *own = heap_of_thread(thread, handle);
-        if (own)
-            heap_settle(own);
-        heaps_visit(thread, key, handle);
-        crowded = thread->crowded;
+        settled = !thread || key_settle(thread, key, handle);
         thread_end_slow();
-        /* What was left out for want of room to report it has room now. */
-    } while (crowded);
-    arena_purge(key->arena);
-    magazine_purge();
+    } while (!settled);
+    if (thread) {
+        arena_purge(key->arena);
+        magazine_purge();
+    }
     key_release(key);
     return thread ? KS_OK : KS_NO_MEMORY;
 }

@@ -60,11 +60,10 @@ static struct magazine *chunk_new(void)
 {
     uint64_t index = load_relaxed(&magazines_next);
     do {
-        if ((index + CHUNK) * MAGAZINE_SIZE > magazines_bytes)
+        if ((index + CHUNK) * MAGAZINE_SIZE > magazines_bytes ||
+            !platform_commit(&magazines[index], CHUNK * MAGAZINE_SIZE))
             return NULL;
     } while (!cas(&magazines_next, &index, index + CHUNK));
-    if (!platform_commit(&magazines[index], CHUNK * MAGAZINE_SIZE))
-        return NULL;
     return chain_up(&magazines[index], CHUNK);
 }
 

@@ -48,13 +48,6 @@ void past_remember(struct slab *slab)
         life_store(&lives[i], stack[i]);
 }
 
-void past_forget(struct slab *slab)
-{
-    struct past *lives = lives_of(slab);
-    for (uint32_t i = 0; i < PASTS; i++)
-        life_store(&lives[i], (struct past){0});
-}
-
 bool past_at(const struct slab *slab, size_t within, struct past *life)
 {
     const struct past *lives = lives_of(slab);

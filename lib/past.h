@@ -10,9 +10,6 @@
 /* The slab's present life is over: its holder is about to begin another. */
 void past_remember(struct slab *slab);
 
-/* The slab has become part of a large block, whose first slab answers for it. */
-void past_forget(struct slab *slab);
-
 /* The last life that had handed out the byte `within` of the slab, in `*life`; false where there was none. */
 bool past_at(const struct slab *slab, size_t within, struct past *life);
 

@@ -106,14 +106,32 @@ struct slab *slab_begin(struct heap *heap, uint32_t class, ks_status *status)
     return slab;
 }
 
+/*
+ * A slab inside of a large block, up to `bytes` of it. It has the state of the block, and no tag that needs to be marked when it
+ * is given back: nothing in it can be freed. C7.2.
+ */
+static void slab_cover(struct heap *heap, struct slab *slab, size_t bytes, uint8_t *states)
+{
+    past_remember(slab);
+    store_relaxed(&slab->reciprocal, classes.table[CLASS_COVERED].reciprocal);
+    store_relaxed(&slab->states, states);
+    store_relaxed(&slab->handle, heap->handle);
+    store_relaxed(&slab->block_bytes, bytes);
+    store_relaxed(&slab->class, (uint32_t)CLASS_COVERED);
+    store_relaxed(&slab->carved, 1u);
+    store_release(&slab->life, (uint8_t)(slab->life + 1));
+    store_release(&slab->tag, heap->tag);
+}
+
 /* C7.2. */
 void slab_begin_large(struct heap *heap, struct slab *slab, size_t bytes)
 {
     slab_start_life(heap, slab, CLASS_LARGE, bytes);
     store_relaxed(&slab->carved, 1u);
-    for (size_t i = 1; i < (bytes + SLAB_BYTES - 1) >> SLAB_SHIFT; i++) {
-        store_relaxed(&slab[i].tag, (uint64_t)0);
-        past_forget(&slab[i]);
+    size_t left = bytes;
+    for (size_t i = 1; left > SLAB_BYTES; i++) {
+        left -= SLAB_BYTES;
+        slab_cover(heap, slab + i, left < SLAB_BYTES ? left : SLAB_BYTES, slab->states);
     }
     TAILQ_INSERT_TAIL(&heap->large, slab, link);
     owner_add(&heap->shelves[CLASS_LARGE].slabs, 1);

@@ -51,7 +51,7 @@ struct slab *slab_begin(struct heap *heap, uint32_t class, ks_status *status);
 
 /*
  * Makes `slab` the first slab of a large block of `bytes`, with one block, carved; the slabs behind it are
- * covered and answer for nothing.
+ * covered.
  */
 void slab_begin_large(struct heap *heap, struct slab *slab, size_t bytes);
 

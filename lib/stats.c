@@ -21,7 +21,7 @@ static uint64_t at_least_zero(uint64_t whole, uint64_t part)
 /* The two pointers belong to different magazines while the owner changes over. */
 static uint64_t level(void **top, void **floor)
 {
-    return top >= floor && top <= floor + MAGAZINE_SLOTS ? (uint64_t)(top - floor) : 0;
+    return floor && top >= floor && top <= floor + MAGAZINE_SLOTS ? (uint64_t)(top - floor) : 0;
 }
 
 /* C0.1. */

@@ -100,7 +100,8 @@ struct ks_key_options {
 
 /*
  * Creates a key; `options` may be NULL. No memory is taken for it until it is needed: a microsecond or less.
- * KS_INVALID for a NULL `key` or a reserved member that is not zero; KS_NO_MEMORY when 65,535 keys are live.
+ * KS_INVALID for a NULL `key` or a reserved member that is not zero; KS_NO_MEMORY when 65,535 keys are live, and from
+ * every call where the first one could not get what the library needs from the system.
  */
 KS_API ks_status ks_key_create(const struct ks_key_options *options, ks_key_t *key);
 
@@ -179,7 +180,7 @@ KS_API ks_status ks_free(ks_key_t key, void *block);
  */
 KS_API size_t ks_size(ks_key_t key, const void *block);
 
-/* Bytes that a block of `size` bytes would really have; 0 where it would be KS_TOO_LARGE. Constant time. */
+/* Bytes that a block of `size` bytes would really have; 0 where it would be refused as too large. Constant time. */
 KS_API size_t ks_good_size(size_t size);
 
 /*

@@ -1,0 +1,21 @@
+#include "start.h"
+
+#include "arena.h"
+#include "holder.h"
+#include "key.h"
+#include "magazine.h"
+
+static bool started;
+
+static void start(void)
+{
+    classes_start();
+    key_start();
+    started = arena_start() && magazine_start() && heap_start() && thread_start(heaps_leave, heaps_inherit);
+}
+
+bool library_start(void)
+{
+    platform_once(start);
+    return started;
+}
