@@ -156,6 +156,22 @@ static struct slab *slab_use(const struct block *block)
     return slab;
 }
 
+/*
+ * The slabs behind a large block's first one answer for nothing any more: the last one neither for its addresses behind
+ * the block's end.
+ */
+static void slabs_cover(const struct block *block)
+{
+    for (size_t at = SLAB_BYTES; at < block->usable; at += SLAB_BYTES) {
+        struct slab *slab = slab_entry(block->start + at);
+        if (slab->input != input)
+            continue;
+        if (slab->live)
+            fail("%p: a large block covers a slab with live blocks", (void *)block->start);
+        slab->life++;
+    }
+}
+
 /* ------------------------------------------------------------------ the sorted table */
 
 /* The first block, in address order, that starts above the address. */
@@ -265,6 +281,8 @@ struct block *block_add(uint32_t thread, uint32_t key, void *start, size_t usabl
         .used = true,
     };
     block->life = slab_use(block)->life;
+    if (large)
+        slabs_cover(block);
     struct count *count = &reference.keys[key].counts[class];
     count->allocated++;
     count->live++;
