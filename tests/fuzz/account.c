@@ -17,7 +17,7 @@ struct pending {
     uint32_t key;
     uint32_t count;
     const void *block;
-    size_t class_size;
+    size_t class_size; /* at the free; home names none for large blocks */
 };
 
 static struct event events[EVENTS_MOST];
@@ -77,15 +77,16 @@ void account_excess(uint32_t key, const struct block *block)
     reference.keys[key].pending++;
     if (!reference.keys[key].hooked)
         return;
+    size_t class_size = block->large ? 0 : block->usable;
     for (struct pending *entry = pending; entry < pending + pending_count; entry++) {
-        if (entry->key == key && entry->block == block->start) {
+        if (entry->key == key && entry->block == block->start && entry->class_size == class_size) {
             entry->count++;
             return;
         }
     }
     if (pending_count == PENDING_MOST)
         fail("too many refusals to come");
-    pending[pending_count++] = (struct pending){key, 1, block->start, block->usable};
+    pending[pending_count++] = (struct pending){key, 1, block->start, class_size};
 }
 
 static void pending_remove(struct pending *entry)
@@ -104,8 +105,8 @@ void account_forgive(uint32_t key)
 static void refused_at_home(const struct ks_error *error)
 {
     struct pending *entry = pending;
-    while (entry < pending + pending_count &&
-           (entry->block != error->block || reference.keys[entry->key].handle != error->key))
+    while (entry < pending + pending_count && (entry->block != error->block || entry->class_size != error->class_size ||
+                                               reference.keys[entry->key].handle != error->key))
         entry++;
     if (entry == pending + pending_count)
         fail("%p was refused at home, and no second free of it was accepted", error->block);
