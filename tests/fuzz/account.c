@@ -17,7 +17,7 @@ struct pending {
     uint32_t key;
     uint32_t count;
     const void *block;
-    size_t class_size; /* at the free; home names none for large blocks */
+    size_t class_size; /* at the free */
 };
 
 static struct event events[EVENTS_MOST];
@@ -77,16 +77,15 @@ void account_excess(uint32_t key, const struct block *block)
     reference.keys[key].pending++;
     if (!reference.keys[key].hooked)
         return;
-    size_t class_size = block->large ? 0 : block->usable;
     for (struct pending *entry = pending; entry < pending + pending_count; entry++) {
-        if (entry->key == key && entry->block == block->start && entry->class_size == class_size) {
+        if (entry->key == key && entry->block == block->start && entry->class_size == block->usable) {
             entry->count++;
             return;
         }
     }
     if (pending_count == PENDING_MOST)
         fail("too many refusals to come");
-    pending[pending_count++] = (struct pending){key, 1, block->start, class_size};
+    pending[pending_count++] = (struct pending){key, 1, block->start, block->usable};
 }
 
 static void pending_remove(struct pending *entry)

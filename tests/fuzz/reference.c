@@ -156,10 +156,7 @@ static struct slab *slab_use(const struct block *block)
     return slab;
 }
 
-/*
- * The slabs behind a large block's first one answer for nothing any more: the last one neither for its addresses behind
- * the block's end.
- */
+/* The slabs inside of a large block begin a new life, but for the last one's addresses behind the block's end. */
 static void slabs_cover(const struct block *block)
 {
     for (size_t at = SLAB_BYTES; at < block->usable; at += SLAB_BYTES) {
@@ -168,7 +165,8 @@ static void slabs_cover(const struct block *block)
             continue;
         if (slab->live)
             fail("%p: a large block covers a slab with live blocks", (void *)block->start);
-        slab->life++;
+        if (block->usable - at >= SLAB_BYTES)
+            slab->life++;
     }
 }
 
