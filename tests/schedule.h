@@ -31,6 +31,7 @@ struct scenario {
      * Iterative context bounding for systematic testing of multithreaded programs, 2007).
      */
     unsigned preemptions;
+    bool (*covered)(void); /* whether what it is about has come about in any schedule; may be NULL */
 };
 
 struct exploration {

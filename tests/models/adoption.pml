@@ -31,7 +31,7 @@
 /* MUTATION open_blind: a visitor that finds that the owner has let go opens the heap, and does not visit it */
 /* MUTATION reclaim_unseen: the visitor looks at the holder before the flag only; the holder has reclaimed in between */
 /* MUTATION visit_once: a purge does not look at the key afterwards; a destroy has left it the heap that was shut */
-/* MUTATION orphans_once: the same for an allocation that settles orphans */
+/* MUTATION open_once: who opens a heap to nobody does not look at the key afterwards; a destroy has just left it */
 /* MUTATION reclaim_shallow: reclaiming does not take the queue; its magazines are lost */
 
 #define NONE      0
@@ -39,6 +39,7 @@
 #define FIRST     2 /* the address of the first thread */
 #define SECOND    4
 #define RECLAIMED 8
+#define VISITOR   16 /* a visitor that takes an orphan back, from where it does not come back */
 
 #define HANDLE 1
 
@@ -388,9 +389,9 @@ inline look(barrier)
     if
     :: x == NONE
     :: x == RECLAIMED -> shut = false
-    :: x == FIRST || x == SECOND ->
+    :: x == FIRST || x == SECOND || x == VISITOR ->
         if
-        :: barrier && !busy[x] -> /* heap_is_left_alone: load_acquire(&holder->busy) */
+        :: barrier && x != VISITOR && !busy[x] -> /* heap_is_left_alone: load_acquire(&holder->busy) */
 #ifndef MUTATE_reclaim_unseen
             /* Its last operation may have found the key destroyed: load_acquire(&heap->holder), again. */
             if
@@ -424,7 +425,26 @@ inline visit()
     if
     :: control == HANDLE -> /* key_is_live */
         work();
-        atomic { holder = holder & ~SHUT } /* heap_open: cas(T|SHUT -> T, SHUT -> NONE) */
+        atomic { holder = holder & ~SHUT; x = holder } /* heap_open: cas(T|SHUT -> T, SHUT -> NONE) */
+#ifndef MUTATE_open_once
+        /* orphan_reclaim */
+        if
+        :: x != NONE || control == HANDLE /* key_is_live */
+        :: else ->
+            /* cas(NONE -> T) */
+            atomic {
+                if
+                :: holder == NONE -> holder = VISITOR; x = VISITOR
+                :: else
+                fi
+            }
+            if
+            :: x == VISITOR -> retire()
+            :: else
+            fi
+        fi;
+#endif
+        x = 0
     :: else ->
         retire()
     fi;
@@ -453,9 +473,7 @@ inline heaps_visit(orphans)
 #ifdef MUTATE_visit_once
         :: kind == PURGE -> break
 #endif
-#ifdef MUTATE_orphans_once
         :: kind == ORPHANS -> break
-#endif
         :: !live || control == HANDLE -> break /* key_is_live */
         :: else
         fi
@@ -501,18 +519,21 @@ proctype Pusher()
     finished++
 }
 
-/* The first thread, and two of the others at a time; the freer where two threads may take the queue in turn. */
+/*
+ * The first thread, and two of the others at a time; the freer where two threads may take the queue in turn. In the last
+ * case the first thread sleeps, and never comes back: the others have to do without it.
+ */
 init {
     bool destroys;
     atomic {
         handle[FIRST] = HANDLE;
-        run Thread(FIRST, true);
         if
-        :: run Thread(SECOND, false); run Visitor(DESTROY); run Pusher(); destroys = true
-        :: run Thread(SECOND, false); run Visitor(PURGE); run Pusher()
-        :: run Thread(SECOND, false); run Visitor(ORPHANS); finished++
-        :: run Visitor(PURGE); run Visitor(DESTROY); finished++; destroys = true
-        :: run Visitor(ORPHANS); run Visitor(DESTROY); finished++; destroys = true
+        :: run Thread(FIRST, true); run Thread(SECOND, false); run Visitor(DESTROY); run Pusher(); destroys = true
+        :: run Thread(FIRST, true); run Thread(SECOND, false); run Visitor(PURGE); run Pusher()
+        :: run Thread(FIRST, true); run Thread(SECOND, false); run Visitor(ORPHANS); finished++
+        :: run Thread(FIRST, true); run Visitor(PURGE); run Visitor(DESTROY); finished++; destroys = true
+        :: run Thread(FIRST, true); run Visitor(ORPHANS); run Visitor(DESTROY); finished++; destroys = true
+        :: run Visitor(PURGE); run Visitor(DESTROY); finished = 2; destroys = true
         fi
     }
     finished == 4;
