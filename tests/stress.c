@@ -85,6 +85,7 @@ static void key_renew(unsigned k)
         .name = k < CALM ? "calm" : "wild",
         .on_error = k % 2 ? hook : NULL,
         .quota = k % 3 == 0 ? 24 << 20 : 0,
+        .outbox_bytes = k == KEYS - 1 ? 1 : 0,
     };
     ks_status status = ks_key_create(&options, &key);
     if (status != KS_OK)
