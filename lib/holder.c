@@ -91,6 +91,7 @@ static void heap_let_go(struct thread *thread, struct heap *heap)
 static bool entry_is_true(struct thread *thread, struct entry *entry)
 {
     struct heap *heap = entry->heap;
+    assert(heap); /* it is on the thread's list */
     uintptr_t holder = load_acquire(&heap->holder) & ~HOLDER_SHUT;
     return holder == (uintptr_t)thread && thread_entry(thread, load_relaxed(&heap->handle)) == entry;
 }

@@ -11,7 +11,9 @@
 
 #include <keyslab/keyslab.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
@@ -69,6 +71,18 @@ static inline void assert_stats_balance(ks_key_t key)
         assert_int_equal(c->allocated, c->freed_local + c->freed_remote + c->live + c->dropped);
         assert_true(c->in_flight <= c->freed_remote);
     }
+}
+
+/* Of the process. */
+static inline uint64_t resident_bytes(void)
+{
+    FILE *file = fopen("/proc/self/statm", "r");
+    unsigned long size = 0;
+    unsigned long resident = 0;
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%lu %lu", &size, &resident), 2);
+    fclose(file);
+    return resident * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 /* Runs `work(argument)` in a thread of its own, to its end. */

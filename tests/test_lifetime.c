@@ -17,17 +17,9 @@ static ks_key_t keys[KEYS];
 static void *left[AT_ONCE][KEYS][LEFT]; /* live blocks that a thread leaves to one of the next group */
 
 /* Not known where a sanitizer keeps memory of its own for every thread that there was. */
-static uint64_t resident_bytes(void)
+static uint64_t resident_settled(void)
 {
-    if (SANITIZED)
-        return 0;
-    FILE *file = fopen("/proc/self/statm", "r");
-    unsigned long size = 0;
-    unsigned long resident = 0;
-    assert_non_null(file);
-    assert_int_equal(fscanf(file, "%lu %lu", &size, &resident), 2);
-    fclose(file);
-    return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+    return SANITIZED ? 0 : resident_bytes();
 }
 
 /* Frees what another thread has left, and leaves as much. What it frees of others is sent at its end only. */
@@ -81,14 +73,14 @@ static void short_lives_leave_memory_as_it_is(void **state)
         group_live(round);
         if (round == SETTLED / AT_ONCE) {
             assert_settled();
-            resident = resident_bytes();
+            resident = resident_settled();
             for (size_t k = 0; k < KEYS; k++)
                 peaks[k] = stats_of(keys[k]).arena_peak;
         }
     }
     assert_settled();
     /* Room for a few slabs of classes that met their worst case late; a leak of 64 bytes a thread would be 5 MiB. */
-    assert_true(resident_bytes() <= resident + (4 << 20));
+    assert_true(resident_settled() <= resident + (4 << 20));
     for (size_t k = 0; k < KEYS; k++) {
         assert_true(stats_of(keys[k]).arena_peak <= peaks[k] + (4 << 20));
         assert_int_equal(stats_of(keys[k]).allocated, (uint64_t)rounds * AT_ONCE * LEFT * 2);

@@ -276,17 +276,6 @@ static void destroy_takes_the_memory_of_sleepers(void **state)
     worker_end(&worker);
 }
 
-static uint64_t resident_bytes(void)
-{
-    FILE *file = fopen("/proc/self/statm", "r");
-    unsigned long size = 0;
-    unsigned long resident = 0;
-    assert_non_null(file);
-    assert_int_equal(fscanf(file, "%lu %lu", &size, &resident), 2);
-    fclose(file);
-    return resident * (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
 static void destroyed_keys_leave_nothing_behind(void **state)
 {
     (void)state;
