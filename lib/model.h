@@ -98,7 +98,7 @@ struct past {
     /* owner of the slab; any thread reads */
     uint64_t tag;
     ks_key_t handle;
-    size_t bytes; /* from the slab's start: how far it was carved; the size of a large block */
+    size_t bytes; /* from the slab's start: how far it was handed out; the size of a large block */
     uint32_t class;
 };
 

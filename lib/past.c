@@ -28,13 +28,25 @@ static void life_store(struct past *to, struct past life)
 }
 
 /*
+ * How far the life has handed out the slab: what it has put into magazines only, at its end, does not count. A slab inside of
+ * a large block has no states of its own.
+ */
+static size_t reach_of(const struct slab *slab)
+{
+    uint32_t blocks = slab->carved;
+    while (slab->class != CLASS_COVERED && blocks && slab->states[blocks - 1] == STATE_FRESH)
+        blocks--;
+    return blocks * slab->block_bytes;
+}
+
+/*
  * The newest comes first. One that reached no further is covered by it for good, and one of a destroyed key answers
  * nothing that a foreign address would not. Of more than there is room for, the one that reached furthest goes.
  */
 void past_remember(struct slab *slab)
 {
     struct past *lives = lives_of(slab);
-    struct past next = {slab->tag & ~TAG_GIVEN, slab->handle, slab->carved * slab->block_bytes, slab->class};
+    struct past next = {slab->tag & ~TAG_GIVEN, slab->handle, reach_of(slab), slab->class};
     if (!next.tag || !next.bytes)
         return;
     struct past stack[PASTS + 1] = {next};

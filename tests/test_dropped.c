@@ -210,12 +210,54 @@ static void an_old_block_is_reported_with_its_class(void **state)
     stage_end(stage);
 }
 
+/* Each life of the slab hands out less of it than the one before, so that all of them are still to be told apart. */
+static void an_old_block_is_known_through_four_lives_of_its_slab(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {1500, 640, 288, 112, 48};
+    enum { BLOCKS = 50 };
+    ks_key_t key = key_new();
+    void *last[COUNT(sizes)] = {NULL};
+    for (size_t i = 0; i < COUNT(sizes); i++) {
+        for (int b = 0; b < BLOCKS; b++)
+            last[i] = alloc_ok(key, sizes[i]);
+        assert_status(ks_key_reset(key), KS_OK);
+    }
+    alloc_ok(key, 16);
+    assert_status(ks_free(key, last[0]), KS_BAD_BLOCK); /* a fifth is not remembered */
+    for (size_t i = 1; i < COUNT(sizes); i++) {
+        assert_status(ks_free(key, last[i]), KS_STALE);
+        assert_status(ks_free(key, (char *)last[i] + 8), KS_BAD_BLOCK);
+    }
+    assert_int_equal(stats_of(key).stale, COUNT(sizes) - 1);
+    key_end(key);
+}
+
+/* What a later life has only put into magazines it has not handed out. */
+static void an_old_block_is_known_while_its_address_waits_in_a_magazine(void **state)
+{
+    (void)state;
+    ks_key_t key = key_new();
+    void *old[20];
+    for (size_t i = 0; i < COUNT(old); i++)
+        old[i] = alloc_ok(key, 1500);
+    assert_status(ks_key_reset(key), KS_OK);
+    alloc_ok(key, 640);
+    assert_status(ks_key_reset(key), KS_OK);
+    alloc_ok(key, 48);
+    for (size_t i = 1; i < COUNT(old); i++)
+        assert_status(ks_free(key, old[i]), KS_STALE);
+    key_end(key);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(an_old_block_is_reported_with_its_class, misuse_tell),
         cmocka_unit_test_teardown(block_that_a_reset_dropped, misuse_tell),
         cmocka_unit_test_teardown(an_old_block_is_known_until_its_address_is_handed_out_again, misuse_tell),
+        cmocka_unit_test(an_old_block_is_known_through_four_lives_of_its_slab),
+        cmocka_unit_test(an_old_block_is_known_while_its_address_waits_in_a_magazine),
     };
     return cmocka_run_group_tests_name("dropped", tests, misuse_start, misuse_end);
 }
