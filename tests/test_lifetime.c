@@ -67,22 +67,20 @@ static void short_lives_leave_memory_as_it_is(void **state)
     for (size_t k = 0; k < KEYS; k++)
         keys[k] = key_new();
     uint64_t resident = 0;
-    uint64_t peaks[KEYS] = {0};
     unsigned rounds = THREADS / AT_ONCE;
     for (unsigned round = 0; round < rounds; round++) {
         group_live(round);
         if (round == SETTLED / AT_ONCE) {
             assert_settled();
             resident = resident_settled();
-            for (size_t k = 0; k < KEYS; k++)
-                peaks[k] = stats_of(keys[k]).arena_peak;
         }
     }
     assert_settled();
     /* Room for a few slabs of classes that met their worst case late; a leak of 64 bytes a thread would be 5 MiB. */
     assert_true(resident_settled() <= resident + (4 << 20));
     for (size_t k = 0; k < KEYS; k++) {
-        assert_true(stats_of(keys[k]).arena_peak <= peaks[k] + (4 << 20));
+        /* A slab for each size in each heap, whenever so many threads happened to be there at once. */
+        assert_true(stats_of(keys[k]).arena_peak <= (AT_ONCE + 1) * LEFT * (256ul << 10));
         assert_int_equal(stats_of(keys[k]).allocated, (uint64_t)rounds * AT_ONCE * LEFT * 2);
         assert_status(ks_key_reset(keys[k]), KS_OK);
         assert_status(ks_key_purge(keys[k]), KS_OK);

@@ -115,7 +115,7 @@ static void threads_come_and_go(void **state)
     (void)state;
     key = key_new();
     uint64_t peak = 0;
-    for (int i = 0; i < 2000; i++) {
+    for (int i = 0; i < 200; i++) {
         in_thread(allocate_and_end, NULL);
         in_thread(deallocate_and_end, NULL);
         if (i == 10)
