@@ -2,6 +2,7 @@
 
 #include "magazine.h"
 #include "report.h"
+#include "testing.h"
 
 struct thread thread_nobody;
 
@@ -120,8 +121,6 @@ struct thread *thread_register(void)
 }
 
 #if KS_CHECK
-
-#include "testing.h"
 
 void *ks_thread_switch(void *thread)
 {
