@@ -5,19 +5,17 @@
 #include <string.h>
 
 /*
- * Pops a block that heap_refill has made sure of. The bin's top, the block's state and the bin's count of
- * allocations are all that is written: the block itself is not touched, only fetched for the caller to write
- * to. `*beat` tells that heap_beat is due. C0.1.
+ * Pops a block that heap_refill has made sure of. The bin's top and the block's state are all that is written: the block
+ * itself is not touched, and the next one only fetched for its user to write to. C0.1.
  */
-FAST_PATH void *bin_pop(struct bin *bin, void **top, bool *beat)
+FAST_PATH void *bin_pop(struct bin *bin, struct slot *top)
 {
-    void *block = top[-1];
+    void *block = top[-1].block;
     store_relaxed(&bin->top, top - 1);
-    *beat = bin_count(bin, 1);
     POINT("alloc: popped");
-    state_hand_out(slab_place(block));
-    /* Below the floor lie words of the same magazine; a prefetch of any address is harmless. */
-    prefetch_for_write(top[-2]);
+    state_hand_out(top[-1].state);
+    /* Below the floor lie words of the same magazine. */
+    prefetch_for_write(top[-2].block);
     return block;
 }
 
@@ -32,10 +30,9 @@ static void *heap_alloc_class(struct heap *heap, uint32_t class, ks_status *stat
     if (!filled)
         return NULL;
     *status = KS_OK;
-    bool beat;
-    void *block = bin_pop(bin, bin->top, &beat);
-    if (unlikely(beat))
-        heap_beat(heap);
+    void *block = bin_pop(bin, bin->top);
+    if (unlikely(owner_decrement(&bin->credit)))
+        heap_beat(heap, bin);
     return block;
 }
 
@@ -99,27 +96,26 @@ static SLOW_PATH void *alloc_slow(ks_key_t key, size_t size, ks_status *status)
 }
 
 /* The block is the caller's already; the operation is not over yet. */
-static SLOW_PATH void *alloc_beat(struct heap *heap, void *block, ks_status *status)
+static SLOW_PATH void *alloc_beat(struct heap *heap, struct bin *bin, void *block, ks_status *status)
 {
-    heap_beat(heap);
+    heap_beat(heap, bin);
     thread_end_slow();
     answer(status, KS_OK);
     return block;
 }
 
-/* 59 instructions on x86-64 to a block from the magazine, the public call included. */
+/* 39 instructions on x86-64 to a block from the magazine, the public call included: docs/fast-path.md. */
 void *ks_alloc(ks_key_t key, size_t size, ks_status *status)
 {
     struct thread *thread = thread_begin();
     struct heap *heap = heap_current(thread, key);
     if (likely(heap && size <= CLASS_TOP)) {
-        struct bin *bin = &heap->bins[class_of_size(size)];
-        void **top = bin->top;
+        struct bin *bin = heap_bin(heap, bin_of_size(size));
+        struct slot *top = bin->top;
         if (likely(top != bin->floor)) {
-            bool beat;
-            void *block = bin_pop(bin, top, &beat);
-            if (unlikely(beat))
-                return alloc_beat(heap, block, status);
+            void *block = bin_pop(bin, top);
+            if (unlikely(owner_decrement(&bin->credit)))
+                return alloc_beat(heap, bin, block, status);
             thread_end(thread);
             answer(status, KS_OK);
             return block;

@@ -44,14 +44,6 @@ static inline bool is_same_life(const struct verdict *now, const struct verdict 
     return now->tag == before->tag && now->life == before->life && now->place.value == before->place.value;
 }
 
-/* Counts blocks as handed out. True when their number passes a multiple of BEAT. C0.1. */
-FAST_PATH bool bin_count(struct bin *bin, size_t count)
-{
-    uint64_t before = bin->allocated;
-    store_relaxed(&bin->allocated, before + count);
-    return (before + count) % BEAT < count;
-}
-
 /*
  * A block that judge_local has accepted becomes free and goes to the bin's magazine. False when that is full:
  * the block is free then, and for heap_overflow or large_release. C0.1.
@@ -60,11 +52,11 @@ FAST_PATH bool heap_free_local(struct heap *heap, void *block, struct place plac
 {
     POINT("free: judged");
     state_take_back(place);
-    struct bin *bin = &heap->bins[place.slab->class];
-    void **top = bin->top;
+    struct bin *bin = heap_bin(heap, place.slab->bin);
+    struct slot *top = bin->top;
     if (unlikely(magazine_is_full(top)))
         return false;
-    *top = block;
+    *top = (struct slot){block, place.state};
     store_relaxed(&bin->top, top + 1);
     return true;
 }
@@ -76,7 +68,7 @@ FAST_PATH bool heap_free_local(struct heap *heap, void *block, struct place plac
 FAST_PATH bool free_to_outbox(struct thread *thread, struct heap *heap, void *block)
 {
     size_t offset = (size_t)((uintptr_t)block - (uintptr_t)range.base);
-    if (unlikely(offset >= load_relaxed(&range.high)))
+    if (unlikely(!is_below_relaxed(&range.high, offset)))
         return false;
     struct slab *slab = arena_slab(offset);
     uint64_t tag = load_acquire(&slab->tag);

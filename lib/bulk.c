@@ -1,21 +1,26 @@
 /* Bursts: ks_alloc_bulk, ks_free_bulk. The check of key and heap is made once for a burst. */
 #include "blocks.h"
 
-/* Runs of pointers, copied from the magazine's top; only each block's state is looked up. C0.1. */
+static size_t at_most(size_t value, size_t limit)
+{
+    return value < limit ? value : limit;
+}
+
+/* A run from the magazine's top, as long as blocks and credit last. C0.1. */
 static size_t heap_pop_bulk(struct heap *heap, uint32_t class, void **blocks, size_t count)
 {
     struct bin *bin = &heap->bins[class];
-    void **top = bin->top;
-    size_t level = (size_t)(top - bin->floor);
-    if (count > level)
-        count = level;
+    struct slot *top = bin->top;
+    count = at_most(at_most(count, (size_t)(top - bin->floor)), bin->credit);
     for (size_t i = 0; i < count; i++) {
-        blocks[i] = *--top;
-        state_hand_out(slab_place(blocks[i]));
+        --top;
+        blocks[i] = top->block;
+        state_hand_out(top->state);
     }
     store_relaxed(&bin->top, top);
-    if (unlikely(bin_count(bin, count)))
-        heap_beat(heap);
+    owner_add(&bin->credit, -count);
+    if (unlikely(!bin->credit))
+        heap_beat(heap, bin);
     return count;
 }
 
@@ -49,12 +54,47 @@ size_t ks_alloc_bulk(ks_key_t key, size_t size, void **blocks, size_t count, ks_
     return done;
 }
 
+/*
+ * How many of the first blocks are the heap's own, of one slab, and free now: what is known of the slab is looked up once for
+ * the run, each block's place and state for itself. C0.1, C7.1.
+ */
+static __attribute__((noinline)) size_t heap_push_bulk(struct heap *heap, void *const *blocks, size_t count)
+{
+    struct place place;
+    if (!judge_local(heap, blocks[0], &place))
+        return 0;
+    struct slab *slab = place.slab;
+    const char *start = arena_slab_start(slab);
+    struct bin *bin = heap_bin(heap, slab->bin);
+    struct slot *top = bin->top;
+    size_t done = 0;
+    void *block = blocks[0];
+    while (likely(!magazine_is_full(top))) {
+        state_take_back(place);
+        *top++ = (struct slot){block, place.state};
+        if (++done == count)
+            break;
+        block = blocks[done];
+        size_t within = (uintptr_t)block - (uintptr_t)start;
+        if (within >= SLAB_BYTES || !judge_in_slab(slab, within, &place))
+            break;
+    }
+    store_relaxed(&bin->top, top);
+    return done;
+}
+
 /* Until the thread's room for reports is used up: the caller delivers them and goes on. */
 static size_t heap_free_some(struct heap *heap, void *const *blocks, size_t count, size_t *freed, ks_status *first)
 {
     size_t i = 0;
-    for (; i < count && report_room(thread_self, MAGAZINE_SLOTS); i++) {
+    while (i < count && report_room(thread_self, MAGAZINE_SLOTS)) {
+        size_t run = heap_push_bulk(heap, blocks + i, count - i);
+        i += run;
+        *freed += run;
+        if (i == count)
+            break;
         ks_status status = blocks[i] ? heap_free(heap, blocks[i]) : KS_OK;
+        i++;
         if (status == KS_OK)
             ++*freed;
         else if (*first == KS_OK)

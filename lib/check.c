@@ -26,9 +26,10 @@ static size_t offset_of(const void *block)
     return (size_t)((const char *)block - range.base);
 }
 
-/* A free block of the heap: its slab is the heap's, of the class, and the state says free. */
-static bool check_free_block(const struct heap *heap, uint32_t class, const void *block)
+/* A free block of the heap: its slab is the heap's, of the class, and the state, which the slot names, says free. */
+static bool check_free_block(const struct heap *heap, uint32_t class, struct slot slot)
 {
+    const void *block = slot.block;
     HOLDS(offset_of(block) < range.high);
     const struct slab *slab = arena_slab(offset_of(block));
     uint32_t index;
@@ -36,13 +37,14 @@ static bool check_free_block(const struct heap *heap, uint32_t class, const void
     HOLDS(slab->class == class);
     HOLDS(class_index(offset_of(block) & (SLAB_BYTES - 1), slab->reciprocal, &index));
     HOLDS(index < slab->carved);
-    HOLDS(!(slab->states[index] & STATE_LIVE));
+    HOLDS(slot.state == slab->states + index);
+    HOLDS(!(*slot.state & STATE_LIVE));
     return true;
 }
 
 static bool check_magazine(const struct heap *heap, uint32_t class, struct magazine *magazine)
 {
-    void **floor = magazine_floor(magazine, class);
+    struct slot *floor = magazine_floor(magazine, class);
     HOLDS(magazine->count <= classes.table[class].magazine);
     for (uint32_t i = 0; i < magazine->count; i++)
         if (!check_free_block(heap, class, floor[i]))
@@ -55,8 +57,9 @@ static bool check_bin(const struct heap *heap, uint32_t class, uint64_t *held)
     const struct bin *bin = &heap->bins[class];
     const struct shelf *shelf = &heap->shelves[class];
     HOLDS(bin->top >= bin->floor);
-    for (void **entry = bin->floor; entry < bin->top; entry++)
-        if (!check_free_block(heap, class, *entry))
+    HOLDS(bin->credit > 0 && bin->credit <= BEAT && bin->due % BEAT == 0);
+    for (const struct slot *slot = bin->floor; slot < bin->top; slot++)
+        if (!check_free_block(heap, class, *slot))
             return false;
     uint64_t parked = 0;
     if (bin->spare) {

@@ -49,7 +49,7 @@ void classes_start(void)
     for (uint32_t granule = 0; granule <= CLASS_TOP / CLASS_GRANULE; granule++) {
         if (granule * CLASS_GRANULE > classes.table[class].bytes)
             ++class;
-        classes.of_granule[granule] = class;
+        classes.bins[granule] = (uint16_t)(class * BIN_BYTES);
     }
 
     /*

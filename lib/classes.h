@@ -16,7 +16,7 @@
 #define CLASS_GRANULE  16
 #define SLAB_SHIFT     18
 #define SLAB_BYTES     ((size_t)1 << SLAB_SHIFT)
-#define MAGAZINE_SLOTS 56 /* most blocks in one magazine: it and its header fill 512 bytes */
+#define MAGAZINE_SLOTS 60 /* most blocks in one magazine: it and its header fill 1,024 bytes */
 
 struct class
 {
@@ -28,7 +28,7 @@ struct class
 
 struct classes {
     uint32_t count;
-    uint8_t of_granule[CLASS_TOP / CLASS_GRANULE + 1];
+    uint16_t bins[CLASS_TOP / CLASS_GRANULE + 1]; /* by granules: where the class's bin lies in a heap */
     struct class table[CLASS_COVERED + 1];
 };
 
@@ -37,11 +37,19 @@ extern struct classes classes;
 /* Fills `classes` from the default table. Called once, before any block is handed out. */
 void classes_start(void);
 
+#define BIN_BYTES 64 /* of a heap, for each class */
+
+/* Where in a heap the bin of a size lies. */
+FAST_PATH uint32_t bin_of_size(size_t size)
+{
+    return classes.bins[(size + CLASS_GRANULE - 1) / CLASS_GRANULE];
+}
+
 /* The smallest class that holds `size` bytes, for sizes up to CLASS_TOP. Zero bytes fall in the first class.
  */
 FAST_PATH uint32_t class_of_size(size_t size)
 {
-    return classes.of_granule[(size + CLASS_GRANULE - 1) / CLASS_GRANULE];
+    return bin_of_size(size) / BIN_BYTES;
 }
 
 /*

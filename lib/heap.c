@@ -90,7 +90,7 @@ struct heap *heap_new(struct thread *thread, struct key *key, ks_key_t handle)
     TAILQ_INIT(&heap->aside_large);
     for (uint32_t class = 0; class < CLASS_LIMIT; ++class) {
         struct bin *bin = &heap->bins[class];
-        *bin = (struct bin){.top = magazine_none, .floor = magazine_none};
+        *bin = (struct bin){.top = magazine_none, .floor = magazine_none, .credit = BEAT, .due = BEAT};
         TAILQ_INIT(&bin->depot);
         struct shelf *shelf = &heap->shelves[class];
         *shelf = (struct shelf){0};
@@ -174,7 +174,7 @@ void heap_receive(struct thread *thread, struct heap *heap, uint32_t class)
     while ((magazine = returns_judge(thread, heap, class))) {
         if (class == CLASS_LARGE) {
             if (magazine->count)
-                large_release(heap, *magazine_floor(magazine, class));
+                large_release(heap, magazine_floor(magazine, class)->block);
             magazine_put(thread, magazine);
         } else if (magazine->count) {
             owner_add(&heap->bins[class].parked, magazine->count);

@@ -7,6 +7,8 @@
 
 #include "thread.h"
 
+static_assert(offsetof(struct heap, bins) == 0, "a bin lies at its class's multiple of BIN_BYTES");
+
 bool heap_start(void);
 
 extern struct heap *heaps;
@@ -15,6 +17,12 @@ extern uint32_t heaps_used; /* any, atomic: heaps[1] up to, not including, this 
 FAST_PATH struct heap *heap_at(uint64_t tag)
 {
     return &heaps[tag & TAG_INDEX_MASK];
+}
+
+/* The bin that lies at bin_of_size or slab.bin. */
+FAST_PATH struct bin *heap_bin(struct heap *heap, uint32_t bin)
+{
+    return (struct bin *)((char *)heap + bin);
 }
 
 /* An empty heap of the key, in the hands of `thread`, and on the key's list for good. NULL without memory. */

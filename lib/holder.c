@@ -202,7 +202,7 @@ void heap_give_up(struct thread *thread, ks_key_t handle)
 /* A destroyed key may have left this thread a heap to reclaim. */
 static SLOW_PATH struct heap *heap_dead(ks_key_t handle, ks_status *status)
 {
-    if (thread_self != &thread_nobody)
+    if (thread_self != &thread_nobody && KEY_INDEX(handle))
         heap_give_up(thread_self, handle);
     *status = KS_BAD_KEY;
     return NULL;

@@ -31,9 +31,10 @@ struct heap *heap_enter(ks_key_t handle, ks_status *status);
 FAST_PATH struct heap *heap_current(struct thread *thread, ks_key_t handle)
 {
     struct entry *entry = thread_entry(thread, handle);
-    if (unlikely(load_relaxed(&entry->handle) != handle))
+    if (unlikely(!equals_relaxed(&entry->handle, handle)))
         return NULL;
-    CHECKED(assert(!handle || !load_relaxed(&entry->heap->worker)));
+    CHECKED(assert(!load_relaxed(&entry->heap->worker)));
+    assume(entry->heap);
     return entry->heap;
 }
 

@@ -34,8 +34,8 @@ static uint32_t slot_take(void)
 }
 
 /*
- * The incarnation stands in the handle's upper 48 bits and rises with each use of the slot: at a thousand
- * keys a second in one slot it repeats after nine thousand years. C2.1.
+ * The incarnation stands in the handle's upper 43 bits and rises with each use of the slot: at a thousand
+ * keys a second in one slot it repeats after 278 years. C2.1.
  */
 struct key *key_take(ks_key_t *handle)
 {
@@ -44,7 +44,7 @@ struct key *key_take(ks_key_t *handle)
         return NULL;
     struct key *key = &keys[index];
     key->incarnation++;
-    *handle = key->incarnation * KEYS_MAX | index;
+    *handle = key->incarnation << HANDLE_INCARNATION_SHIFT | (ks_key_t)index << HANDLE_INDEX_SHIFT;
     key->arena = index;
     key->heaps = NULL;
     store_relaxed(&key->terminated, 0u);

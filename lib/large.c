@@ -1,5 +1,7 @@
 #include "large.h"
 
+#include "magazine.h"
+
 void *large_take(struct heap *heap, size_t bytes, size_t alignment, ks_status *status)
 {
     if (alignment < SLAB_BYTES)
@@ -14,9 +16,10 @@ void *large_take(struct heap *heap, size_t bytes, size_t alignment, ks_status *s
     struct slab *slab = arena_slab((size_t)(block - range.base));
     struct shelf *shelf = &heap->shelves[CLASS_LARGE];
     slab_begin_large(heap, slab, rounded);
-    state_hand_out(slab_place(block));
+    state_hand_out(slab->states);
     owner_add(&shelf->carved, 1);
-    owner_add(&heap->bins[CLASS_LARGE].allocated, 1);
+    if (owner_decrement(&heap->bins[CLASS_LARGE].credit))
+        bin_renew(&heap->bins[CLASS_LARGE]);
     owner_add(&heap->large_allocated, rounded);
     owner_add(&heap->large_out, rounded);
     return block;

@@ -9,7 +9,7 @@
 #define KEPT             48 /* most that a thread keeps */
 #define PAGE_MAGAZINES   (PAGE / MAGAZINE_SIZE)
 
-void *magazine_none[MAGAZINE_SIZE / sizeof(void *)] __attribute__((aligned(MAGAZINE_SIZE)));
+struct slot magazine_none[MAGAZINE_SIZE / sizeof(struct slot)] __attribute__((aligned(MAGAZINE_SIZE)));
 
 static struct pool chains;  /* members: the first magazine of each chain */
 static struct pool emptied; /* members: pages of magazines whose contents the system has taken back */

@@ -27,20 +27,20 @@ void magazine_purge(void);
 
 /* What a bin without a magazine points to: empty for an allocation and full for a free, so that neither asks.
  */
-extern void *magazine_none[];
+extern struct slot magazine_none[];
 
-FAST_PATH bool magazine_is_full(void **top)
+FAST_PATH bool magazine_is_full(const struct slot *top)
 {
     return ((uintptr_t)top & (MAGAZINE_SIZE - 1)) == 0;
 }
 
-static inline void **magazine_floor(struct magazine *magazine, uint32_t class)
+static inline struct slot *magazine_floor(struct magazine *magazine, uint32_t class)
 {
     return magazine->slots + MAGAZINE_SLOTS - classes.table[class].magazine;
 }
 
 /* The magazine that `top` points into, which may be its end. */
-static inline struct magazine *magazine_of(void **top)
+static inline struct magazine *magazine_of(const void *top)
 {
     return (struct magazine *)(((uintptr_t)top - 1) & ~(uintptr_t)(MAGAZINE_SIZE - 1));
 }
@@ -48,7 +48,7 @@ static inline struct magazine *magazine_of(void **top)
 /* C0.1. */
 static inline void bin_load(struct bin *bin, struct magazine *magazine, uint32_t class)
 {
-    void **floor = magazine_floor(magazine, class);
+    struct slot *floor = magazine_floor(magazine, class);
     store_relaxed(&bin->floor, floor);
     store_relaxed(&bin->top, floor + magazine->count);
 }
@@ -63,6 +63,15 @@ static inline struct magazine *bin_unload(struct bin *bin)
     store_relaxed(&bin->floor, magazine_none);
     store_relaxed(&bin->top, magazine_none);
     return magazine;
+}
+
+/* Renews a credit that is used up. A thread that sums up meanwhile sees one count or the other: C0.7. */
+static inline void bin_renew(struct bin *bin)
+{
+    uint64_t due = bin->due;
+    store_relaxed(&bin->due, due + 1);
+    store_release(&bin->credit, (uint64_t)BEAT);
+    store_release(&bin->due, due + BEAT);
 }
 
 #endif

@@ -4,7 +4,7 @@
  *   key      what the host creates, resets and destroys
  *   heap     one key in one thread: the owner of slabs
  *   slab     256 KiB cut into blocks of one class, or one large block; its descriptor lies out of line
- *   magazine up to 56 pointers to free blocks of one class: the currency of everything below the public calls
+ *   magazine up to 60 free blocks of one class: the currency of everything below the public calls
  *   thread   one running thread: its table of heaps, by key
  *
  * Words on ownership, above each group of fields:
@@ -74,6 +74,7 @@ struct slab {
     ks_key_t handle;
     size_t block_bytes;
     uint32_t class;
+    uint32_t bin;    /* where in the heap the class's bin lies */
     uint32_t carved; /* blocks handed to magazines in this life */
     uint8_t life;    /* counts, and wraps */
     /* private */
@@ -108,26 +109,36 @@ struct pasts {
 
 /* ------------------------------------------------------------------ magazine
  *
- * Entries fill the slots from the class's floor up to the end of the 512 bytes. A pointer to the slot above
- * the topmost entry is all that the fast path keeps:
+ * A slot names a block, and where its state is, so that an allocation need not look for it. Blocks fill the slots from the
+ * class's floor up to the end of the 1,024 bytes. A pointer to the slot above the topmost block is all that the fast path
+ * keeps:
  *
- *     top == floor                 the magazine is empty
- *     top is a multiple of 512     it is full
+ *     top == floor                  the magazine is empty
+ *     top is a multiple of 1,024    it is full
  *
- * In a magazine that travels, state and life that were read at the free stand in each pointer's upper 16 bits.
+ * A magazine that travels takes half the room: from the floor up, one word a block, with state and life that were read at the
+ * free in the pointer's upper 16 bits.
  */
-#define MAGAZINE_BYTES_SHIFT 9
+#define MAGAZINE_BYTES_SHIFT 10
 #define MAGAZINE_SIZE        ((size_t)1 << MAGAZINE_BYTES_SHIFT)
+
+struct slot {
+    void *block;
+    uint8_t *state;
+};
+
+/* Lies where slots lie. */
+typedef uint64_t __attribute__((may_alias)) packed;
 
 struct magazine {
     platform_entry entry;       /* heap.returns */
     uint64_t tag;               /* travelling: the incarnation that it is for */
     TAILQ_ENTRY(magazine) link; /* a depot, heap.returned; `next` alone chains empty ones */
     uint32_t class;
-    uint32_t count;     /* entries, while not loaded; in the first of a chain of empty ones: how many */
+    uint32_t count;     /* blocks, while not loaded; in the first of a chain of empty ones: how many */
     size_t bytes;       /* travelling: of a large block, as it was when it was sent */
     uint32_t pool_link; /* any, atomic: the pool's next chain */
-    void *slots[MAGAZINE_SLOTS] CACHE_ALIGNED;
+    struct slot slots[MAGAZINE_SLOTS] CACHE_ALIGNED;
 };
 
 static_assert(sizeof(struct magazine) == MAGAZINE_SIZE, "a magazine's end is a multiple of its size");
@@ -138,22 +149,26 @@ TAILQ_HEAD(magazine_list, magazine);
  *
  * A bin is what the fast path needs of a class; a shelf is the rest. For each class of a heap
  *
- *     entries in the loaded magazine + parked == held
+ *     blocks in the loaded magazine + parked == held
  *     carved == held + shelved + out             (out: live, or on the way home)
+ *     allocated == due - credit, blocks since the heap joined the key
  *     allocated == out + freed_local + freed_remote + dropped
  */
+#define BEAT 1024u /* blocks of a class from one heap_beat to the next */
+
 struct bin {
     /* owner */
-    void **top;
-    void **floor;
-    uint64_t allocated; /* blocks, since the heap joined the key */
-    uint64_t parked;    /* entries in the spare magazine and the depot */
+    struct slot *top;
+    struct slot *floor;
+    uint64_t credit; /* allocations until the next heap_beat */
+    uint64_t due;    /* allocations at that time; odd while the beat renews the credit, which counts as 0 then */
+    uint64_t parked; /* blocks in the spare magazine and the depot */
     /* private */
     struct magazine *spare; /* full, empty or NULL: keeps a free and an allocation at an edge from taking turns at it */
     struct magazine_list depot; /* judged, not empty, hot end first */
 } CACHE_ALIGNED;
 
-static_assert(sizeof(struct bin) == CACHE_LINE, "one line for each class");
+static_assert(sizeof(struct bin) == CACHE_LINE && CACHE_LINE == BIN_BYTES, "one line for each class");
 
 struct shelf {
     /* owner */
@@ -183,10 +198,10 @@ struct shelf {
  */
 struct outbox {
     /* owner */
-    void **top;
-    void **floor;
+    packed *top;
+    packed *floor;
     /* private */
-    void **limit;
+    packed *limit;
     uint64_t tag;
     struct heap *home;
     uint32_t class;
@@ -195,7 +210,7 @@ struct outbox {
 } CACHE_ALIGNED;
 
 struct heap {
-    struct bin bins[CLASS_LIMIT]; /* first: a class is a shift away */
+    struct bin bins[CLASS_LIMIT]; /* first: heap_bin */
     /* owner; any thread reads: a line that frees of other threads look at, and that changes rarely */
     uint64_t tag;        /* incarnation << TAG_INDEX_BITS | index: new at each rewind and each change of key */
     uint64_t generation; /* of the key, that the heap's blocks belong to */
@@ -272,7 +287,13 @@ struct key {
     uint64_t refused_at_home;
 };
 
-#define KEY_INDEX(handle) ((uint32_t)((handle) & (KEYS_MAX - 1)))
+/*
+ * A handle is incarnation << 21 | index << 5: the index stands where it is an offset into a table of 32-byte entries.
+ */
+#define HANDLE_INDEX_SHIFT       5
+#define HANDLE_INCARNATION_SHIFT 21
+#define HANDLE_OFFSET(handle)    ((handle) & (uint64_t)(KEYS_MAX - 1) << HANDLE_INDEX_SHIFT)
+#define KEY_INDEX(handle)        ((uint32_t)(HANDLE_OFFSET(handle) >> HANDLE_INDEX_SHIFT))
 
 /* ------------------------------------------------------------------ thread
  *
@@ -289,7 +310,7 @@ struct entry {
     LIST_ENTRY(entry) link;
 };
 
-static_assert(sizeof(struct entry) == 32, "a table is indexed by a shift");
+static_assert(sizeof(struct entry) == 1 << HANDLE_INDEX_SHIFT, "a handle holds an offset into a table of entries");
 
 LIST_HEAD(entry_list, entry);
 
@@ -299,14 +320,21 @@ struct report {
     void *context;
 };
 
+/*
+ * What leads a thread to its heaps starts with the flag, in the place of entry 0, which is no key's: a handle that leads there
+ * is compared with the raised flag, and is never equal to it, so that no handle needs to be compared with 0.
+ */
+#define BUSY ((uint64_t)1 << HANDLE_INDEX_SHIFT)
+
 struct thread {
-    /* owner: 1 from the start of each operation to its end. Purge and destroy of other threads read it. */
-    uint32_t busy;
-    /* any: 1 while a running thread has it */
-    uint32_t taken;
+    /* owner: BUSY from the start of each operation to its end, else 0. Purge and destroy of other threads read it. */
+    uint64_t busy;
     struct thread *next; /* fixed: all threads there have ever been at once */
     uint64_t number;     /* fixed: 1, 2, ... */
+    /* any: 1 while a running thread has it */
+    uint32_t taken;
     /* private */
+    struct entry table[KEYS_MAX - 1] __attribute__((aligned(sizeof(struct entry)))); /* of keys 1, 2, ... */
     bool leaving;             /* the exit hook has run: each operation lets go of its heaps */
     struct magazine *empties; /* chained by link.tqe_next */
     uint32_t empties_count;
@@ -315,7 +343,8 @@ struct thread {
     struct entry_list entries;
     struct entry *cursor; /* the next to visit */
     struct report reports[REPORTS];
-    struct entry table[KEYS_MAX];
 };
+
+static_assert(offsetof(struct thread, table) == sizeof(struct entry), "the flag stands in the place of entry 0");
 
 #endif

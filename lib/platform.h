@@ -7,20 +7,23 @@
 #define LIB_PLATFORM_H
 
 #include <assert.h>
+#include <ck_pr.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 /* ------------------------------------------------------------------ compiler */
 
-#define FAST_PATH                   static inline __attribute__((always_inline))
-#define SLOW_PATH                   __attribute__((noinline, cold))
-#define likely(x)                   __builtin_expect(!!(x), 1)
-#define unlikely(x)                 __builtin_expect(!!(x), 0)
-#define CACHE_LINE                  64
-#define CACHE_ALIGNED               __attribute__((aligned(CACHE_LINE)))
+#define FAST_PATH     static inline __attribute__((always_inline))
+#define SLOW_PATH     __attribute__((noinline, cold))
+#define likely(x)     __builtin_expect(!!(x), 1)
+#define unlikely(x)   __builtin_expect(!!(x), 0)
+#define assume(x)     ((x) ? (void)0 : __builtin_unreachable())
+#define CACHE_LINE    64
+#define CACHE_ALIGNED __attribute__((aligned(CACHE_LINE)))
 
-#define prefetch_for_write(address) __builtin_prefetch((address), 1)
+/* Fetches a line that the caller is about to write to; any address is harmless. */
+#define prefetch_for_write(address) ck_pr_rfo(address)
 
 static_assert(sizeof(void *) == 8, "keyslab packs pointers, handles and states into 64-bit words");
 static_assert(sizeof(size_t) == 8, "keyslab packs pointers, handles and states into 64-bit words");
@@ -66,6 +69,63 @@ void point_reached(const char *name);
  * here as elsewhere: nobody else could change it, and the compiler may use it from memory.
  */
 #define owner_add(p, v) store_relaxed((p), *(p) + (v))
+
+/*
+ * The same by one, and a comparison, as one instruction each, which the compiler would not make of them. A count down tells when
+ * it has come to 0.
+ */
+#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
+
+FAST_PATH bool equals_relaxed(const uint64_t *p, uint64_t value)
+{
+    bool equal;
+    __asm__("cmpq %1, %2" : "=@cce"(equal) : "m"(*p), "r"(value));
+    return equal;
+}
+
+FAST_PATH bool is_below_relaxed(const uint64_t *limit, uint64_t value)
+{
+    bool below;
+    __asm__("cmpq %1, %2" : "=@ccb"(below) : "m"(*limit), "r"(value));
+    return below;
+}
+
+FAST_PATH void owner_increment(uint8_t *count)
+{
+    __asm__("incb %0" : "+m"(*count) : : "cc");
+}
+
+FAST_PATH bool owner_decrement(uint64_t *count)
+{
+    bool zero;
+    __asm__("decq %0" : "+m"(*count), "=@ccz"(zero));
+    return zero;
+}
+
+#else
+
+static inline bool equals_relaxed(const uint64_t *p, uint64_t value)
+{
+    return load_relaxed(p) == value;
+}
+
+static inline bool is_below_relaxed(const uint64_t *limit, uint64_t value)
+{
+    return value < load_relaxed(limit);
+}
+
+static inline void owner_increment(uint8_t *count)
+{
+    store_relaxed(count, (uint8_t)(*count + 1));
+}
+
+static inline bool owner_decrement(uint64_t *count)
+{
+    store_relaxed(count, *count - 1);
+    return !*count;
+}
+
+#endif
 
 /* Keeps the compiler, and only the compiler, from moving memory operations across. */
 #define fence_compiler() __atomic_signal_fence(__ATOMIC_SEQ_CST)

@@ -100,9 +100,10 @@ static void heap_event(struct thread *thread, struct heap *heap)
         heap_tick(thread, heap);
 }
 
-void heap_beat(struct heap *heap)
+void heap_beat(struct heap *heap, struct bin *bin)
 {
     struct thread *thread = thread_self;
+    bin_renew(bin);
     heap_event(thread, heap);
     thread_visit_next(thread, heap);
 }
@@ -157,7 +158,7 @@ static struct magazine *heap_next_full(struct thread *thread, struct heap *heap,
 static bool heap_fill(struct heap *heap, uint32_t class, struct magazine *magazine, ks_status *status)
 {
     struct shelf *shelf = &heap->shelves[class];
-    void **floor = magazine_floor(magazine, class);
+    struct slot *floor = magazine_floor(magazine, class);
     uint32_t most = classes.table[class].magazine;
     struct slab *slab = TAILQ_FIRST(&shelf->partial);
     if (slab) {
@@ -199,7 +200,7 @@ bool heap_refill(struct heap *heap, uint32_t class, ks_status *status)
 }
 
 /* C0.1. */
-void heap_overflow(struct heap *heap, uint32_t class, void *block)
+void heap_overflow(struct heap *heap, uint32_t class, struct slot slot)
 {
     struct thread *thread = thread_self;
     struct bin *bin = &heap->bins[class];
@@ -209,7 +210,7 @@ void heap_overflow(struct heap *heap, uint32_t class, void *block)
     if (!empty) {
         if (full)
             bin_load(bin, full, class);
-        slab_shelve(heap, block);
+        slab_shelve(heap, slot);
         return;
     }
     if (bin->spare && bin->spare != empty)
@@ -218,7 +219,7 @@ void heap_overflow(struct heap *heap, uint32_t class, void *block)
     if (full)
         owner_add(&bin->parked, full->count);
     bin_load(bin, empty, class);
-    *bin->top = block;
+    *bin->top = slot;
     store_relaxed(&bin->top, bin->top + 1);
     heap_event(thread, heap);
 }

@@ -7,22 +7,20 @@
 
 #include "holder.h"
 
-#define BEAT 1024 /* blocks of a class from one heap_beat to the next */
-
 /* Loads a magazine that is not empty into the class's bin. False with KS_QUOTA or KS_NO_MEMORY. */
 bool heap_refill(struct heap *heap, uint32_t class, ks_status *status);
 
 /* A block that is free already, for a bin whose magazine is full or that has none. */
-void heap_overflow(struct heap *heap, uint32_t class, void *block);
+void heap_overflow(struct heap *heap, uint32_t class, struct slot slot);
 
 /* Sends a box that is due, as one of the heap's slow paths: a thread that only frees has no others. */
 void heap_send(struct thread *thread, struct heap *heap, struct outbox *box);
 
 /*
- * A class has handed out BEAT blocks more. A thread whose magazines never run dry or full looks after its other heaps
- * at this pace.
+ * The credit of a bin is used up: it has handed out BEAT blocks more. A thread whose magazines never run dry or full looks
+ * after its other heaps at this pace.
  */
-SLOW_PATH void heap_beat(struct heap *heap);
+SLOW_PATH void heap_beat(struct heap *heap, struct bin *bin);
 
 /*
  * Makes room under the quota, or in memory: settles this heap and those of the key that nobody holds. For an

@@ -2,12 +2,14 @@
 
 #include "report.h"
 
+#include <string.h>
+
 /* ------------------------------------------------------------------ opening and closing */
 
 /* C0.1. */
 static void outbox_arm(struct outbox *box, struct magazine *magazine)
 {
-    void **floor = magazine_floor(magazine, box->class);
+    packed *floor = (packed *)magazine_floor(magazine, box->class);
     box->limit = floor + box->room;
     store_relaxed(&box->floor, floor);
     store_relaxed(&box->top, floor);
@@ -85,9 +87,9 @@ bool outbox_open(struct thread *thread, struct heap *heap, struct outbox *box, s
 /* ------------------------------------------------------------------ sending */
 
 /* The bytes of a large block that is about to be sent. C6.1. */
-static size_t carried_bytes(void *word)
+static size_t carried_bytes(packed word)
 {
-    size_t offset = (size_t)(((uintptr_t)word & CARRIED_MASK) - (uintptr_t)range.base);
+    size_t offset = (size_t)((word & CARRIED_MASK) - (uintptr_t)range.base);
     return load_relaxed(&arena_slab(offset)->block_bytes);
 }
 
@@ -191,6 +193,33 @@ static bool block_is_good(const struct heap *heap, uint32_t class, const void *b
     return carried_of(place->value, slab->life) == carried;
 }
 
+/*
+ * From packed words to slots, in place, and so from the top down: a slot lies above all words but those that have been read.
+ * The good ones end up at the floor. How many they are.
+ */
+static uint32_t magazine_unpack(struct thread *thread, struct heap *heap, uint32_t class, struct magazine *magazine)
+{
+    struct slot *floor = magazine_floor(magazine, class);
+    const packed *words = (packed *)floor;
+    size_t block_bytes = class == CLASS_LARGE ? magazine->bytes : classes.table[class].bytes;
+    uint32_t bad = magazine->count;
+    for (uint32_t i = magazine->count; i-- > 0;) {
+        packed word = words[i];
+        void *block = (void *)(word & CARRIED_MASK);
+        struct place place;
+        if (likely(block_is_good(heap, class, block, (uint16_t)(word >> CARRIED_SHIFT), &place))) {
+            state_take_back(place);
+            floor[--bad] = (struct slot){block, place.state};
+        } else {
+            report_refused(thread, heap, KS_DOUBLE_FREE, block, block_bytes, true);
+        }
+    }
+    uint32_t good = magazine->count - bad;
+    if (unlikely(bad))
+        memmove(floor, floor + bad, good * sizeof *floor);
+    return good;
+}
+
 struct magazine *returns_judge(struct thread *thread, struct heap *heap, uint32_t class)
 {
     struct shelf *shelf = &heap->shelves[class];
@@ -204,24 +233,10 @@ struct magazine *returns_judge(struct thread *thread, struct heap *heap, uint32_
     TAILQ_REMOVE(&shelf->returned, magazine, link);
     POINT("judge: begun");
 
-    void **floor = magazine_floor(magazine, class);
-    uint32_t good = 0;
-    size_t block_bytes = class == CLASS_LARGE ? magazine->bytes : classes.table[class].bytes;
-    for (uint32_t i = 0; i < magazine->count; i++) {
-        uintptr_t word = (uintptr_t)floor[i];
-        void *block = (void *)(word & CARRIED_MASK);
-        struct place place;
-        if (likely(block_is_good(heap, class, block, (uint16_t)(word >> CARRIED_SHIFT), &place))) {
-            state_take_back(place);
-            floor[good++] = block;
-        } else {
-            report_refused(thread, heap, KS_DOUBLE_FREE, block, block_bytes, true);
-        }
-    }
     owner_add(&shelf->received, magazine->count);
     if (class == CLASS_LARGE)
-        owner_add(&heap->large_received, block_bytes);
-    owner_add(&shelf->freed_remote, good);
-    magazine->count = good;
+        owner_add(&heap->large_received, magazine->bytes);
+    magazine->count = magazine_unpack(thread, heap, class, magazine);
+    owner_add(&shelf->freed_remote, magazine->count);
     return magazine;
 }

@@ -11,7 +11,7 @@
 
 /* A user-space pointer leaves its upper 16 bits free, for the state and the slab's life that were read at the free. */
 #define CARRIED_SHIFT 48
-#define CARRIED_MASK  (((uintptr_t)1 << CARRIED_SHIFT) - 1)
+#define CARRIED_MASK  (((uint64_t)1 << CARRIED_SHIFT) - 1)
 
 FAST_PATH uint16_t carried_of(uint8_t state, uint8_t life)
 {
@@ -62,8 +62,8 @@ struct magazine *returns_judge(struct thread *thread, struct heap *heap, uint32_
  */
 FAST_PATH bool outbox_put(struct outbox *box, void *block, uint16_t carried)
 {
-    void **top = box->top;
-    *top = (void *)((uintptr_t)block | (uintptr_t)carried << CARRIED_SHIFT);
+    packed *top = box->top;
+    *top = (uintptr_t)block | (uint64_t)carried << CARRIED_SHIFT;
     store_relaxed(&box->top, top + 1);
     return unlikely(top + 1 == box->limit || load_relaxed(&box->home->hungry));
 }

@@ -67,6 +67,7 @@ static void slab_start_life(struct heap *heap, struct slab *slab, uint32_t class
     store_relaxed(&slab->handle, heap->handle);
     store_relaxed(&slab->block_bytes, block_bytes);
     store_relaxed(&slab->class, class);
+    slab->bin = class * BIN_BYTES;
     store_relaxed(&slab->carved, 0u);
     slab->capacity = kind->capacity;
     slab->shelved = 0;
@@ -138,13 +139,14 @@ void slab_begin_large(struct heap *heap, struct slab *slab, size_t bytes)
 }
 
 /* C7.2. */
-uint32_t slab_carve(struct heap *heap, struct slab *slab, void **floor, uint32_t most)
+uint32_t slab_carve(struct heap *heap, struct slab *slab, struct slot *floor, uint32_t most)
 {
     uint32_t left = slab->capacity - slab->carved;
     uint32_t count = left < most ? left : most;
     char *block = arena_slab_start(slab) + slab->carved * slab->block_bytes;
+    uint8_t *state = slab->states + slab->carved;
     for (uint32_t i = count; i-- > 0; block += slab->block_bytes)
-        floor[i] = block;
+        floor[i] = (struct slot){block, state++};
     store_relaxed(&slab->carved, slab->carved + count);
     owner_add(&heap->shelves[slab->class].carved, count);
     return count;
@@ -155,7 +157,7 @@ static void slab_unlink_partial(struct heap *heap, struct slab *slab)
     TAILQ_REMOVE(&heap->shelves[slab->class].partial, slab, shelf);
 }
 
-uint32_t slab_unshelve(struct heap *heap, struct slab *slab, void **floor, uint32_t most)
+uint32_t slab_unshelve(struct heap *heap, struct slab *slab, struct slot *floor, uint32_t most)
 {
     uint32_t count = slab->shelved < most ? slab->shelved : most;
     uint64_t *bitmap = bitmap_of(slab);
@@ -164,9 +166,9 @@ uint32_t slab_unshelve(struct heap *heap, struct slab *slab, void **floor, uint3
     for (uint32_t i = count; i-- > 0;) {
         while (!bitmap[word])
             word++;
-        size_t bit = (size_t)__builtin_ctzl(bitmap[word]);
+        size_t index = word * WORD_BITS + (size_t)__builtin_ctzl(bitmap[word]);
         bitmap[word] &= bitmap[word] - 1;
-        floor[i] = start + (word * WORD_BITS + bit) * slab->block_bytes;
+        floor[i] = (struct slot){start + index * slab->block_bytes, slab->states + index};
     }
     slab->shelved -= count;
     owner_add(&heap->shelves[slab->class].shelved, -(uint64_t)count);
@@ -190,12 +192,10 @@ static void slab_set_aside(struct heap *heap, struct slab *slab)
     owner_add(&heap->aside_count, 1);
 }
 
-void slab_shelve(struct heap *heap, void *block)
+void slab_shelve(struct heap *heap, struct slot slot)
 {
-    size_t offset = (size_t)((char *)block - range.base);
-    struct slab *slab = arena_slab(offset);
-    uint32_t index;
-    class_index(offset & (SLAB_BYTES - 1), slab->reciprocal, &index);
+    struct slab *slab = arena_slab((size_t)((char *)slot.block - range.base));
+    size_t index = (size_t)(slot.state - slab->states);
     uint64_t *bitmap = bitmap_of(slab);
     if (!slab->shelved++) {
         memset(bitmap, 0, bitmap_words(slab->capacity) * sizeof *bitmap);

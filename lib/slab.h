@@ -16,31 +16,23 @@ struct place {
     uint8_t value; /* that the state had */
 };
 
-/*
- * The place of an address that is known to be a block of the caller's heap, because it comes from its
- * magazine. Its slab is written by nobody else.
- */
-FAST_PATH struct place slab_place(const void *block)
-{
-    size_t offset = (size_t)((const char *)block - range.base);
-    struct slab *slab = arena_slab(offset);
-    uint32_t index;
-    class_index(offset & (SLAB_BYTES - 1), slab->reciprocal, &index);
-    uint8_t *state = slab->states + index;
-    return (struct place){slab, state, *state};
-}
-
 /* An allocation: an even state is 254 at the most. C7.1. */
-FAST_PATH void state_hand_out(struct place place)
+FAST_PATH void state_hand_out(uint8_t *state)
 {
-    store_relaxed(place.state, (uint8_t)(place.value + 1));
+    owner_increment(state);
 }
 
-/* The free that counts: 255 is followed by 2, because 0 says that the block was never out. C7.1. */
+/*
+ * The free that counts: 255 is followed by 2, because 0 says that the block was never out, which a thread that reads the state
+ * must not be told for a moment either. C7.1.
+ */
 FAST_PATH void state_take_back(struct place place)
 {
-    uint32_t next = place.value + 1u;
-    store_relaxed(place.state, (uint8_t)(next + (next >> 8) * 2));
+    uint8_t next = (uint8_t)(place.value + 1);
+    if (likely(next != STATE_FRESH))
+        store_relaxed(place.state, next);
+    else
+        store_relaxed(place.state, (uint8_t)(STATE_FRESH + 2));
 }
 
 /*
@@ -57,13 +49,13 @@ void slab_begin_large(struct heap *heap, struct slab *slab, size_t bytes);
 
 /* Up to `most` blocks never handed out in this life, so that popping from `top` downwards yields rising
  * addresses. */
-uint32_t slab_carve(struct heap *heap, struct slab *slab, void **floor, uint32_t most);
+uint32_t slab_carve(struct heap *heap, struct slab *slab, struct slot *floor, uint32_t most);
 
 /* Up to `most` shelved blocks of one slab, in the same order. */
-uint32_t slab_unshelve(struct heap *heap, struct slab *slab, void **floor, uint32_t most);
+uint32_t slab_unshelve(struct heap *heap, struct slab *slab, struct slot *floor, uint32_t most);
 
 /* A free block goes from a magazine to its slab; a slab that is empty then is set aside. */
-void slab_shelve(struct heap *heap, void *block);
+void slab_shelve(struct heap *heap, struct slot slot);
 
 /*
  * Gives a slab that is on no list any more back to the arena. Its tag is marked first: the heap's own thread may be handed

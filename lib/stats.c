@@ -18,10 +18,23 @@ static uint64_t at_least_zero(uint64_t whole, uint64_t part)
     return whole > part ? whole - part : 0;
 }
 
-/* The two pointers belong to different magazines while the owner changes over. */
-static uint64_t level(void **top, void **floor)
+/* From floor to top, which belong to different magazines while the owner changes over. */
+static uint64_t level(const void *top, const void *floor, size_t entry_bytes)
 {
-    return floor && top >= floor && top <= floor + MAGAZINE_SLOTS ? (uint64_t)(top - floor) : 0;
+    size_t bytes = (uintptr_t)top - (uintptr_t)floor;
+    return floor && bytes <= MAGAZINE_SLOTS * entry_bytes ? bytes / entry_bytes : 0;
+}
+
+/* Never between two beats: C0.7. */
+static uint64_t allocated_by(struct bin *bin)
+{
+    uint64_t due;
+    uint64_t credit;
+    do {
+        due = load_acquire(&bin->due);
+        credit = load_acquire(&bin->credit);
+    } while (load_relaxed(&bin->due) != due);
+    return due % 2 ? due - 1 : due - credit;
 }
 
 /* C0.1. */
@@ -30,7 +43,7 @@ static uint64_t outboxes_level(struct heap *heap, uint32_t class)
     uint64_t sum = 0;
     for (struct outbox *box = heap->outboxes; box < heap->outboxes + OUTBOXES; box++)
         if (load_relaxed(&box->class) == class)
-            sum += level(load_relaxed(&box->top), load_relaxed(&box->floor));
+            sum += level(load_relaxed(&box->top), load_relaxed(&box->floor), sizeof(packed));
     return sum;
 }
 
@@ -47,10 +60,11 @@ static struct census census_of(struct heap *heap, uint32_t class, uint64_t gener
     struct bin *bin = &heap->bins[class];
     struct shelf *shelf = &heap->shelves[class];
     struct census census = {
-        .allocated = load_relaxed(&bin->allocated),
+        .allocated = allocated_by(bin),
         .freed_remote = load_relaxed(&shelf->freed_remote),
         .dropped = load_relaxed(&shelf->dropped),
-        .held = load_relaxed(&bin->parked) + level(load_relaxed(&bin->top), load_relaxed(&bin->floor)),
+        .held =
+            load_relaxed(&bin->parked) + level(load_relaxed(&bin->top), load_relaxed(&bin->floor), sizeof(struct slot)),
         .slabs = load_relaxed(&shelf->slabs),
         .sent = load_relaxed(&shelf->sent) + outboxes_level(heap, class),
         .received = load_relaxed(&shelf->received),

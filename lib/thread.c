@@ -36,7 +36,7 @@ static void thread_exit(void *value)
 {
     struct thread *thread = value;
     thread_left = true;
-    store_relaxed(&thread->busy, 1u);
+    store_relaxed(&thread->busy, BUSY);
     fence_compiler();
     thread_release(thread);
 }
@@ -114,7 +114,7 @@ struct thread *thread_register(void)
     LIST_INIT(&thread->entries);
     thread->cursor = NULL;
     thread->leaving = thread_left || !platform_at_exit(thread);
-    store_relaxed(&thread->busy, 1u);
+    store_relaxed(&thread->busy, BUSY);
     fence_compiler();
     thread_self = thread;
     return thread;

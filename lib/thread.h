@@ -37,7 +37,7 @@ void thread_end_slow(void);
 FAST_PATH struct thread *thread_begin(void)
 {
     struct thread *thread = thread_self;
-    store_relaxed(&thread->busy, 1u);
+    store_relaxed(&thread->busy, BUSY);
     /* The handle in the table is looked at after the flag is up: see above for why the compiler alone
      * matters. */
     fence_compiler();
@@ -49,12 +49,13 @@ FAST_PATH struct thread *thread_begin(void)
 FAST_PATH void thread_end(struct thread *thread)
 {
     POINT("operation: over");
-    store_release(&thread->busy, 0u);
+    store_release(&thread->busy, (uint64_t)0);
 }
 
+/* Of a handle that is no key's, with the index 0, it is the flag's place. */
 static inline struct entry *thread_entry(struct thread *thread, ks_key_t handle)
 {
-    return &thread->table[KEY_INDEX(handle)];
+    return (struct entry *)((char *)thread + HANDLE_OFFSET(handle));
 }
 
 #endif

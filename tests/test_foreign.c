@@ -270,14 +270,15 @@ static void keys_that_never_were(struct stage *stage)
 {
     good_begin(stage);
     void *block = block_new(stage);
-    ks_key_t index = stage->key & 0xffff;
-    static const ks_key_t words[] = {0, 1, 0xffff, 0x10000, UINTPTR_MAX, UINTPTR_MAX - 0xffff, 0xdeadbeef};
+    ks_key_t index = stage->key & 0x1fffff;
+    static const ks_key_t words[] = {
+        0, 1, 32, 0xffff, 0x10000, 0x1fffff, 0x200000, UINTPTR_MAX, UINTPTR_MAX - 0xffff, 0xdeadbeef};
     for (size_t i = 0; i < COUNT(words); i++)
         refuse_with(stage, words[i], block);
     refuse_with(stage, index, block);
-    refuse_with(stage, index | (UINTPTR_MAX - 0xffff), block);
-    refuse_with(stage, stage->key + 0x10000, block);
-    refuse_with(stage, stage->key - 0x10000, block);
+    refuse_with(stage, index | (UINTPTR_MAX - 0x1fffff), block);
+    refuse_with(stage, stage->key + 0x200000, block);
+    refuse_with(stage, stage->key - 0x200000, block);
     refuse_with(stage, (ks_key_t)block, block);
 }
 

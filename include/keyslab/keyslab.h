@@ -166,7 +166,7 @@ KS_API void *ks_realloc(ks_key_t key, void *block, size_t size, ks_status *statu
 /*
  * Frees a block of any thread. NULL is KS_OK. Takes any 64-bit value: KS_BAD_BLOCK, KS_WRONG_KEY,
  * KS_DOUBLE_FREE, KS_STALE, KS_BAD_KEY, and nothing has changed; KS_TERMINATED, and the block is free.
- * KS_NO_MEMORY: another thread's block could not be sent home for want of 512 bytes; it is still live, and
+ * KS_NO_MEMORY: another thread's block could not be sent home for want of a kibibyte; it is still live, and
  * may be freed again. A second free of a block that another thread has freed and that is still on its way
  * home is answered KS_OK, refused at home, and reported through the error hook (so is a ks_realloc of it; the count
  * that tells the two apart comes round when the owner has reused the block 127 times in between). Costs a few nanoseconds,
