@@ -61,11 +61,15 @@ FAST_PATH bool heap_free_local(struct heap *heap, void *block, struct place plac
     return true;
 }
 
-/*
- * Another thread's block, its home and class already in an open outbox, so that the key, the generation and
- * the owner are known to be right: it must be the first byte of a live block. C6.1.
- */
-FAST_PATH bool free_to_outbox(struct thread *thread, struct heap *heap, void *block)
+/* Another thread's slab, and an open box for its home and class, so that the key, the generation and the owner are right. */
+struct away {
+    struct slab *slab;
+    struct outbox *box;
+    uint8_t life;
+};
+
+/* C6.1. */
+FAST_PATH bool away_find(struct heap *heap, const void *block, struct away *away)
 {
     size_t offset = (size_t)((uintptr_t)block - (uintptr_t)range.base);
     if (unlikely(!is_below_relaxed(&range.high, offset)))
@@ -74,19 +78,37 @@ FAST_PATH bool free_to_outbox(struct thread *thread, struct heap *heap, void *bl
     uint64_t tag = load_acquire(&slab->tag);
     uint32_t class = load_relaxed(&slab->class);
     struct outbox *box = outbox_of(heap, tag, class);
-    uint32_t index;
-    if (unlikely(!tag || !outbox_is_for(box, tag, class) ||
-                 !class_index(offset & (SLAB_BYTES - 1), load_relaxed(&slab->reciprocal), &index)))
+    if (unlikely(!tag || !outbox_is_for(box, tag, class)))
         return false;
-    /* The life first: an old one never goes with a young block's state, and with an old state it is refused. */
-    uint8_t life = load_acquire(&slab->life);
+    /* Before any state: an old life never goes with a young block's state, and with an old state it is refused. */
+    *away = (struct away){slab, box, load_acquire(&slab->life)};
     POINT("free: life read");
-    uint8_t state = load_relaxed(load_relaxed(&slab->states) + index);
-    if (unlikely(!(state & STATE_LIVE)))
+    return true;
+}
+
+/* Whether an offset into the slab is the first byte of a live block, and what travels with the block. C6.1. */
+FAST_PATH bool away_judge(const struct away *away, size_t within, uint16_t *carried)
+{
+    uint32_t index;
+    if (unlikely(!class_index(within, load_relaxed(&away->slab->reciprocal), &index)))
+        return false;
+    uint8_t state = load_relaxed(load_relaxed(&away->slab->states) + index);
+    *carried = carried_of(state, away->life);
+    return likely(state & STATE_LIVE);
+}
+
+/* C6.1. */
+FAST_PATH bool free_to_outbox(struct thread *thread, struct heap *heap, void *block)
+{
+    struct away away;
+    uint16_t carried;
+    if (unlikely(!away_find(heap, block, &away)))
+        return false;
+    if (unlikely(!away_judge(&away, ((uintptr_t)block - (uintptr_t)range.base) & (SLAB_BYTES - 1), &carried)))
         return false;
     POINT("free: state read");
-    if (outbox_put(box, block, carried_of(state, life)))
-        heap_send(thread, heap, box);
+    if (outbox_put(away.box, block, carried))
+        heap_send(thread, heap, away.box);
     return true;
 }
 

@@ -167,22 +167,17 @@ static void heap_rewind(struct thread *thread, struct heap *heap, uint64_t gener
 
 /* ------------------------------------------------------------------ giving memory back */
 
-/* Judges what came back into the depot; a large block goes to the arena at once. */
-void heap_receive(struct thread *thread, struct heap *heap, uint32_t class)
+/* What came back in a class goes to its slabs, a large block to the arena. */
+static void heap_receive(struct thread *thread, struct heap *heap, uint32_t class)
 {
-    struct magazine *magazine;
-    while ((magazine = returns_judge(thread, heap, class))) {
-        if (class == CLASS_LARGE) {
-            if (magazine->count)
-                large_release(heap, magazine_floor(magazine, class)->block);
-            magazine_put(thread, magazine);
-        } else if (magazine->count) {
-            owner_add(&heap->bins[class].parked, magazine->count);
-            depot_push(&heap->bins[class], &heap->shelves[class], magazine);
-        } else {
-            magazine_put(thread, magazine);
-        }
-    }
+    struct slot slots[MAGAZINE_SLOTS];
+    uint32_t count;
+    while (returns_judge(thread, heap, class, slots, MAGAZINE_SLOTS, &count))
+        for (uint32_t i = 0; i < count; i++)
+            if (class == CLASS_LARGE)
+                large_release(heap, slots[i].block);
+            else
+                slab_shelve(heap, slots[i]);
 }
 
 void heap_receive_large(struct heap *heap)

@@ -31,9 +31,6 @@ struct heap *heap_new(struct thread *thread, struct key *key, ks_key_t handle);
 /* Rewinds the heap if its key has been reset since. */
 void heap_catch_up(struct thread *thread, struct heap *heap);
 
-/* Judges what came back in a class into its depot; a large block goes to the arena at once. */
-void heap_receive(struct thread *thread, struct heap *heap, uint32_t class);
-
 /* Large blocks that have come home go to the arena. */
 void heap_receive_large(struct heap *heap);
 

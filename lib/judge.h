@@ -12,17 +12,6 @@
 #include "refill.h"
 #include "slab.h"
 
-/* With the heap's tag a slab is the caller's, and the rest of it is written by nobody else. C7.1. */
-FAST_PATH bool judge_in_slab(struct slab *slab, size_t within, struct place *place)
-{
-    uint32_t index;
-    if (unlikely(!class_index(within, slab->reciprocal, &index)))
-        return false;
-    uint8_t *state = slab->states + index;
-    *place = (struct place){slab, state, *state};
-    return likely(place->value & STATE_LIVE);
-}
-
 /* C7.1. */
 FAST_PATH bool judge_local(const struct heap *heap, const void *block, struct place *place)
 {
@@ -30,10 +19,11 @@ FAST_PATH bool judge_local(const struct heap *heap, const void *block, struct pl
     if (unlikely(!is_below_relaxed(&range.high, offset)))
         return false;
     struct slab *slab = arena_slab(offset);
+    /* With the heap's tag the slab is the caller's, and the rest of it is written by nobody else. */
     if (unlikely(!equals_relaxed(&slab->tag, heap->tag)))
         return false;
     POINT("free: own tag");
-    return judge_in_slab(slab, offset & (SLAB_BYTES - 1), place);
+    return slab_judge(slab, offset & (SLAB_BYTES - 1), place);
 }
 
 /*

@@ -39,6 +39,12 @@ static inline struct slot *magazine_floor(struct magazine *magazine, uint32_t cl
     return magazine->slots + MAGAZINE_SLOTS - classes.table[class].magazine;
 }
 
+/* Of one that travels. */
+static inline packed *magazine_words(const struct magazine *magazine)
+{
+    return (packed *)magazine->slots;
+}
+
 /* The magazine that `top` points into, which may be its end. */
 static inline struct magazine *magazine_of(const void *top)
 {

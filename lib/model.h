@@ -116,8 +116,8 @@ struct pasts {
  *     top == floor                  the magazine is empty
  *     top is a multiple of 1,024    it is full
  *
- * A magazine that travels takes half the room: from the floor up, one word a block, with state and life that were read at the
- * free in the pointer's upper 16 bits.
+ * A magazine that travels holds one word a block, from its first slot on: the pointer, with state and life that were read at the
+ * free in its upper 16 bits.
  */
 #define MAGAZINE_BYTES_SHIFT 10
 #define MAGAZINE_SIZE        ((size_t)1 << MAGAZINE_BYTES_SHIFT)
@@ -127,7 +127,7 @@ struct slot {
     uint8_t *state;
 };
 
-/* Lies where slots lie. */
+/* A word of a magazine that travels, where slots lie. */
 typedef uint64_t __attribute__((may_alias)) packed;
 
 struct magazine {

@@ -126,32 +126,36 @@ static void bin_keep_empty(struct thread *thread, struct bin *bin, struct magazi
         bin->spare = empty;
 }
 
-/* The next magazine with free blocks that needs no slab, or NULL. C6.5. */
-static struct magazine *heap_next_full(struct thread *thread, struct heap *heap, uint32_t class)
+/* The spare or the first of the depot, or NULL. */
+static struct magazine *heap_next_full(struct heap *heap, uint32_t class)
 {
     struct bin *bin = &heap->bins[class];
-    struct shelf *shelf = &heap->shelves[class];
     struct magazine *magazine = bin->spare;
-    if (magazine && magazine->count) {
-        bin->spare = NULL;
-        owner_add(&bin->parked, -(uint64_t)magazine->count);
-        return magazine;
+    if (!magazine || !magazine->count) {
+        magazine = TAILQ_FIRST(&bin->depot);
+        return magazine ? depot_remove(bin, &heap->shelves[class], magazine) : NULL;
     }
-    magazine = TAILQ_FIRST(&bin->depot);
-    if (magazine)
-        return depot_remove(bin, shelf, magazine);
-    if (TAILQ_EMPTY(&shelf->returned))
+    bin->spare = NULL;
+    owner_add(&bin->parked, -(uint64_t)magazine->count);
+    return magazine;
+}
+
+/* Fills an empty magazine with what has come home. C6.5. */
+static bool heap_fill_returned(struct thread *thread, struct heap *heap, uint32_t class, struct magazine *magazine)
+{
+    struct slot *floor = magazine_floor(magazine, class);
+    uint32_t most = classes.table[class].magazine;
+    if (TAILQ_EMPTY(&heap->shelves[class].returned))
         returns_take(thread, heap);
-    while ((magazine = returns_judge(thread, heap, class))) {
-        if (magazine->count) {
-            /* Freers read the word at each block: it is written only when it changes. */
-            if (heap->hungry)
-                store_relaxed(&heap->hungry, 0u);
-            return magazine;
-        }
-        magazine_put(thread, magazine);
-    }
-    return NULL;
+    uint32_t count;
+    while (returns_judge(thread, heap, class, floor + magazine->count, most - magazine->count, &count))
+        magazine->count += count;
+    if (!magazine->count)
+        return false;
+    /* Freers read the word at each block: it is written only when it changes. */
+    if (heap->hungry)
+        store_relaxed(&heap->hungry, 0u);
+    return true;
 }
 
 /* Fills an empty magazine from the class's slabs, or from a new one. */
@@ -180,7 +184,7 @@ bool heap_refill(struct heap *heap, uint32_t class, ks_status *status)
     heap_event(thread, heap);
 
     struct magazine *empty = bin_unload(bin);
-    struct magazine *magazine = heap_next_full(thread, heap, class);
+    struct magazine *magazine = heap_next_full(heap, class);
     if (magazine) {
         bin_keep_empty(thread, bin, empty);
         bin_load(bin, magazine, class);
@@ -191,7 +195,7 @@ bool heap_refill(struct heap *heap, uint32_t class, ks_status *status)
     *status = KS_NO_MEMORY;
     if (!empty)
         return false;
-    bool filled = heap_fill(heap, class, empty, status);
+    bool filled = heap_fill_returned(thread, heap, class, empty) || heap_fill(heap, class, empty, status);
     if (filled)
         bin_load(bin, empty, class);
     else

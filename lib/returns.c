@@ -2,14 +2,12 @@
 
 #include "report.h"
 
-#include <string.h>
-
 /* ------------------------------------------------------------------ opening and closing */
 
 /* C0.1. */
 static void outbox_arm(struct outbox *box, struct magazine *magazine)
 {
-    packed *floor = (packed *)magazine_floor(magazine, box->class);
+    packed *floor = magazine_words(magazine);
     box->limit = floor + box->room;
     store_relaxed(&box->floor, floor);
     store_relaxed(&box->top, floor);
@@ -179,64 +177,68 @@ void returns_take(struct thread *thread, struct heap *heap)
  * block comes: the block is free now only if its slab is still this incarnation's, of this class, and the
  * block has not been freed since the state was read. C6.4.
  */
-static bool block_is_good(const struct heap *heap, uint32_t class, const void *block, uint16_t carried,
-                          struct place *place)
+static struct slab *slab_at_home(const struct heap *heap, uint32_t class, uintptr_t block)
 {
-    size_t offset = (size_t)((const char *)block - range.base);
-    struct slab *slab = arena_slab(offset);
-    uint32_t index;
+    struct slab *slab = arena_slab(block - (uintptr_t)range.base);
     /* Freed twice, its slab may be another heap's by now: that one writes. */
-    if (load_relaxed(&slab->tag) != heap->tag || slab->class != class ||
-        !class_index(offset & (SLAB_BYTES - 1), slab->reciprocal, &index))
-        return false;
-    *place = (struct place){slab, slab->states + index, slab->states[index]};
-    return carried_of(place->value, slab->life) == carried;
+    return load_relaxed(&slab->tag) == heap->tag && slab->class == class ? slab : NULL;
 }
 
-/*
- * From packed words to slots, in place, and so from the top down: a slot lies above all words but those that have been read.
- * The good ones end up at the floor. How many they are.
- */
-static uint32_t magazine_unpack(struct thread *thread, struct heap *heap, uint32_t class, struct magazine *magazine)
+/* C6.4. */
+FAST_PATH bool block_is_good(struct slab *slab, size_t within, uint16_t carried, struct place *place)
 {
-    struct slot *floor = magazine_floor(magazine, class);
-    const packed *words = (packed *)floor;
+    return slab_judge(slab, within, place) && carried_of(place->value, slab->life) == carried;
+}
+
+/* The good blocks of a magazine from afar become free, and slots from `floor` up; the others are reported. */
+static uint32_t magazine_unpack(struct thread *thread, struct heap *heap, const struct magazine *magazine,
+                                struct slot *floor)
+{
+    uint32_t class = magazine->class;
+    const packed *words = magazine_words(magazine);
     size_t block_bytes = class == CLASS_LARGE ? magazine->bytes : classes.table[class].bytes;
-    uint32_t bad = magazine->count;
-    for (uint32_t i = magazine->count; i-- > 0;) {
-        packed word = words[i];
-        void *block = (void *)(word & CARRIED_MASK);
+    struct slot *top = floor;
+    struct slab *slab = NULL;
+    uintptr_t start = 0;
+    for (uint32_t i = 0; i < magazine->count; i++) {
+        uintptr_t block = words[i] & CARRIED_MASK;
+        /* Its first line is in the other thread's cache, and will be written to by whoever is given the block next. */
+        prefetch_for_write((void *)block);
+        /* A run of one slab is looked up once. */
+        if (!slab || block - start >= SLAB_BYTES) {
+            slab = slab_at_home(heap, class, block);
+            start = block & ~(SLAB_BYTES - 1);
+        }
         struct place place;
-        if (likely(block_is_good(heap, class, block, (uint16_t)(word >> CARRIED_SHIFT), &place))) {
+        if (likely(slab && block_is_good(slab, block - start, (uint16_t)(words[i] >> CARRIED_SHIFT), &place))) {
             state_take_back(place);
-            floor[--bad] = (struct slot){block, place.state};
+            *top++ = (struct slot){(void *)block, place.state};
         } else {
-            report_refused(thread, heap, KS_DOUBLE_FREE, block, block_bytes, true);
+            report_refused(thread, heap, KS_DOUBLE_FREE, (void *)block, block_bytes, true);
         }
     }
-    uint32_t good = magazine->count - bad;
-    if (unlikely(bad))
-        memmove(floor, floor + bad, good * sizeof *floor);
-    return good;
+    return (uint32_t)(top - floor);
 }
 
-struct magazine *returns_judge(struct thread *thread, struct heap *heap, uint32_t class)
+/* The blocks are copied: a magazine that has been in another thread's hands lies in that thread's cache. C6.3. */
+bool returns_judge(struct thread *thread, struct heap *heap, uint32_t class, struct slot *floor, uint32_t room,
+                   uint32_t *count)
 {
     struct shelf *shelf = &heap->shelves[class];
     struct magazine *magazine = TAILQ_FIRST(&shelf->returned);
-    if (!magazine)
-        return NULL;
+    if (!magazine || magazine->count > room)
+        return false;
     if (!report_room(thread, magazine->count)) {
         thread->crowded = true;
-        return NULL;
+        return false;
     }
     TAILQ_REMOVE(&shelf->returned, magazine, link);
     POINT("judge: begun");
-
     owner_add(&shelf->received, magazine->count);
     if (class == CLASS_LARGE)
         owner_add(&heap->large_received, magazine->bytes);
-    magazine->count = magazine_unpack(thread, heap, class, magazine);
-    owner_add(&shelf->freed_remote, magazine->count);
-    return magazine;
+    *count = magazine_unpack(thread, heap, magazine, floor);
+    owner_add(&shelf->freed_remote, *count);
+    magazine_put(thread, magazine);
+    return true;
 }

@@ -51,21 +51,34 @@ void outboxes_discard(struct thread *thread, struct heap *heap);
 void returns_take(struct thread *thread, struct heap *heap);
 
 /*
- * The next returned magazine of a class with its good blocks, free now; the refused ones are reported. NULL
- * when there is none, or no room to report its refusals before this operation ends.
+ * Takes the next returned magazine of a class in, if its blocks fit in `room` slots from `floor` on: the good ones are free now,
+ * and fill the first `*count` slots; the refused ones are reported. False when there is none that fits, or no room to report
+ * its refusals before this operation ends.
  */
-struct magazine *returns_judge(struct thread *thread, struct heap *heap, uint32_t class);
+bool returns_judge(struct thread *thread, struct heap *heap, uint32_t class, struct slot *floor, uint32_t room,
+                   uint32_t *count);
+
+FAST_PATH packed packed_of(uintptr_t block, uint16_t carried)
+{
+    return block | (packed)carried << CARRIED_SHIFT;
+}
 
 /*
- * Adds a block that is known to be live to an open box. True when the box is to be sent: it is full, or its owner
- * starves, and may be waiting for its last blocks, above all under a quota. C6.5.
+ * Whether the box is to be sent: it is full, or its owner starves, and may be waiting for its last blocks, above all under
+ * a quota. C6.5.
  */
+FAST_PATH bool outbox_is_due(const struct outbox *box)
+{
+    return unlikely(box->top == box->limit || load_relaxed(&box->home->hungry));
+}
+
+/* Adds a block that is known to be live to an open box. True when the box is to be sent. C6.1. */
 FAST_PATH bool outbox_put(struct outbox *box, void *block, uint16_t carried)
 {
     packed *top = box->top;
-    *top = (uintptr_t)block | (uint64_t)carried << CARRIED_SHIFT;
+    *top = packed_of((uintptr_t)block, carried);
     store_relaxed(&box->top, top + 1);
-    return unlikely(top + 1 == box->limit || load_relaxed(&box->home->hungry));
+    return outbox_is_due(box);
 }
 
 #endif

@@ -16,6 +16,17 @@ struct place {
     uint8_t value; /* that the state had */
 };
 
+/* Whether an offset into a slab of the caller's own is the first byte of a live block. C7.1. */
+FAST_PATH bool slab_judge(struct slab *slab, size_t within, struct place *place)
+{
+    uint32_t index;
+    if (unlikely(!class_index(within, slab->reciprocal, &index)))
+        return false;
+    uint8_t *state = slab->states + index;
+    *place = (struct place){slab, state, *state};
+    return likely(place->value & STATE_LIVE);
+}
+
 /* An allocation: an even state is 254 at the most. C7.1. */
 FAST_PATH void state_hand_out(uint8_t *state)
 {
