@@ -104,7 +104,7 @@ static SLOW_PATH void *alloc_beat(struct heap *heap, struct bin *bin, void *bloc
     return block;
 }
 
-/* 35 instructions on x86-64 to a block from the magazine, the public call included: docs/fast-path.md. */
+/* 34 instructions on x86-64 to a block from the magazine: docs/fast-path.md. */
 void *ks_alloc(ks_key_t key, size_t size, ks_status *status)
 {
     struct thread *thread = thread_begin();

@@ -45,7 +45,7 @@ static inline bool is_same_life(const struct verdict *now, const struct verdict 
 }
 
 /*
- * A block that judge_local has accepted becomes free and goes to the bin's magazine. False when that is full:
+ * A block of the heap's own, judged to be live, becomes free and goes to the bin's magazine. False when that is full:
  * the block is free then, and for heap_overflow or large_release. C0.1.
  */
 FAST_PATH bool heap_free_local(struct heap *heap, void *block, struct place place)
@@ -69,16 +69,11 @@ struct away {
 };
 
 /* C6.1. */
-FAST_PATH bool away_find(struct heap *heap, const void *block, struct away *away)
+FAST_PATH bool away_find(struct heap *heap, struct slab *slab, struct away *away)
 {
-    size_t offset = (size_t)((uintptr_t)block - (uintptr_t)range.base);
-    if (unlikely(!is_below_relaxed(&range.high, offset)))
-        return false;
-    struct slab *slab = arena_slab(offset);
     uint64_t tag = load_acquire(&slab->tag);
-    uint32_t class = load_relaxed(&slab->class);
-    struct outbox *box = outbox_of(heap, tag, class);
-    if (unlikely(!tag || !outbox_is_for(box, tag, class)))
+    struct outbox *box = heap_outbox(heap, load_relaxed(&slab->box));
+    if (unlikely(!tag || !outbox_is_for(box, tag, load_relaxed(&slab->class))))
         return false;
     /* Before any state: an old life never goes with a young block's state, and with an old state it is refused. */
     *away = (struct away){slab, box, load_acquire(&slab->life)};
@@ -95,21 +90,6 @@ FAST_PATH bool away_judge(const struct away *away, size_t within, uint16_t *carr
     uint8_t state = load_relaxed(load_relaxed(&away->slab->states) + index);
     *carried = carried_of(state, away->life);
     return likely(state & STATE_LIVE);
-}
-
-/* C6.1. */
-FAST_PATH bool free_to_outbox(struct thread *thread, struct heap *heap, void *block)
-{
-    struct away away;
-    uint16_t carried;
-    if (unlikely(!away_find(heap, block, &away)))
-        return false;
-    if (unlikely(!away_judge(&away, ((uintptr_t)block - (uintptr_t)range.base) & (SLAB_BYTES - 1), &carried)))
-        return false;
-    POINT("free: state read");
-    if (outbox_put(away.box, block, carried))
-        heap_send(thread, heap, away.box);
-    return true;
 }
 
 #endif

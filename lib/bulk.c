@@ -61,10 +61,11 @@ size_t ks_alloc_bulk(ks_key_t key, size_t size, void **blocks, size_t count, ks_
  */
 static __attribute__((noinline)) size_t heap_push_bulk(struct heap *heap, void *const *blocks, size_t count)
 {
+    size_t within;
     struct place place;
-    if (!judge_local(heap, blocks[0], &place))
+    struct slab *slab = judge_range(blocks[0], &within);
+    if (!slab || !judge_owner(heap, slab) || !slab_judge(slab, within, &place))
         return 0;
-    struct slab *slab = place.slab;
     const char *start = arena_slab_start(slab);
     struct bin *bin = heap_bin(heap, slab->bin);
     struct slot *top = bin->top;
@@ -76,7 +77,7 @@ static __attribute__((noinline)) size_t heap_push_bulk(struct heap *heap, void *
         if (++done == count)
             break;
         block = blocks[done];
-        size_t within = (uintptr_t)block - (uintptr_t)start;
+        within = (uintptr_t)block - (uintptr_t)start;
         if (within >= SLAB_BYTES || !slab_judge(slab, within, &place))
             break;
     }
@@ -87,10 +88,12 @@ static __attribute__((noinline)) size_t heap_push_bulk(struct heap *heap, void *
 /* The same for live blocks of another heap's slab that has an open box: they are in it now, or sent. C6.1. */
 static __attribute__((noinline)) size_t heap_send_bulk(struct heap *heap, void *const *blocks, size_t count)
 {
+    size_t within;
     struct away away;
-    if (!away_find(heap, blocks[0], &away))
+    struct slab *slab = judge_range(blocks[0], &within);
+    if (!slab || !away_find(heap, slab, &away))
         return 0;
-    uintptr_t start = (uintptr_t)arena_slab_start(away.slab);
+    uintptr_t start = (uintptr_t)arena_slab_start(slab);
     struct outbox *box = away.box;
     packed *top = box->top;
     packed *limit = box->limit;
@@ -103,7 +106,7 @@ static __attribute__((noinline)) size_t heap_send_bulk(struct heap *heap, void *
         *top++ = packed_of(block, carried);
     }
     store_relaxed(&box->top, top);
-    if (outbox_is_due(box))
+    if (outbox_is_due(box, top))
         heap_send(thread_self, heap, box);
     return done;
 }

@@ -14,7 +14,7 @@ static ks_status free_remote(struct heap *heap, void *block, const struct verdic
 {
     struct thread *thread = thread_self;
     uint32_t class = load_relaxed(&verdict->place.slab->class);
-    struct outbox *box = outbox_of(heap, verdict->tag, class);
+    struct outbox *box = heap_outbox(heap, outbox_place(verdict->tag, class));
     if (!outbox_is_for(box, verdict->tag, class) && !outbox_open(thread, heap, box, verdict->home, verdict->tag, class))
         return KS_NO_MEMORY;
     if (outbox_put(box, block, carried_of(verdict->place.value, verdict->life)))
@@ -43,14 +43,14 @@ ks_status heap_free_again(struct heap *heap, void *block, const struct verdict *
 
 ks_status heap_free(struct heap *heap, void *block)
 {
+    size_t within;
     struct place place;
-    if (judge_local(heap, block, &place)) {
+    struct slab *slab = judge_range(block, &within);
+    if (slab && judge_owner(heap, slab) && slab_judge(slab, within, &place)) {
         if (!heap_free_local(heap, block, place))
             free_overflow(heap, block, place);
         return KS_OK;
     }
-    if (free_to_outbox(thread_self, heap, block))
-        return KS_OK;
     struct verdict verdict = judge_slow(heap, block);
     return free_judged(heap, block, &verdict);
 }
@@ -75,13 +75,26 @@ static SLOW_PATH ks_status free_overflow_slow(struct heap *heap, void *block, st
     return KS_OK;
 }
 
-/* Another thread's block, or one that is refused: apart, so that the way of an own block saves no registers.
- */
-static __attribute__((noinline)) ks_status free_away(ks_key_t key, void *block, struct heap *heap,
-                                                     struct thread *thread)
+static SLOW_PATH ks_status free_send(struct thread *thread, struct heap *heap, struct outbox *box)
 {
-    if (unlikely(!free_to_outbox(thread, heap, block)))
+    heap_send(thread, heap, box);
+    thread_end(thread);
+    return KS_OK;
+}
+
+/* Another thread's block, where it has an open outbox: apart, so that the way of an own block saves no registers. C6.1. */
+static __attribute__((noinline)) ks_status free_away(ks_key_t key, void *block, struct heap *heap,
+                                                     struct thread *thread, struct slab *slab)
+{
+    struct away away;
+    uint16_t carried;
+    if (unlikely(!away_find(heap, slab, &away)))
         return free_slow(key, block);
+    if (unlikely(!away_judge(&away, (uintptr_t)block & (SLAB_BYTES - 1), &carried)))
+        return free_slow(key, block);
+    POINT("free: state read");
+    if (unlikely(outbox_put(away.box, block, carried)))
+        return free_send(thread, heap, away.box);
     thread_end(thread);
     return KS_OK;
 }
@@ -93,9 +106,15 @@ ks_status ks_free(ks_key_t key, void *block)
     struct heap *heap = heap_current(thread, key);
     if (unlikely(!heap))
         return free_slow(key, block);
+    size_t within;
+    struct slab *slab = judge_range(block, &within);
+    if (unlikely(!slab))
+        return free_slow(key, block);
+    if (unlikely(!judge_owner(heap, slab)))
+        return free_away(key, block, heap, thread, slab);
     struct place place;
-    if (unlikely(!judge_local(heap, block, &place)))
-        return free_away(key, block, heap, thread);
+    if (unlikely(!slab_judge(slab, within, &place)))
+        return free_slow(key, block);
     if (unlikely(!heap_free_local(heap, block, place)))
         return free_overflow_slow(heap, block, place);
     thread_end(thread);

@@ -12,18 +12,25 @@
 #include "refill.h"
 #include "slab.h"
 
-/* C7.1. */
-FAST_PATH bool judge_local(const struct heap *heap, const void *block, struct place *place)
+/* The slab that an address lies in, and where; NULL where nothing is read, because it cannot be ours. C8.3. */
+FAST_PATH struct slab *judge_range(const void *block, size_t *within)
 {
     size_t offset = (size_t)((uintptr_t)block - (uintptr_t)range.base);
     if (unlikely(!is_below_relaxed(&range.high, offset)))
-        return false;
+        return NULL;
     struct slab *slab = arena_slab(offset);
-    /* With the heap's tag the slab is the caller's, and the rest of it is written by nobody else. */
+    assume(slab);
+    *within = offset & (SLAB_BYTES - 1);
+    return slab;
+}
+
+/* With the heap's tag the slab is the caller's, and the rest of it is written by nobody else: slab_judge. C7.1. */
+FAST_PATH bool judge_owner(const struct heap *heap, const struct slab *slab)
+{
     if (unlikely(!equals_relaxed(&slab->tag, heap->tag)))
         return false;
     POINT("free: own tag");
-    return slab_judge(slab, offset & (SLAB_BYTES - 1), place);
+    return true;
 }
 
 /*

@@ -74,7 +74,8 @@ struct slab {
     ks_key_t handle;
     size_t block_bytes;
     uint32_t class;
-    uint32_t bin;    /* where in the heap the class's bin lies */
+    uint16_t bin;    /* where in its heap the class's bin lies */
+    uint16_t box;    /* where in any other heap the outbox for it lies, if there is one */
     uint32_t carved; /* blocks handed to magazines in this life */
     uint8_t life;    /* counts, and wraps */
     /* private */

@@ -18,9 +18,9 @@ FAST_PATH uint16_t carried_of(uint8_t state, uint8_t life)
     return (uint16_t)(state | life << 8);
 }
 
-FAST_PATH struct outbox *outbox_of(struct heap *heap, uint64_t tag, uint32_t class)
+FAST_PATH struct outbox *heap_outbox(struct heap *heap, uint32_t place)
 {
-    return &heap->outboxes[(tag + (uint64_t) class * 5) % OUTBOXES];
+    return (struct outbox *)((char *)heap + place);
 }
 
 FAST_PATH bool outbox_is_for(const struct outbox *box, uint64_t tag, uint32_t class)
@@ -64,21 +64,21 @@ FAST_PATH packed packed_of(uintptr_t block, uint16_t carried)
 }
 
 /*
- * Whether the box is to be sent: it is full, or its owner starves, and may be waiting for its last blocks, above all under
- * a quota. C6.5.
+ * Whether a box filled up to `top` is to be sent: it is full, or its owner starves, and may be waiting for its last blocks,
+ * above all under a quota. C6.5.
  */
-FAST_PATH bool outbox_is_due(const struct outbox *box)
+FAST_PATH bool outbox_is_due(const struct outbox *box, const packed *top)
 {
-    return unlikely(box->top == box->limit || load_relaxed(&box->home->hungry));
+    return unlikely(top == box->limit || load_relaxed(&box->home->hungry));
 }
 
 /* Adds a block that is known to be live to an open box. True when the box is to be sent. C6.1. */
 FAST_PATH bool outbox_put(struct outbox *box, void *block, uint16_t carried)
 {
     packed *top = box->top;
-    *top = packed_of((uintptr_t)block, carried);
-    store_relaxed(&box->top, top + 1);
-    return outbox_is_due(box);
+    *top++ = packed_of((uintptr_t)block, carried);
+    store_relaxed(&box->top, top);
+    return outbox_is_due(box, top);
 }
 
 #endif

@@ -43,6 +43,8 @@ static uint64_t *bitmap_of(const struct slab *slab)
     return (uint64_t *)(slab->states + states_bytes(slab->capacity));
 }
 
+static_assert(offsetof(struct heap, accounts) <= UINT16_MAX && offsetof(struct heap, odd) <= UINT16_MAX,
+              "bins and outboxes lie where 16 bits can tell");
 static_assert(SLAB_BYTES / CLASS_GRANULE + CACHE_LINE + SLAB_BYTES / CLASS_GRANULE / 8 <= SIDE_BYTES,
               "a side area holds the states and the bitmap of the smallest class");
 
@@ -67,7 +69,8 @@ static void slab_start_life(struct heap *heap, struct slab *slab, uint32_t class
     store_relaxed(&slab->handle, heap->handle);
     store_relaxed(&slab->block_bytes, block_bytes);
     store_relaxed(&slab->class, class);
-    slab->bin = class * BIN_BYTES;
+    slab->bin = (uint16_t)(class * BIN_BYTES);
+    store_relaxed(&slab->box, (uint16_t)outbox_place(heap->tag, class));
     store_relaxed(&slab->carved, 0u);
     slab->capacity = kind->capacity;
     slab->shelved = 0;

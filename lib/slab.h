@@ -46,6 +46,13 @@ FAST_PATH void state_take_back(struct place place)
         store_relaxed(place.state, (uint8_t)(STATE_FRESH + 2));
 }
 
+/* The outbox that a heap has for a home and a class, if it has one. */
+FAST_PATH uint32_t outbox_place(uint64_t tag, uint32_t class)
+{
+    return offsetof(struct heap, outboxes) +
+           (uint32_t)((tag + (uint64_t) class * 5) % OUTBOXES * sizeof(struct outbox));
+}
+
 /*
  * A slab for the class, rewound, on heap->slabs, with nothing carved: one that was set aside, the longest
  * first, else one from the arena. NULL with KS_QUOTA or KS_NO_MEMORY.
