@@ -56,7 +56,7 @@ static uint32_t class_aligned(size_t size, size_t alignment)
     if (size > CLASS_TOP || alignment > CLASS_TOP)
         return CLASS_LARGE;
     for (uint32_t class = class_of_size(size); class < classes.count; ++class)
-        if (classes.table[class].bytes % alignment == 0)
+        if ((classes.table[class].bytes & (alignment - 1)) == 0)
             return class;
     return CLASS_LARGE;
 }

@@ -13,10 +13,10 @@ static size_t heap_pop_bulk(struct heap *heap, uint32_t class, void **blocks, si
     struct slot *top = bin->top;
     count = at_most(at_most(count, (size_t)(top - bin->floor)), bin->credit);
     for (size_t i = 0; i < count; i++) {
-        --top;
-        blocks[i] = top->block;
+        void *block = (--top)->block;
+        blocks[i] = block;
         state_hand_out(top->state);
-        prefetch_for_write(top->block);
+        prefetch_for_write(block);
     }
     store_relaxed(&bin->top, top);
     owner_add(&bin->credit, -count);
