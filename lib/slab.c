@@ -4,9 +4,8 @@
 
 #include <string.h>
 
-#define SMALL_SIDE  ((size_t)512) /* states and bitmap of a class of 1 KiB or more */
-#define SIDE_COLORS (PAGE / SMALL_SIDE)
 #define WORD_BITS   64
+#define SIDE_COLORS (PAGE / 2 / CACHE_LINE)
 
 /* Where the blocks end short of the slab's end, the index of that tail has a state too, which is never live.
  */
@@ -25,17 +24,21 @@ static size_t bitmap_words(uint32_t capacity)
     return ((size_t)capacity + WORD_BITS - 1) / WORD_BITS;
 }
 
+static size_t side_bytes(uint32_t capacity)
+{
+    return states_bytes(capacity) + bitmap_words(capacity) * sizeof(uint64_t);
+}
+
 /*
- * Side areas lie a multiple of a page apart, and would all start in the same cache sets: where the class
- * needs but a part of its page, neighbours start in different parts of theirs.
+ * Side areas lie a multiple of a page apart, and would all start in the same cache set: neighbours start some lines apart, as far
+ * as the class leaves room, in the one page where it needs no more.
  */
 static uint8_t *states_of(const struct slab *slab, uint32_t capacity)
 {
     size_t index = (size_t)(slab - range.slabs);
-    uint8_t *side = range.sides + index * SIDE_BYTES;
-    if (states_bytes(capacity) + bitmap_words(capacity) * sizeof(uint64_t) <= SMALL_SIDE)
-        side += index % SIDE_COLORS * SMALL_SIDE;
-    return side;
+    size_t needed = side_bytes(capacity);
+    size_t colors = ((needed < PAGE ? PAGE : SIDE_BYTES) - needed) / CACHE_LINE + 1;
+    return range.sides + index * SIDE_BYTES + index % (colors < SIDE_COLORS ? colors : SIDE_COLORS) * CACHE_LINE;
 }
 
 static uint64_t *bitmap_of(const struct slab *slab)
