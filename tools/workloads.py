@@ -40,6 +40,7 @@ class Launcher:
             self.preload(library)
 
     def preload(self, library):
+        """`library` is found from any folder: the dynamic linker leaves out what it does not find, and goes on."""
         self.environment["LD_PRELOAD"] = library
 
     def run(self, command, folder=None):
