@@ -27,7 +27,7 @@ CASES = {
     "double free away": "free({0}): double free of a block of 112 bytes, found when it came home from another thread",
     "free in destructor": "free({0}): double free of a block of 112 bytes",
 }
-LARGE = "327680"
+LARGE = "524288"
 
 
 def run(*command, setting=None, library=LIBRARY):

@@ -2,6 +2,8 @@
  * The malloc family over the process's key, as glibc 2.36 means it: malloc, calloc, realloc, reallocarray, free,
  * malloc_usable_size, and glibc's names for them under which some libraries ask for them.
  */
+#include "classes.h"
+#include "extents.h"
 #include "misuse.h"
 #include "process_key.h"
 
@@ -25,14 +27,16 @@ EXPORTED void *malloc(size_t size)
     return likely(block) ? block : refused(size);
 }
 
-/* Nothing resets the key, so that a block may be zeroed after the operation. A large one may be zero as it comes. */
+/* Nothing resets the key, so that a block may be zeroed when the operation is over. */
 EXPORTED void *calloc(size_t count, size_t size)
 {
     size_t bytes;
     if (unlikely(__builtin_mul_overflow(count, size, &bytes)))
         return refused(SIZE_MAX);
     void *block = malloc(bytes);
-    return likely(block) ? memset(block, 0, bytes) : NULL;
+    if (unlikely(!block || (bytes > CLASS_TOP && extent_was_zero(block))))
+        return block;
+    return memset(block, 0, bytes);
 }
 
 /* A misuse has been told by now: see misuse_found. What the thread frees for want of memory stays allocated. */
