@@ -21,7 +21,8 @@ static SLOW_PATH void *refused(size_t size)
     return NULL;
 }
 
-EXPORTED void *malloc(size_t size)
+/* Flattened, as free is: the library's fast path is in here, and no call is left on it. */
+EXPORTED __attribute__((flatten)) void *malloc(size_t size)
 {
     void *block = ks_alloc(process_key(), size, NULL);
     return likely(block) ? block : refused(size);
@@ -40,7 +41,7 @@ EXPORTED void *calloc(size_t count, size_t size)
 }
 
 /* A misuse has been told by now: see misuse_found. What the thread frees for want of memory stays allocated. */
-EXPORTED void free(void *block)
+EXPORTED __attribute__((flatten)) void free(void *block)
 {
     if (block)
         ks_free(process_key(), block);
