@@ -205,6 +205,22 @@ static void a_block_that_grows_step_by_step_keeps_its_contents(void **state)
     do_free(block);
 }
 
+/* As many copies as steps would be a thousand times the final size. */
+static void a_large_block_that_grows_moves_a_few_times(void **state)
+{
+    (void)state;
+    int moves = 0;
+    char *block = do_malloc(100000);
+    for (size_t size = 100000; size < 50000000; size += 50000) {
+        char *grown = do_realloc(block, size);
+        moves += grown != block;
+        block = grown;
+        block[size - 1] = 1;
+    }
+    assert_true(moves < 20);
+    do_free(block);
+}
+
 static void realloc_of_nothing_and_to_nothing(void **state)
 {
     (void)state;
@@ -556,6 +572,7 @@ int main(void)
         cmocka_unit_test(calloc_zeroes_what_was_used_before),
         cmocka_unit_test(realloc_keeps_the_contents),
         cmocka_unit_test(a_block_that_grows_step_by_step_keeps_its_contents),
+        cmocka_unit_test(a_large_block_that_grows_moves_a_few_times),
         cmocka_unit_test(realloc_of_nothing_and_to_nothing),
         cmocka_unit_test(realloc_that_fails_leaves_the_block),
         cmocka_unit_test(aligned_blocks_are_aligned),

@@ -59,13 +59,26 @@ static int errno_of(ks_status status)
     }
 }
 
+/*
+ * What is asked for a large block that grows: half as much again, so that a block that grows step by step is copied a few
+ * times and not at each step. It costs addresses: a page that nobody has touched is no memory.
+ */
+static size_t with_room_to_grow(const void *block, size_t size)
+{
+    size_t before = size > CLASS_TOP ? ks_size(process_key(), block) : 0;
+    return before && before < size && size < SIZE_MAX / 2 ? size + size / 2 : size;
+}
+
 EXPORTED void *realloc(void *block, size_t size)
 {
     if (!block)
         return malloc(size);
     ks_status status;
+    size_t roomy = with_room_to_grow(block, size);
     misuse_call = "realloc";
-    void *resized = ks_realloc(process_key(), block, size, &status);
+    void *resized = ks_realloc(process_key(), block, roomy, &status);
+    if (unlikely(!resized && roomy > size))
+        resized = ks_realloc(process_key(), block, size, &status);
     misuse_call = NULL;
     if (unlikely(status != KS_OK))
         errno = errno_of(status);
