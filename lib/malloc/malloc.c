@@ -60,13 +60,15 @@ static int errno_of(ks_status status)
 }
 
 /*
- * What is asked for a large block that grows: half as much again, so that a block that grows step by step is copied a few
- * times and not at each step. It costs addresses: a page that nobody has touched is no memory.
+ * What is asked for a large block that grows by less than a quarter: half as much again, so that a block that grows step by
+ * step is copied a few times and not at each step. It costs addresses: a page that nobody has touched is no memory.
  */
 static size_t with_room_to_grow(const void *block, size_t size)
 {
-    size_t before = size > CLASS_TOP ? ks_size(process_key(), block) : 0;
-    return before && before < size && size < SIZE_MAX / 2 ? size + size / 2 : size;
+    if (size <= CLASS_TOP)
+        return size;
+    size_t before = ks_size(process_key(), block);
+    return before < size && size - before < before / 4 ? size + size / 2 : size;
 }
 
 EXPORTED void *realloc(void *block, size_t size)
