@@ -74,8 +74,7 @@ static void *extent_alloc(extent_hooks_t *hooks, void *wanted, size_t size, size
 static bool extent_purge(extent_hooks_t *hooks, void *start, size_t size, size_t offset, size_t length, unsigned arena)
 {
     (void)hooks, (void)size, (void)arena;
-    platform_discard((char *)start + offset, length);
-    return false;
+    return !platform_discard((char *)start + offset, length);
 }
 
 static bool extent_split(extent_hooks_t *hooks, void *start, size_t size, size_t left, size_t right, bool committed,

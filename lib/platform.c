@@ -1,5 +1,6 @@
 #include "platform.h"
 
+#include <errno.h>
 #include <linux/membarrier.h>
 #include <pthread.h>
 #include <sys/mman.h>
@@ -63,19 +64,23 @@ bool platform_commit(void *start, size_t bytes)
         return false;
     uintptr_t first = (uintptr_t)start & ~(uintptr_t)(PAGE - 1);
     uintptr_t last = ((uintptr_t)start + bytes + PAGE - 1) & ~(uintptr_t)(PAGE - 1);
-    return mprotect((void *)first, last - first, PROT_READ | PROT_WRITE) == 0;
+    int before = errno;
+    bool committed = mprotect((void *)first, last - first, PROT_READ | PROT_WRITE) == 0;
+    errno = before;
+    return committed;
 }
 
 void *platform_map(size_t bytes)
 {
     if (FAULT())
         return NULL;
+    int before = errno;
     void *start = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (start == MAP_FAILED)
-        return NULL;
     /* Sparse tables: a huge page under each touched byte would be paid for in full. */
-    madvise(start, bytes, MADV_NOHUGEPAGE);
-    return start;
+    if (start != MAP_FAILED)
+        madvise(start, bytes, MADV_NOHUGEPAGE);
+    errno = before;
+    return start == MAP_FAILED ? NULL : start;
 }
 
 void platform_unmap(void *start, size_t bytes)
@@ -83,9 +88,12 @@ void platform_unmap(void *start, size_t bytes)
     munmap(start, bytes);
 }
 
-void platform_discard(void *start, size_t bytes)
+bool platform_discard(void *start, size_t bytes)
 {
-    madvise(start, bytes, MADV_DONTNEED);
+    int before = errno;
+    bool discarded = madvise(start, bytes, MADV_DONTNEED) == 0;
+    errno = before;
+    return discarded;
 }
 
 /* C5.1, C5.4. */
@@ -93,10 +101,13 @@ bool platform_barrier_everywhere(void)
 {
     if (FAULT())
         return false;
+    int before = errno;
     /* Refused until the process has registered, which it may do more than once. */
-    return syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0 ||
-           (syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0 &&
-            syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0);
+    bool passed = syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0 ||
+                  (syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0 &&
+                   syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0);
+    errno = before;
+    return passed;
 }
 
 unsigned platform_processors(void)

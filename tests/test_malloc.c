@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -57,10 +58,10 @@ static void assert_filled(const void *block, size_t size, unsigned seed)
 static void every_name_is_keyslabs(void **state)
 {
     static const char *const names[] = {
-        "malloc",        "calloc",         "realloc",       "reallocarray",       "free",        "posix_memalign",
-        "aligned_alloc", "memalign",       "valloc",        "pvalloc",            "malloc_trim", "malloc_usable_size",
-        "malloc_info",   "malloc_stats",   "mallinfo",      "mallinfo2",          "mallopt",     "__libc_malloc",
-        "__libc_calloc", "__libc_realloc", "__libc_free",   "__libc_memalign",    "__libc_valloc", "__libc_pvalloc",
+        "malloc",        "calloc",         "realloc",     "reallocarray",    "free",          "posix_memalign",
+        "aligned_alloc", "memalign",       "valloc",      "pvalloc",         "malloc_trim",   "malloc_usable_size",
+        "malloc_info",   "malloc_stats",   "mallinfo",    "mallinfo2",       "mallopt",       "__libc_malloc",
+        "__libc_calloc", "__libc_realloc", "__libc_free", "__libc_memalign", "__libc_valloc", "__libc_pvalloc",
     };
     (void)state;
     for (size_t i = 0; i < COUNT(names); i++) {
@@ -360,6 +361,29 @@ static void malloc_info_writes_xml(void **state)
     do_free(text);
 }
 
+/* The system keeps locked pages, with what is in them. */
+static void calloc_zeroes_locked_memory(void **state)
+{
+    (void)state;
+    enum { BYTES = 40 << 20 };
+    char *block = memset(do_malloc(BYTES), 0xff, BYTES);
+    if (mlock(block, BYTES)) {
+        do_free(block);
+        skip();
+    }
+    errno = MARK;
+    do_free(block);
+    assert_int_equal(errno, MARK);
+    for (int turn = 0; turn < 2; turn++) {
+        block = do_calloc(1, BYTES);
+        for (size_t i = 0; i < BYTES; i++)
+            if (block[i])
+                fail_msg("byte %zu is not zero", i);
+        munlock(block, BYTES);
+        do_free(block);
+    }
+}
+
 static uint64_t resident_bytes(void)
 {
     FILE *file = fopen("/proc/self/statm", "r");
@@ -380,7 +404,9 @@ static void malloc_trim_gives_memory_back(void **state)
     for (size_t i = 0; i < BLOCKS; i++)
         do_free(blocks[i]);
     uint64_t before = resident_bytes();
+    errno = MARK;
     assert_int_equal(malloc_trim(0), 1);
+    assert_int_equal(errno, MARK);
     assert_true(resident_bytes() + BLOCKS * BYTES / 4 < before);
     do_free(blocks);
 }
@@ -570,6 +596,7 @@ int main(void)
         cmocka_unit_test(free_of_null_does_nothing),
         cmocka_unit_test(too_large_is_enomem),
         cmocka_unit_test(calloc_zeroes_what_was_used_before),
+        cmocka_unit_test(calloc_zeroes_locked_memory),
         cmocka_unit_test(realloc_keeps_the_contents),
         cmocka_unit_test(a_block_that_grows_step_by_step_keeps_its_contents),
         cmocka_unit_test(a_large_block_that_grows_moves_a_few_times),

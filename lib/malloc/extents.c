@@ -5,15 +5,16 @@
 #include <pthread.h>
 #include <sys/queue.h>
 
-#define DRAWN_LEAST   ((uint32_t)8)          /* slabs drawn at once: 2 MiB, the reach of one page table */
-#define DIRTY_MOST    ((size_t)32)           /* slabs that may be free and resident, */
-#define DIRTY_PART    4                      /* or this part of those in use, if that is more */
-#define FINE_MOST     ((uint32_t)8)          /* slabs: longer extents come in an eighth's steps of a power of two */
-#define BINS_FINE     16                     /* one for each length below; then four for each power of two */
-#define BINS          (BINS_FINE + 4 * (32 - 4))
-#define LOOKS_MOST    32                     /* into the one bin whose extents may be too short */
-#define ROWS_WANTED   ((size_t)1 << 22)      /* of a terabyte */
-#define ROWS_LEAST    ((size_t)1 << 12)
+#define DRAWN_LEAST ((uint32_t)8) /* slabs drawn at once: 2 MiB, the reach of one page table */
+#define DIRTY_MOST  ((size_t)32)  /* slabs that may be free and resident, */
+#define DIRTY_PART  4             /* or this part of those in use, if that is more */
+#define FINE_MOST   ((uint32_t)8) /* slabs: longer extents come in an eighth's steps of a power of two */
+#define BINS_FINE   16            /* one for each length below; then four for each power of two */
+#define BINS        (BINS_FINE + 4 * (32 - 4))
+#define LOOKS_MOST  32                /* into the one bin whose extents may be too short */
+#define ROWS_WANTED ((size_t)1 << 22) /* of a terabyte */
+#define ROWS_LEAST  ((size_t)1 << 12)
+#define ROWS_STEP   ((size_t)1 << 12) /* made readable at once: sparse tables count in full where memory is locked */
 
 enum kind { OUTSIDE, USED, USED_ZERO, DIRTY, ZERO };
 
@@ -37,7 +38,8 @@ static struct {
     const struct platform_extent_source *source;
     struct extent *rows; /* rows[0] is OUTSIDE, as is the row behind the last: nobody's neighbour is missing */
     size_t rows_count;
-    char *base; /* the address of rows[1] */
+    size_t rows_ready; /* that can be read and written */
+    char *base;        /* the address of rows[1] */
     size_t used;
     size_t dirty;
     struct bin_list bins[2][BINS]; /* DIRTY, ZERO */
@@ -120,6 +122,19 @@ static struct extent *extent_find(uint32_t length, enum kind kind)
 
 /* ------------------------------------------------------------------ from the range, and back to the system */
 
+/* Rows up to `count`, and the one behind them. */
+static bool rows_reach(size_t count)
+{
+    size_t ready = pool.rows_ready;
+    if (count < ready)
+        return true;
+    size_t wanted = (count / ROWS_STEP + 1) * ROWS_STEP;
+    if (wanted > pool.rows_count || !platform_commit(pool.rows + ready, (wanted - ready) * sizeof *pool.rows))
+        return false;
+    pool.rows_ready = wanted;
+    return true;
+}
+
 /* A new extent, ZERO and free. The first one is the lowest there will be. */
 static struct extent *extent_draw(uint32_t length)
 {
@@ -134,30 +149,32 @@ static struct extent *extent_draw(uint32_t length)
     if (!pool.base)
         pool.base = start;
     struct extent *extent = row_of(start);
-    if ((size_t)(extent - pool.rows) + drawn >= pool.rows_count)
+    if (!rows_reach((size_t)(extent - pool.rows) + drawn))
         return NULL;
     extent_insert(extent, drawn, ZERO);
     return extent_find(length, ZERO);
 }
 
 /* Takes a DIRTY extent's pages away, with the lock released: nobody else finds the extent meanwhile. */
-static void extent_purge(struct extent *extent)
+static bool extent_purge(struct extent *extent)
 {
     uint32_t length = extent->length;
     extent_remove(extent);
     extent_mark(extent, length, USED);
     pthread_mutex_unlock(&pool.lock);
-    platform_discard(start_of(extent), length * SLAB_BYTES);
+    bool purged = platform_discard(start_of(extent), length * SLAB_BYTES);
     pthread_mutex_lock(&pool.lock);
-    extent_insert(extent, length, ZERO);
+    extent_insert(extent, length, purged ? ZERO : DIRTY);
+    return purged;
 }
 
-/* The longest first: one call for each, and what is short is soon needed again. */
+/* The longest first: one call for each, and what is short is soon needed again. Ends where the system keeps its pages. */
 static void purge_down_to(size_t most)
 {
-    for (uint32_t bin = BINS; pool.dirty > most && bin-- > 0;)
-        while (pool.dirty > most && !LIST_EMPTY(&pool.bins[0][bin]))
-            extent_purge(LIST_FIRST(&pool.bins[0][bin]));
+    bool purged = true;
+    for (uint32_t bin = BINS; bin-- > 0;)
+        while (purged && pool.dirty > most && !LIST_EMPTY(&pool.bins[0][bin]))
+            purged = extent_purge(LIST_FIRST(&pool.bins[0][bin]));
 }
 
 static size_t dirty_most(void)
@@ -182,9 +199,8 @@ void platform_arena_fallback(const struct platform_extent_source *source)
 {
     size_t bytes;
     pool.source = source;
-    struct extent *rows =
-        platform_reserve(ROWS_WANTED * sizeof *rows, ROWS_LEAST * sizeof *rows, PAGE, &bytes);
-    if (!rows || !platform_commit(rows, bytes))
+    struct extent *rows = platform_reserve(ROWS_WANTED * sizeof *rows, ROWS_LEAST * sizeof *rows, PAGE, &bytes);
+    if (!rows)
         return;
     pool.rows_count = bytes / sizeof *rows;
     if (pthread_atfork(lock_before_fork, unlock_after_fork, unlock_after_fork) == 0)

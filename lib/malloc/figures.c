@@ -74,8 +74,8 @@ static void print_class(FILE *file, const struct ks_class_stats *class)
 {
     if (class->allocated)
         fprintf(file, "<class size=\"%zu\" live=\"%zu\" bytes=\"%zu\" held=\"%zu\" slabs=\"%zu\"/>\n",
-                (size_t)class->size, (size_t)class->live, (size_t)class->live_bytes, (size_t)class->held,
-                (size_t)class->slabs);
+                (size_t) class->size, (size_t) class->live, (size_t) class->live_bytes, (size_t) class->held,
+                (size_t) class->slabs);
 }
 
 EXPORTED int malloc_info(int options, FILE *file)
