@@ -48,14 +48,16 @@ void *platform_reserve(size_t wanted, size_t least, size_t alignment, size_t *go
 {
     if (FAULT())
         return NULL;
-    for (size_t bytes = fair_share(wanted, least); bytes >= least; bytes /= 2) {
-        void *start = mmap(NULL, bytes + alignment, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (start == MAP_FAILED)
-            continue;
+    int before = errno;
+    void *start = MAP_FAILED;
+    for (size_t bytes = fair_share(wanted, least); start == MAP_FAILED && bytes >= least; bytes /= 2) {
+        start = mmap(NULL, bytes + alignment, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         *got = bytes;
-        return (void *)(((uintptr_t)start + alignment - 1) & ~(uintptr_t)(alignment - 1));
     }
-    return NULL;
+    errno = before;
+    if (start == MAP_FAILED)
+        return NULL;
+    return (void *)(((uintptr_t)start + alignment - 1) & ~(uintptr_t)(alignment - 1));
 }
 
 bool platform_commit(void *start, size_t bytes)
