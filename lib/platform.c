@@ -90,10 +90,13 @@ void platform_unmap(void *start, size_t bytes)
     munmap(start, bytes);
 }
 
+/* Pages that the program has locked are not discarded: a new mapping takes their place. */
 bool platform_discard(void *start, size_t bytes)
 {
     int before = errno;
-    bool discarded = madvise(start, bytes, MADV_DONTNEED) == 0;
+    bool discarded = madvise(start, bytes, MADV_DONTNEED) == 0 ||
+                     mmap(start, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
+                          -1, 0) == start;
     errno = before;
     return discarded;
 }

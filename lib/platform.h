@@ -231,7 +231,7 @@ void *platform_map(size_t bytes);
 /* Unmaps what platform_map returned, where no other thread has seen it. */
 void platform_unmap(void *start, size_t bytes);
 
-/* Drops the pages' contents. They read as zero afterwards. False where the system refuses, as of locked pages. */
+/* Drops the contents of pages that can be written to. They read as zero afterwards. False where the system refuses. */
 bool platform_discard(void *start, size_t bytes);
 
 /*

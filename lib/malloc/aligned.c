@@ -67,8 +67,6 @@ EXPORTED void *pvalloc(size_t size)
     return take_or_errno(PAGE, pages > SIZE_MAX / PAGE ? SIZE_MAX : pages * PAGE);
 }
 
-#define SAME_AS(function) __attribute__((alias(#function), copy(function))) EXPORTED
-
 SAME_AS(memalign) void *aligned_alloc(size_t alignment, size_t size);
 SAME_AS(memalign) void *__libc_memalign(size_t alignment, size_t size);
 SAME_AS(valloc) void *__libc_valloc(size_t size);

@@ -104,8 +104,6 @@ EXPORTED size_t malloc_usable_size(void *block)
     return size;
 }
 
-#define SAME_AS(function) __attribute__((alias(#function), copy(function))) EXPORTED
-
 SAME_AS(malloc) void *__libc_malloc(size_t size);
 SAME_AS(calloc) void *__libc_calloc(size_t count, size_t size);
 SAME_AS(realloc) void *__libc_realloc(void *block, size_t size);

@@ -13,6 +13,13 @@
 /* What glibc's headers declare, and all that this library shows. See malloc.map. */
 #define EXPORTED __attribute__((visibility("default")))
 
+/* Another name of a function, with all that the compiler has been told about it. */
+#if __has_attribute(copy)
+#define SAME_AS(function) __attribute__((alias(#function), copy(function))) EXPORTED
+#else
+#define SAME_AS(function) __attribute__((alias(#function))) EXPORTED
+#endif
+
 /* Any, atomic: 0 until process_key_start. */
 extern ks_key_t process_key_handle;
 
