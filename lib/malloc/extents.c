@@ -6,8 +6,8 @@
 #include <sys/queue.h>
 
 #define DRAWN_LEAST ((uint32_t)8) /* slabs drawn at once: 2 MiB, the reach of one page table */
-#define DIRTY_MOST  ((size_t)32)  /* slabs that may be free and resident, */
-#define DIRTY_PART  4             /* or this part of those in use, if that is more */
+#define DIRTY_MOST  ((size_t)8)   /* slabs that may be free and resident, */
+#define DIRTY_PART  64            /* or this part of those in use, if that is more */
 #define FINE_MOST   ((uint32_t)8) /* slabs: longer extents come in an eighth's steps of a power of two */
 #define BINS_FINE   16            /* one for each length below; then four for each power of two */
 #define BINS        (BINS_FINE + 4 * (32 - 4))
