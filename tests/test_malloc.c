@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -222,6 +223,24 @@ static void a_large_block_that_grows_moves_a_few_times(void **state)
     }
     assert_true(moves < 20);
     do_free(block);
+}
+
+static long page_faults(void)
+{
+    struct rusage used;
+    assert_int_equal(getrusage(RUSAGE_SELF, &used), 0);
+    return used.ru_minflt;
+}
+
+/* Its pages stay with the process, though so much would not be kept of what is freed once. */
+static void a_large_block_that_comes_and_goes_is_not_purged_each_time(void **state)
+{
+    (void)state;
+    enum { TURNS = 50, BYTES = 6 << 20 };
+    long before = page_faults();
+    for (int turn = 0; turn < TURNS; turn++)
+        do_free(memset(do_malloc(BYTES), 1, BYTES));
+    assert_true(page_faults() - before < 10 * (BYTES / 4096));
 }
 
 static void realloc_of_nothing_and_to_nothing(void **state)
@@ -602,6 +621,7 @@ int main(void)
         cmocka_unit_test(realloc_keeps_the_contents),
         cmocka_unit_test(a_block_that_grows_step_by_step_keeps_its_contents),
         cmocka_unit_test(a_large_block_that_grows_moves_a_few_times),
+        cmocka_unit_test(a_large_block_that_comes_and_goes_is_not_purged_each_time),
         cmocka_unit_test(realloc_of_nothing_and_to_nothing),
         cmocka_unit_test(realloc_that_fails_leaves_the_block),
         cmocka_unit_test(aligned_blocks_are_aligned),

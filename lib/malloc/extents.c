@@ -6,8 +6,9 @@
 #include <sys/queue.h>
 
 #define DRAWN_LEAST ((uint32_t)8) /* slabs drawn at once: 2 MiB, the reach of one page table */
-#define DIRTY_MOST  ((size_t)8)   /* slabs that may be free and resident, */
-#define DIRTY_PART  64            /* or this part of those in use, if that is more */
+#define DIRTY_LEAST ((size_t)8)   /* slabs that may always be free and resident; more where that was too few, */
+#define DIRTY_MOST  ((size_t)128) /* up to this, */
+#define DIRTY_PART  64            /* or this part of those in use */
 #define FINE_MOST   ((uint32_t)8) /* slabs: longer extents come in an eighth's steps of a power of two */
 #define BINS_FINE   16            /* one for each length below; then four for each power of two */
 #define BINS        (BINS_FINE + 4 * (32 - 4))
@@ -42,8 +43,10 @@ static struct {
     char *base;        /* the address of rows[1] */
     size_t used;
     size_t dirty;
+    size_t dirty_allowed;          /* DIRTY_LEAST to DIRTY_MOST */
+    uint32_t purged_most;          /* the longest extent that was ever purged */
     struct bin_list bins[2][BINS]; /* DIRTY, ZERO */
-} pool = {.lock = PTHREAD_MUTEX_INITIALIZER};
+} pool = {.lock = PTHREAD_MUTEX_INITIALIZER, .dirty_allowed = DIRTY_LEAST};
 
 /* ------------------------------------------------------------------ lengths and rows */
 
@@ -165,6 +168,8 @@ static bool extent_purge(struct extent *extent)
     bool purged = platform_discard(start_of(extent), length * SLAB_BYTES);
     pthread_mutex_lock(&pool.lock);
     extent_insert(extent, length, purged ? ZERO : DIRTY);
+    if (purged && length > pool.purged_most)
+        pool.purged_most = length;
     return purged;
 }
 
@@ -179,7 +184,18 @@ static void purge_down_to(size_t most)
 
 static size_t dirty_most(void)
 {
-    return pool.used / DIRTY_PART > DIRTY_MOST ? pool.used / DIRTY_PART : DIRTY_MOST;
+    return pool.used / DIRTY_PART > pool.dirty_allowed ? pool.used / DIRTY_PART : pool.dirty_allowed;
+}
+
+/*
+ * A long extent had to be new. If one like it has been purged before, the program may be taking and freeing the same all the
+ * time: the next one stays.
+ */
+static void regret_purge(uint32_t length)
+{
+    size_t wanted = 2 * (size_t)length < DIRTY_MOST ? 2 * (size_t)length : DIRTY_MOST;
+    if (length <= pool.purged_most && wanted > pool.dirty_allowed)
+        pool.dirty_allowed = wanted;
 }
 
 /* ------------------------------------------------------------------ the arena */
@@ -251,6 +267,8 @@ void *platform_arena_take(unsigned arena, size_t bytes, size_t alignment)
     if (!extent)
         extent = extent_draw(length + slack);
     if (extent) {
+        if (extent->kind == ZERO)
+            regret_purge(length);
         extent = extent_cut(extent, length, alignment);
         pool.used += length;
     }
