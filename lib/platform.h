@@ -1,6 +1,6 @@
 /*
- * Everything that comes from outside the library: atomics, Concurrency Kit, jemalloc, thread-local storage,
- * and the system. No other file names them, so that ThreadSanitizer can be given C11 atomics instead of ck's
+ * Everything that comes from outside the library: atomics, Concurrency Kit, arenas, thread-local storage, and the
+ * system. No other file names them, so that ThreadSanitizer can be given C11 atomics instead of ck's
  * inline assembly, which it cannot see, and so that tests can make each call to the outside fail.
  */
 #ifndef LIB_PLATFORM_H
@@ -208,7 +208,10 @@ bool platform_fork_hook(void (*child)(void));
 /* Runs `start` once in the process, and lets callers go on only when it has run. */
 void platform_once(void (*start)(void));
 
-/* ------------------------------------------------------------------ the system's memory */
+/* ------------------------------------------------------------------ the system's memory
+ *
+ * What the system answers is in each call's result; the program's errno stays as it was.
+ */
 
 #define PAGE ((size_t)4096)
 
@@ -228,8 +231,8 @@ void *platform_map(size_t bytes);
 /* Unmaps what platform_map returned, where no other thread has seen it. */
 void platform_unmap(void *start, size_t bytes);
 
-/* Drops the pages' contents. They read as zero afterwards. */
-void platform_discard(void *start, size_t bytes);
+/* Drops the contents of pages that can be written to. They read as zero afterwards. False where the system refuses. */
+bool platform_discard(void *start, size_t bytes);
 
 /*
  * Every thread of the process passes a full fence: membarrier(2), private and expedited. False where the
@@ -239,7 +242,10 @@ bool platform_barrier_everywhere(void);
 
 unsigned platform_processors(void);
 
-/* ------------------------------------------------------------------ jemalloc */
+/* ------------------------------------------------------------------ arenas
+ *
+ * jemalloc's (jemalloc.c). libkeyslab-malloc has one of its own instead (malloc/extents.c).
+ */
 
 /* Where an arena's address space comes from: extents are drawn and never given back, their pages are. */
 struct platform_extent_source {

@@ -70,9 +70,8 @@ void *ks_realloc(ks_key_t key, void *block, size_t size, ks_status *status)
     return result;
 }
 
-size_t ks_size(ks_key_t key, const void *block)
+static SLOW_PATH size_t size_slow(ks_key_t key, const void *block)
 {
-    thread_begin();
     ks_status status;
     struct heap *heap = heap_current_or_enter(key, &status);
     size_t size = 0;
@@ -82,5 +81,20 @@ size_t ks_size(ks_key_t key, const void *block)
             size = verdict.class_size;
     }
     thread_end_slow();
+    return size;
+}
+
+/* Some programs ask at each free. */
+size_t ks_size(ks_key_t key, const void *block)
+{
+    struct thread *thread = thread_begin();
+    struct heap *heap = heap_current(thread, key);
+    size_t within;
+    struct place place;
+    struct slab *slab = heap ? judge_range(block, &within) : NULL;
+    if (unlikely(!slab || !judge_owner(heap, slab) || !slab_judge(slab, within, &place)))
+        return size_slow(key, block);
+    size_t size = slab->block_bytes;
+    thread_end(thread);
     return size;
 }

@@ -88,6 +88,12 @@ class Installed(unittest.TestCase):
         strangers = {n for n in names if not n.startswith(("ks_", "Expert", "KEYSLAB_"))}
         self.assertEqual(strangers, set())
 
+    def test_malloc(self):
+        library = os.path.join(self.libraries, "libkeyslab-malloc.so")
+        maps = output("cat", "/proc/self/maps", env=dict(os.environ, LD_PRELOAD=library))
+        self.assertIn(library, maps)
+        self.find("keyslab-malloc.7")
+
     def test_program(self):
         program = self.find("keyslab")
         self.assertIn("usage: keyslab", output(program, "--help", env=self.environment))

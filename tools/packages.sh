@@ -3,7 +3,8 @@
 
 packages_build="gcc libc6-dev binutils meson ninja-build pkg-config
     libck-dev libjemalloc-dev libpcap-dev zlib1g-dev libjansson-dev"
-packages_check="$packages_build g++ libbenchmark-dev libcmocka-dev clang libclang-rt-14-dev clang-format clang-tidy valgrind tshark spin"
+packages_programs="tshark tcpdump libndpi-bin sqlite3 git perl nginx-light redis-server"
+packages_check="$packages_build $packages_programs g++ libbenchmark-dev libcmocka-dev clang libclang-rt-14-dev clang-format clang-tidy valgrind spin"
 packages_coverage="$packages_build libcmocka-dev tshark gcovr"
 
 # install_missing PACKAGE...: what is not there is installed, where this user may; else says exactly what to install.
