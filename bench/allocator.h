@@ -28,12 +28,8 @@ struct Traits {
 };
 
 template <class A>
-concept Allocator = std::constructible_from<A, const Need &> && requires(A allocator, void *block)
-{
-    {
-        allocator.allocate(size_t{})
-        } -> std::same_as<void *>;
-    allocator.release(block);
+concept Allocator = std::constructible_from<A, const Need &> && requires(A allocator) {
+    { allocator.allocate(size_t{}) } -> std::same_as<void *>;
 };
 
 /* Many blocks of a size in one call. */

@@ -57,6 +57,14 @@ template <class T> class Table
     {
         return entries + count;
     }
+    const T *begin() const
+    {
+        return entries;
+    }
+    const T *end() const
+    {
+        return entries + count;
+    }
     size_t size() const
     {
         return count;
