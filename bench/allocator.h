@@ -28,8 +28,11 @@ struct Traits {
 };
 
 template <class A>
-concept Allocator = std::constructible_from<A, const Need &> && requires(A allocator) {
-    { allocator.allocate(size_t{}) } -> std::same_as<void *>;
+concept Allocator = std::constructible_from<A, const Need &> && requires(A allocator)
+{
+    {
+        allocator.allocate(size_t{})
+        } -> std::same_as<void *>;
 };
 
 /* Many blocks of a size in one call. */

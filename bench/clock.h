@@ -55,6 +55,12 @@ inline const Ticks &calibration()
     return measured;
 }
 
+inline double nanoseconds_since(uint64_t start)
+{
+    const Ticks &tick = calibration();
+    return std::max(1.0, static_cast<double>(ticks() - start) - tick.reading) * tick.nanoseconds;
+}
+
 /* Adds up one kind of piece. */
 class Pieces
 {

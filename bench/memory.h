@@ -54,14 +54,14 @@ class Memory
     /* For one that has its counters in a process of its own: so many bytes are live, and so many were at most. */
     void report(benchmark::State &state, size_t live, size_t live_most) const
     {
-        state.counters["resident_ratio"] = over(resident(), static_cast<double>(live));
-        state.counters["peak_ratio"] =
+        state.counters["resident/live"] = over(resident(), static_cast<double>(live));
+        state.counters["peak/live"] =
             over(process_bytes("/proc/self/status", "VmHWM:"), static_cast<double>(live_most));
     }
     /* After everything was dropped and given back. */
     void report_kept(benchmark::State &state, size_t dropped) const
     {
-        state.counters["kept_ratio"] = over(resident(), static_cast<double>(dropped));
+        state.counters["kept/dropped"] = over(resident(), static_cast<double>(dropped));
     }
 };
 

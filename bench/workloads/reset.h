@@ -10,6 +10,9 @@
 #include "scope.h"
 #include "workload.h"
 
+#include <algorithm>
+#include <vector>
+
 namespace bench
 {
 
@@ -30,9 +33,9 @@ template <Allocator A> class Resets
     }
     double next_allocations()
     {
-        uint64_t start = nanoseconds();
+        uint64_t start = ticks();
         allocate_until(next_count);
-        return static_cast<double>(nanoseconds() - start) / next_count;
+        return nanoseconds_since(start) / next_count;
     }
     void free_next()
     {
@@ -44,26 +47,27 @@ template <Allocator A> class Resets
     }
 
   public:
-    double steady = 0;
-    double after = 0;
+    struct Times {
+        double drop, steady, after; /* nanoseconds; the two others for each allocation */
+    };
 
     explicit Resets(size_t blocks_count) : blocks(std::max(blocks_count, next_count)), live(blocks_count)
     {
     }
-    /* Seconds of the drop. */
-    double once()
+    Times once()
     {
+        Times times{};
         allocate_until(next_count);
         free_next();
-        steady += next_allocations();
+        times.steady = next_allocations();
         free_next();
         allocate_until(live);
-        uint64_t start = nanoseconds();
+        uint64_t start = ticks();
         drop_all(allocator, blocks, live);
-        uint64_t end = nanoseconds();
-        after += next_allocations();
+        times.drop = nanoseconds_since(start);
+        times.after = next_allocations();
         drop_all(allocator, blocks, next_count);
-        return static_cast<double>(end - start) / 1e9;
+        return times;
     }
     /* Of the bytes that the blocks were. */
     void report_purge(benchmark::State &state)
@@ -77,16 +81,31 @@ template <Allocator A> class Resets
     }
 };
 
-template <Allocator A> void reset(benchmark::State &state, size_t live)
+inline double median(std::vector<double> values)
 {
+    std::nth_element(values.begin(), values.begin() + static_cast<ptrdiff_t>(values.size() / 2), values.end());
+    return values[values.size() / 2];
+}
+
+/* Medians: the first of the repetitions is the first use of the memory, too. */
+template <Allocator A> void reset(benchmark::State &state, size_t live, size_t repetitions)
+{
+    calibration();
     Resets<A> resets(live);
-    for (auto _ : state)
-        state.SetIterationTime(resets.once());
+    std::vector<double> drops, steady, after;
+    for (auto _ : state) {
+        for (size_t i = 0; i < repetitions; i++) {
+            auto times = resets.once();
+            drops.push_back(times.drop);
+            steady.push_back(times.steady);
+            after.push_back(times.after);
+        }
+        state.SetIterationTime(median(drops) / 1e9);
+    }
     count_items(state, 1);
-    double iterations = static_cast<double>(state.iterations());
-    state.counters["steady_ns"] = resets.steady / iterations;
-    state.counters["after_ns"] = resets.after / iterations;
-    state.counters["after_ratio"] = resets.after / resets.steady;
+    state.counters["steady_ns"] = median(steady);
+    state.counters["after_ns"] = median(after);
+    state.counters["after/steady"] = median(after) / median(steady);
     if (live >= 1000000)
         resets.report_purge(state);
 }
@@ -100,9 +119,10 @@ template <Allocator A> void register_reset(const Plan &plan)
             /* By the number of blocks alone: ten million take a gigabyte, and one after the other a second. */
             if (live == 10000000 && !Drops<A>)
                 continue;
-            row("reset/" + std::to_string(live), [=](auto &state) { reset<A>(state, live); })
+            size_t repetitions = live < 1000000 ? 11 : 3;
+            row("reset/" + std::to_string(live), [=](auto &state) { reset<A>(state, live, repetitions); })
                 ->UseManualTime()
-                ->Iterations(live < 1000000 ? 10 : 2);
+                ->Iterations(1);
         }
 }
 
