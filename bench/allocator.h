@@ -1,6 +1,6 @@
 /*
- * What a workload may ask of an allocator. A peer is a class with allocate and release, and what else it can do; a workload
- * is registered for the peers that can do what it needs.
+ * What a workload may ask of an allocator. A peer is a class with allocate and release, and what else it can do; a
+ * workload is registered for the peers that can do what it needs.
  */
 #ifndef BENCH_ALLOCATOR_H
 #define BENCH_ALLOCATOR_H

@@ -1,7 +1,7 @@
 /*
  * Time of pieces that are too short for a system clock. The counter of the processor is read without waiting for the
- * instructions before it, so a piece is charged with some of its neighbour's work and the other way round; the sum is right. What
- * the reading takes is measured and taken off.
+ * instructions before it, so a piece is charged with some of its neighbour's work and the other way round; the sum is
+ * right. What the reading takes is measured and taken off.
  */
 #ifndef BENCH_CLOCK_H
 #define BENCH_CLOCK_H

@@ -1,4 +1,6 @@
-/* Flows by the hash of their ends, in an allocator's blocks, the longest idle first: as the expert `flows` keeps them. */
+/*
+ * Flows by the hash of their ends, in an allocator's blocks, the longest idle first: as the expert `flows` keeps them.
+ */
 #ifndef BENCH_FLOW_TABLE_H
 #define BENCH_FLOW_TABLE_H
 

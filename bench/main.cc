@@ -1,4 +1,5 @@
-// One peer, every workload that it can do. The build gives the peer: one program each, so that none has another's libraries in it.
+// One peer, every workload that it can do. The build gives the peer: one program each, so that none has another's
+// libraries in it.
 //
 //     bench-PEER [--quick] [--seconds=N] [--sizes=SIZE:WEIGHT,...] [--capture=FILE] [--benchmark_...]
 //     bench-PEER --print-sizes=FILE    a capture's frame sizes, as --sizes takes them

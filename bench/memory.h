@@ -1,6 +1,6 @@
 /*
- * What the process has resident, beyond what it had when it started and beyond the workload's own tables: what the allocator
- * took for the blocks that are live.
+ * What the process has resident, beyond what it had when it started and beyond the workload's own tables: what the
+ * allocator took for the blocks that are live.
  */
 #ifndef BENCH_MEMORY_H
 #define BENCH_MEMORY_H

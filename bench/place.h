@@ -1,4 +1,7 @@
-/* Which processor a thread runs on: a thread that moves takes its caches' contents along slowly, and runs differ by that. */
+/*
+ * Which processor a thread runs on: a thread that moves takes its caches' contents along slowly, and runs differ by
+ * that.
+ */
 #ifndef BENCH_PLACE_H
 #define BENCH_PLACE_H
 

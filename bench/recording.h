@@ -1,6 +1,6 @@
 /*
- * All frames of a capture file, in memory. A child process reads it, as `keyslab run` would, and leaves it in a file in memory:
- * the allocator that is measured has not been used by then.
+ * All frames of a capture file, in memory. A child process reads it, as `keyslab run` would, and leaves it in a file in
+ * memory: the allocator that is measured has not been used by then.
  */
 #ifndef BENCH_RECORDING_H
 #define BENCH_RECORDING_H

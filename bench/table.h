@@ -1,6 +1,6 @@
 /*
- * The workloads' own arrays. They come from the system, not from the allocator that is measured, are touched when they are
- * made, and are counted, so that they can be left out of what is resident.
+ * The workloads' own arrays. They come from the system, not from the allocator that is measured, are touched when they
+ * are made, and are counted, so that they can be left out of what is resident.
  */
 #ifndef BENCH_TABLE_H
 #define BENCH_TABLE_H

@@ -32,8 +32,7 @@ def write(path, results, targets, plots, files):
         "<!DOCTYPE html>", '<html lang="en"><head><meta charset="utf-8"><title>keyslab bench</title>',
         f"<style>{STYLE}</style></head><body>", "<h1>keyslab bench</h1>",
         *(circumstance(line) for line in text.circumstances(results)),
-        "<p>Nanoseconds an operation unless it says otherwise, medians of the rounds. A ratio is keyslab over the other: below 1 "
-        "is faster; in brackets its quartiles. Noise is the distance between keyslab's quartiles.</p>",
+        f"<p>{escape(text.LEGEND)}</p>",
         "<p>" + ", ".join(f'<a href="{escape(name)}">{escape(name)}</a>' for name in files) + "</p>",
         "<h2>keyslab and the best of the others</h2>", table(*text.summary_rows(results)),
         "<h2>keyslab over each of the others</h2>", table(*text.ratio_rows(results)),

@@ -9,6 +9,12 @@ from results import workload_of
 
 WIDTH = 900
 HEIGHT = 460
+# A share of the room between two settings, left free.
+GAP = 1.5
+
+# keyslab's first; one for each peer that the build knows, then round again.
+COLOURS = ["#d62728", "#1f77b4", "#ff7f0e", "#2ca02c", "#9467bd", "#8c564b", "#7f7f7f", "#17becf", "#bcbd22", "#e377c2",
+           "#393b79", "#637939", "#8c6d31", "#7b4173", "#c49c94"]
 
 # Settings that are numbers on an axis.
 LINES = {"reset": "live blocks", "keys": "keys", "threads": "threads", "flows": "flows"}
@@ -41,7 +47,7 @@ def quoted(text):
 
 
 def write_data(path, results, metrics, peers, numeric):
-    """A block for each peer: place or number, median, quartiles."""
+    """A block for each peer: place or number, median, quartiles, width of a box."""
     with open(path, "w", encoding="utf-8") as file:
         for order, peer in enumerate(peers):
             file.write(f"# {peer}\n")
@@ -49,8 +55,9 @@ def write_data(path, results, metrics, peers, numeric):
                 spread = results.spread(metric, peer)
                 if not spread:
                     continue
-                at = float(setting(metric)) if numeric else index + (order + 0.5) / (len(peers) + 1.5)
-                file.write(f"{at:g} {spread.median:g} {spread.first:g} {spread.third:g}\n")
+                width = 1 / (len(peers) + GAP)
+                at = float(setting(metric)) if numeric else index + (order + (GAP + 1) / 2) * width
+                file.write(f"{at:g} {spread.median:g} {spread.first:g} {spread.third:g} {0.9 * width:g}\n")
             file.write("\n\n")
 
 
@@ -64,14 +71,14 @@ def script(title, metrics, peers, numeric, data, image):
     ]
     if numeric:
         lines += ["set logscale x", f'set xlabel "{LINES[workload_of(metrics[0].row)]}"']
-        style = "with yerrorlines"
+        style = "using 1:2:3:4 with yerrorlines"
     else:
         marks = ", ".join(f"{quoted(setting(metric))} {index + 0.5}" for index, metric in enumerate(metrics))
         lines += [f"set xtics ({marks})", f"set xrange [0:{len(metrics)}]",
-                  f"set boxwidth {0.9 / (len(peers) + 1.5):g}", "set style fill solid 0.7", "set errorbars 0"]
-        style = "with boxerrorbars"
-    parts = [f"{quoted_path(data)} index {order} using 1:2:3:4 {style} linecolor {order + 1} title {quoted(peer)}"
-             for order, peer in enumerate(peers)]
+                  "set style fill solid 0.8 noborder", "set errorbars 0"]
+        style = "using 1:2:3:4:5 with boxerrorbars"
+    parts = [f"{quoted_path(data)} index {order} {style} linecolor rgb '{COLOURS[order % len(COLOURS)]}' "
+             f"title {quoted(peer)}" for order, peer in enumerate(peers)]
     return "\n".join(lines + ["plot " + ", \\\n    ".join(parts)]) + "\n"
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -31,7 +32,7 @@ def row_name(name):
 
 
 def last_words(text):
-    lines = [line for line in text.strip().splitlines() if line]
+    lines = [line for line in text.strip().splitlines() if line and not line.startswith("***WARNING***")]
     return lines[-1] if lines else "it said nothing"
 
 
@@ -45,7 +46,7 @@ def call(peer, arguments, timeout=TIMEOUT):
     except OSError as error:
         raise PeerFailed(f"{peer.program}: {error.strerror}") from None
     if done.returncode < 0:
-        raise PeerFailed(f"ended by signal {-done.returncode}: {last_words(done.stderr)}")
+        raise PeerFailed(f"ended by {signal.Signals(-done.returncode).name}: {last_words(done.stderr)}")
     if done.returncode:
         raise PeerFailed(f"exit status {done.returncode}: {last_words(done.stderr)}")
     return done.stdout

@@ -1,4 +1,7 @@
-"""What --sizes may be: an IMIX genome (RFC 6985), a histogram in JSON, or a capture. The programs get SIZE:WEIGHT,..."""
+"""What --sizes may be: an IMIX genome (RFC 6985), a histogram in JSON, or a capture.
+
+The programs get SIZE:WEIGHT,...
+"""
 
 import json
 import os

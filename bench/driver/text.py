@@ -1,7 +1,12 @@
 """Numbers and tables for people: on a terminal, in Markdown."""
 
+import textwrap
+
 import machine
 from results import OURS
+
+LEGEND = ("Nanoseconds an operation unless it says otherwise, medians of the rounds. A ratio is keyslab over the other, "
+          "below 1 is faster; in brackets its quartiles. Noise: the distance between keyslab's quartiles, as a share.")
 
 
 def number(value):
@@ -102,7 +107,8 @@ def versions(results):
 
 def circumstances(results):
     about = results.about
-    yield f"{about['command']}   ({about['date']}, rounds: {results.rounds}{'' if about['complete'] else ', INTERRUPTED'})"
+    interrupted = "" if about["complete"] else ", INTERRUPTED"
+    yield f"{about['command']}   ({about['date']}, rounds: {results.rounds}{interrupted})"
     yield machine.sentence(about["machine"])
     yield machine.busy_sentence(about["busy"])
     yield versions(results)
@@ -115,9 +121,7 @@ def circumstances(results):
 
 def report(results):
     return "\n".join([
-        "Nanoseconds an operation unless it says otherwise, medians of the rounds. A ratio is keyslab over the other, below 1",
-        "is faster; in brackets its quartiles. Noise: the distance between keyslab's quartiles.", "",
-        aligned(*summary_rows(results)), "", aligned(*ratio_rows(results)), "", *circumstances(results)])
+        textwrap.fill(LEGEND, 100), "", aligned(*summary_rows(results)), "", aligned(*ratio_rows(results)), "", *circumstances(results)])
 
 
 def markdown_report(results):

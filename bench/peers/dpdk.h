@@ -1,6 +1,6 @@
 /*
- * DPDK's rte_mempool: blocks of one size, as many as were asked for before, with a cache for each thread. Without huge pages,
- * devices, telemetry and a socket, so that it runs anywhere.
+ * DPDK's rte_mempool: blocks of one size, as many as were asked for before, with a cache for each thread. Without huge
+ * pages, devices, telemetry and a socket, so that it runs anywhere.
  */
 #ifndef BENCH_PEERS_DPDK_H
 #define BENCH_PEERS_DPDK_H

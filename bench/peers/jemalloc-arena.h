@@ -14,10 +14,6 @@ namespace bench
 
 class Peer : public Traits
 {
-    unsigned arena;
-    unsigned cache;
-    int flags;
-
     static unsigned make(const char *what)
     {
         unsigned index;
@@ -25,10 +21,28 @@ class Peer : public Traits
         require(mallctl(what, &index, &length, nullptr, 0) == 0, "jemalloc: no arena, or no cache");
         return index;
     }
-    void with_cache(const char *what)
-    {
-        require(mallctl(what, nullptr, nullptr, &cache, sizeof cache) == 0, "jemalloc: the cache was not emptied");
-    }
+
+    struct Cache {
+        unsigned index = make("tcache.create");
+
+        Cache() = default;
+        Cache(const Cache &) = delete;
+        Cache &operator=(const Cache &) = delete;
+        ~Cache()
+        {
+            mallctl("tcache.destroy", nullptr, nullptr, &index, sizeof index);
+        }
+        void empty()
+        {
+            require(mallctl("tcache.flush", nullptr, nullptr, &index, sizeof index) == 0,
+                    "jemalloc: the cache was not emptied");
+        }
+    };
+
+    unsigned arena = make("arenas.create");
+    Cache cache;
+    int flags = static_cast<int>(MALLOCX_ARENA(arena) | MALLOCX_TCACHE(cache.index));
+
     void with_arena(const char *what)
     {
         std::string name = "arena." + std::to_string(arena) + "." + what;
@@ -41,13 +55,11 @@ class Peer : public Traits
     static constexpr size_t most_heaps = 1024;
 
     explicit Peer(const Need &)
-        : arena(make("arenas.create")), cache(make("tcache.create")),
-          flags(MALLOCX_ARENA(arena) | MALLOCX_TCACHE(cache))
     {
     }
     ~Peer()
     {
-        with_cache("tcache.destroy");
+        cache.empty();
         with_arena("destroy");
     }
     Peer(const Peer &) = delete;
@@ -61,10 +73,11 @@ class Peer : public Traits
     {
         dallocx(block, flags);
     }
-    /* By way of the freeing thread's own cache. */
+    /* Not by way of the thread's usual cache: its malloc would hand out what is to go with the arena. */
     static void release_away(void *block)
     {
-        dallocx(block, 0);
+        static thread_local Cache own;
+        dallocx(block, MALLOCX_TCACHE(own.index));
     }
     void *resize(void *block, size_t size)
     {
@@ -72,7 +85,7 @@ class Peer : public Traits
     }
     void drop()
     {
-        with_cache("tcache.flush");
+        cache.empty();
         with_arena("reset");
     }
     void purge()

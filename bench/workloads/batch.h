@@ -1,6 +1,6 @@
 /*
- * batch: allocate many blocks, free them all, in the order of allocation (FIFO, a queue of frames), in the opposite order (LIFO, a
- * stack), or at random.
+ * batch: allocate many blocks, free them all, in the order of allocation (FIFO, a queue of frames), in the opposite
+ * order (LIFO, a stack), or at random.
  */
 #ifndef BENCH_WORKLOADS_BATCH_H
 #define BENCH_WORKLOADS_BATCH_H

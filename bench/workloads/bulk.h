@@ -1,6 +1,7 @@
 /*
- * bulk: allocate a burst of blocks of one size in one call, free it in one call, as frames come from a capture. Peers without such
- * calls do what their users would: a loop. bulk-apart: the two halves timed apart, with eight bursts on their way.
+ * bulk: allocate a burst of blocks of one size in one call, free it in one call, as frames come from a capture. Peers
+ * without such calls do what their users would: a loop. bulk-apart: the two halves timed apart, with eight bursts on
+ * their way.
  */
 #ifndef BENCH_WORKLOADS_BULK_H
 #define BENCH_WORKLOADS_BULK_H

@@ -1,7 +1,7 @@
 /*
- * capture: the whole way of a real capture's frames. One thread copies each into a block and passes them on in bursts; another decodes
- * it, keeps its flow, holds the payload of TCP segments until the next three of the flow have come, as reassembly of an untidy
- * stream does, and frees the frame.
+ * capture: the whole way of a real capture's frames. One thread copies each into a block and passes them on in bursts;
+ * another decodes it, keeps its flow, holds the payload of TCP segments until the next three of the flow have come, as
+ * reassembly of an untidy stream does, and frees the frame.
  */
 #ifndef BENCH_WORKLOADS_CAPTURE_H
 #define BENCH_WORKLOADS_CAPTURE_H

@@ -1,7 +1,7 @@
 /*
- * churn: a full set of live blocks of mixed sizes, of which one after the other is freed and replaced. Lifetimes have a long tail:
- * half of the replacements fall anywhere, a quarter in the first eighth of the places, an eighth in the first 64th, and so on, so
- * that most blocks die young and some never.
+ * churn: a full set of live blocks of mixed sizes, of which one after the other is freed and replaced. Lifetimes have a
+ * long tail: half of the replacements fall anywhere, a quarter in the first eighth of the places, an eighth in the
+ * first 64th, and so on, so that most blocks die young and some never.
  */
 #ifndef BENCH_WORKLOADS_CHURN_H
 #define BENCH_WORKLOADS_CHURN_H

@@ -1,6 +1,7 @@
 /*
- * flows: a flow tracker under steady load. Each packet finds its flow or makes one, and touches it; the flow that has been idle
- * longest goes when there are too many. A tenth of the packets has bytes that wait a while for those before them.
+ * flows: a flow tracker under steady load. Each packet finds its flow or makes one, and touches it; the flow that has
+ * been idle longest goes when there are too many. A tenth of the packets has bytes that wait a while for those before
+ * them.
  */
 #ifndef BENCH_WORKLOADS_FLOWS_H
 #define BENCH_WORKLOADS_FLOWS_H

@@ -1,6 +1,6 @@
 /*
- * handoff: capture threads allocate frames, write their first word and pass them on in bursts of 31 through rings; workers
- * read the word and free them. Each producer serves the workers in turn, through a ring of its own for each.
+ * handoff: capture threads allocate frames, write their first word and pass them on in bursts of 31 through rings;
+ * workers read the word and free them. Each producer serves the workers in turn, through a ring of its own for each.
  */
 #ifndef BENCH_WORKLOADS_HANDOFF_H
 #define BENCH_WORKLOADS_HANDOFF_H
@@ -19,7 +19,7 @@
 namespace bench
 {
 
-/* A run with a number of bursts that is known before: its time is from the gate's opening to the last thread's end. */
+/* A run with a number of bursts that is known before: its time is from the gate's opening to the last worker's end. */
 template <Allocator A> class Handoff
 {
     const size_t size;
@@ -28,9 +28,10 @@ template <Allocator A> class Handoff
     const size_t bursts; /* of each producer */
     std::unique_ptr<A> shared;
     std::deque<Ring> rings;
-    std::vector<std::thread> threads;
+    std::vector<std::thread> producing;
+    std::vector<std::thread> working;
     std::atomic<size_t> ready{0};
-    std::atomic<size_t> done{0};      /* workers */
+    std::atomic<bool> workers_gone{false};
     std::atomic<size_t> delivered{0}; /* bursts received */
     std::atomic<uint64_t> sum{0};
     std::atomic<bool> open{false};
@@ -66,9 +67,8 @@ template <Allocator A> class Handoff
                 *static_cast<uint64_t *>(frame) = ++number;
             ring(producer, i % workers).send(burst);
         }
-        /* What it owns stays until nobody can be freeing it. */
-        for (Patience patience; done.load(std::memory_order_acquire) < workers;)
-            patience.wait();
+        /* What it owns stays until nobody can have any of it. */
+        workers_gone.wait(false);
     }
 
     void produce(size_t producer)
@@ -116,7 +116,6 @@ template <Allocator A> class Handoff
         if constexpr (A::shared)
             flush(*shared);
         sum += read;
-        done++;
     }
 
   public:
@@ -127,10 +126,10 @@ template <Allocator A> class Handoff
         if constexpr (A::shared)
             shared = std::make_unique<A>(need());
         for (size_t i = 0; i < producers; i++)
-            threads.emplace_back([this, i] { produce(i); });
+            producing.emplace_back([this, i] { produce(i); });
         for (size_t i = 0; i < workers; i++)
-            threads.emplace_back([this, i] { work(i); });
-        for (Patience patience; ready < threads.size();)
+            working.emplace_back([this, i] { work(i); });
+        for (Patience patience; ready < producers + workers;)
             patience.wait();
     }
 
@@ -143,9 +142,13 @@ template <Allocator A> class Handoff
     {
         uint64_t start = nanoseconds();
         open.store(true, std::memory_order_release);
-        for (std::thread &thread : threads)
+        for (std::thread &thread : working)
             thread.join();
         uint64_t end = nanoseconds();
+        workers_gone = true;
+        workers_gone.notify_all();
+        for (std::thread &thread : producing)
+            thread.join();
         uint64_t each = bursts * burst_most;
         require(sum == producers * (each * (each + 1) / 2), "handoff: a frame was lost or overwritten");
         return static_cast<double>(end - start) / 1e9;

@@ -1,6 +1,6 @@
 /*
- * keys: so many heaps are alive, each with a block, and are used in turn: as a host does that has a heap for each expert,
- * protocol or file.
+ * keys: so many heaps are alive, each with a block, and are used in turn: as a host does that has a heap for each
+ * expert, protocol or file.
  */
 #ifndef BENCH_WORKLOADS_KEYS_H
 #define BENCH_WORKLOADS_KEYS_H

@@ -1,6 +1,6 @@
 /*
- * reset: all live blocks of an instance dropped by one call, or one after the other where there is none. The row's time is the
- * drop's. Its counters: the next 100,000 allocations against steady ones, and what a purge leaves resident.
+ * reset: all live blocks of an instance dropped by one call, or one after the other where there is none. The row's time
+ * is the drop's. Its counters: the next 100,000 allocations against steady ones, and what a purge leaves resident.
  */
 #ifndef BENCH_WORKLOADS_RESET_H
 #define BENCH_WORKLOADS_RESET_H

@@ -1,6 +1,6 @@
 /*
- * scope: many small objects that all go at once, as dissectors use them: a few dozen for each packet, a million for a file.
- * What has no call for it frees one after the other.
+ * scope: many small objects that all go at once, as dissectors use them: a few dozen for each packet, a million for a
+ * file. What has no call for it frees one after the other.
  */
 #ifndef BENCH_WORKLOADS_SCOPE_H
 #define BENCH_WORKLOADS_SCOPE_H

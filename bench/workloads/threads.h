@@ -1,6 +1,6 @@
 /*
- * threads: pair and batch in many threads at once, of one instance where a peer's can be shared. The time is processor time for
- * each operation: more threads than processors then cost what they cost the allocator.
+ * threads: pair and batch in many threads at once, of one instance where a peer's can be shared. The time is processor
+ * time for each operation: more threads than processors then cost what they cost the allocator.
  */
 #ifndef BENCH_WORKLOADS_THREADS_H
 #define BENCH_WORKLOADS_THREADS_H

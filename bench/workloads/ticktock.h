@@ -1,8 +1,8 @@
 /*
- * ticktock: allocations and frees that alternate. At an edge, where an allocator fetches or gives back blocks by the lot, a
- * bad one does so at each step; so the number of live blocks walks over all places where an edge may be, and the dearest of them is
- * shown too. With holes: short-lived blocks between others that stay, ever larger, as stream reassembly makes
- * them. That load broke the second of wmem's block allocators (wmem_allocator_block.c tells).
+ * ticktock: allocations and frees that alternate. At an edge, where an allocator fetches or gives back blocks by the
+ * lot, a bad one does so at each step; so the number of live blocks walks over all places where an edge may be, and the
+ * dearest of them is shown too. With holes: short-lived blocks between others that stay, ever larger, as stream
+ * reassembly makes them. That load broke the second of wmem's block allocators (wmem_allocator_block.c tells).
  */
 #ifndef BENCH_WORKLOADS_TICKTOCK_H
 #define BENCH_WORKLOADS_TICKTOCK_H
