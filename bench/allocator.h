@@ -23,8 +23,9 @@ struct Traits {
     static constexpr bool any_size = true; /* blocks of many sizes from one instance */
     static constexpr bool frees = true;    /* one block can be freed before the others */
     static constexpr bool shared = false;  /* any thread may allocate from one instance; otherwise each has its own */
-    static constexpr bool frees_away = false; /* a thread may free what another has allocated */
-    static constexpr size_t most_heaps = 0;   /* instances that a process can have, 0: it has but the one */
+    static constexpr bool frees_away = false;   /* a thread may free what another has allocated */
+    static constexpr bool drops_at_once = true; /* where it has drop(): without looking at every block */
+    static constexpr size_t most_heaps = 0;     /* instances that a process can have, 0: it has but the one */
 };
 
 template <class A>

@@ -9,7 +9,7 @@ namespace bench
 
 struct Plan {
     bool quick = false;                      /* the settings that tell most, and small live sets */
-    double seconds = 0.05;                   /* how long a row runs, at least */
+    double seconds = 0.02;                   /* how long a row runs, at least */
     std::string sizes = "64:7,594:4,1518:1"; /* what `churn` draws from: SIZE:WEIGHT,... */
     std::string capture = "";                /* a capture file for `capture`, none: left out */
     std::string print_sizes = "";            /* only print a capture's sizes, as `sizes` takes them */

@@ -3,7 +3,8 @@
 
 packages_build="gcc libc6-dev binutils meson ninja-build pkg-config
     libck-dev libjemalloc-dev libpcap-dev zlib1g-dev libjansson-dev"
-packages_check="$packages_build g++ libbenchmark-dev libcmocka-dev clang libclang-rt-14-dev clang-format clang-tidy valgrind tshark spin"
+packages_check="$packages_build g++ libbenchmark-dev gnuplot-nox libcmocka-dev clang libclang-rt-14-dev clang-format clang-tidy
+    valgrind tshark spin"
 packages_bench="$packages_build g++ libbenchmark-dev gnuplot-nox libjemalloc2 libmimalloc-dev libtcmalloc-minimal4 libtbbmalloc2
     libdpdk-dev libwireshark-dev libglib2.0-dev libapr1-dev libtalloc-dev"
 packages_coverage="$packages_build libcmocka-dev tshark gcovr"

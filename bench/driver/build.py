@@ -7,11 +7,15 @@ import sys
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 FOLDER = os.path.join(ROOT, "build-bench")
 
-COMMANDS = """
+INSTALL = """
 set -eu
-cd "$1"
 . tools/packages.sh
 install_missing $packages_bench
+"""
+
+BUILD = """
+set -eu
+. tools/packages.sh
 configure build-bench -Dbench=enabled -Dtools=enabled -Dtests=disabled
 ninja -C build-bench --quiet
 """
@@ -19,9 +23,14 @@ ninja -C build-bench --quiet
 
 def programs():
     """The folder of the programs; ends with status 1 where they cannot be built."""
+    if subprocess.run(["sh", "-c", INSTALL], cwd=ROOT, stdout=sys.stderr).returncode:
+        sys.exit("bench: not everything could be installed")
     if sys.stderr.isatty():
-        sys.stderr.write("building the programs in build-bench\n")
-    done = subprocess.run(["sh", "-c", COMMANDS, "sh", ROOT], stdout=sys.stderr)
-    if done.returncode:
-        sys.exit("bench: the programs were not built")
+        sys.stderr.write("building in build-bench, a minute when it is new")
+        sys.stderr.flush()
+    built = subprocess.run(["sh", "-c", BUILD], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if sys.stderr.isatty():
+        sys.stderr.write("\r\033[K")
+    if built.returncode:
+        sys.exit(f"{built.stdout}bench: the programs were not built")
     return os.path.join(FOLDER, "bench")

@@ -17,6 +17,7 @@ class Spread:
     median: float
     first: float  # quartile
     third: float
+    rounds: int
 
     @property
     def noise(self):
@@ -29,7 +30,7 @@ def spread(values):
     there = [value for value in values if value is not None]
     if not there:
         return None
-    return Spread(quantile(there, 0.5), quantile(there, 0.25), quantile(there, 0.75))
+    return Spread(quantile(there, 0.5), quantile(there, 0.25), quantile(there, 0.75), len(there))
 
 
 def ratios(ours, theirs):

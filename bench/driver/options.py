@@ -57,7 +57,7 @@ def parse(arguments):
         help="one more peer: a library that takes malloc's place; may be repeated")
     add("--rounds", type=positive(int), metavar="N", help="how often everything is run; default 5, with --quick 3")
     add("--seconds", type=positive(float), metavar="N",
-        help="how long a row runs in each round, at least; default 0.05, with --quick 0.02")
+        help="how long a row runs in each round, at least; default 0.02, with --quick 0.01")
     add("--sizes", default=sizes.DEFAULT, metavar="WHAT",
         help="what churn allocates: an IMIX genome (RFC 6985), a capture, or a histogram in JSON; default %(default)s")
     add("--capture", metavar="FILE", help="what the workload capture reads; default tools/sample.pcap.gz")
@@ -77,5 +77,5 @@ def parse(arguments):
     if options.rounds is None:
         options.rounds = 3 if options.quick else 5
     if options.seconds is None:
-        options.seconds = 0.02 if options.quick else 0.05
+        options.seconds = 0.01 if options.quick else 0.02
     return parser, options

@@ -14,7 +14,7 @@ FRAME_BUDGET_NS = 6.7  # 100 GbE at the smallest frame: 148.8 million a second
 class Target:
     name: str
     goal: float
-    unit: str
+    unit: str  # empty for a ratio
     value: object  # a Spread
     against: str = ""
 
@@ -30,12 +30,12 @@ class Target:
 def to_best(results, metric, name, goal, among=None):
     best = results.best(metric, among)
     if best and (ratio := results.ratio(metric, best)):
-        yield Target(name, goal, "of", ratio, best)
+        yield Target(name, goal, "", ratio, best)
 
 
 def to_peer(results, metric, name, goal, peer):
     if ratio := results.ratio(metric, peer):
-        yield Target(name, goal, "of", ratio, peer)
+        yield Target(name, goal, "", ratio, peer)
 
 
 def at_most(results, metric, name, goal, unit):
@@ -50,7 +50,7 @@ def growth(results, rows, name, goal):
     spreads = [(value, row) for value, row in spreads if value]
     if spreads:
         value, row = max(spreads, key=lambda pair: pair[0].median)
-        yield Target(name, goal, "of", value, f"{first} ({row})")
+        yield Target(name, goal, "", value, f"{first} ({row})")
 
 
 def rows_of(results, workload):
@@ -76,7 +76,7 @@ def bulk(results):
         best = results.best(Metric(f"pair/{size}"), results.general())
         if best and (ratio := figures.ratio(results.of(Metric(f"bulk/{size}/32"), OURS),
                                             results.of(Metric(f"pair/{size}"), best))):
-            yield Target(f"bulk of 32, {size}", 0.3, "of", ratio, f"{best}'s pair")
+            yield Target(f"bulk of 32, {size}", 0.3, "", ratio, f"{best}'s pair")
 
 
 def handoff(results):
@@ -104,7 +104,7 @@ def reset(results):
     if rows:
         yield from growth(results, rows, "reset, more blocks", 2.0)
     for row in rows:
-        yield from at_most(results, Metric(row, "after/steady"), f"{row}, allocations after", 2.0, "of steady ones")
+        yield from at_most(results, Metric(row, "after/steady"), f"allocations after {row}, over steady ones", 2.0, "")
 
 
 def keys_and_threads(results):

@@ -24,7 +24,14 @@ def quantity(value, unit):
     return f"{number(value / 1000)} us" if value < 1e7 else f"{number(value / 1e6)} ms"
 
 
+def with_unit(value, unit):
+    text = quantity(value, unit)
+    return f"{text} ns" if unit == "ns" and text[-1].isdigit() else text
+
+
 def ratio_with_quartiles(spread):
+    if spread.rounds == 1:
+        return number(spread.median)
     return f"{number(spread.median)} ({number(spread.first)} to {number(spread.third)})"
 
 
@@ -52,7 +59,7 @@ def summary_rows(results):
         if not ours:
             continue
         best = results.best(metric)
-        cells = [metric.name, quantity(ours.median, metric.unit), f"{ours.noise:.0%}"]
+        cells = [metric.name, quantity(ours.median, metric.unit), f"{ours.noise:.0%}" if ours.rounds > 1 else "-"]
         ratio = results.ratio(metric, best) if best else None
         theirs = results.spread(metric, best) if best else None
         cells += [best or "-", quantity(theirs.median, metric.unit) if theirs else "-",
@@ -93,10 +100,9 @@ def target_rows(targets):
     rows = []
     for target in targets:
         value = target.value
-        unit = f" {target.unit}" if target.unit not in ("of", "") else ""
-        rows.append([target.name, quantity(target.goal, "ns" if unit == " ns" else "") + unit,
-                     quantity(value.median, "ns" if unit == " ns" else "") + unit,
-                     f"{number(value.first)} to {number(value.third)}", target.against,
+        goal, median, first, third = (with_unit(part, target.unit)
+                                      for part in (target.goal, value.median, value.first, value.third))
+        rows.append([target.name, goal, median, f"{first} to {third}" if value.rounds > 1 else "-", target.against,
                      "met" if target.met else "NOT MET"])
     return titles, rows
 

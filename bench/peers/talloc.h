@@ -17,6 +17,7 @@ class Peer : public Traits
     void *context = talloc_new(nullptr);
 
   public:
+    static constexpr bool drops_at_once = false;
     static constexpr size_t most_heaps = 65535;
 
     explicit Peer(const Need &)
