@@ -14,7 +14,7 @@ import tempfile
 import unittest
 import xml.etree.ElementTree
 
-BUILD, CRASH, ROOT = sys.argv[1:4]
+BUILD, CRASH, ROOT = (os.path.abspath(path) for path in sys.argv[1:4])
 BENCH = os.path.join(ROOT, "tools", "bench")
 sys.path.insert(0, os.path.join(ROOT, "bench", "driver"))
 
@@ -77,7 +77,8 @@ class Figures(unittest.TestCase):
 
 class Values(unittest.TestCase):
     def test_best_is_the_least_median_and_never_the_transport(self):
-        results = results_of({("pair/64B", ""): {"keyslab": [4, 4], "malloc": [9, 5], "other": [6, 6], "transport": [1, 1]}})
+        results = results_of({
+            ("pair/64B", ""): {"keyslab": [4, 4], "malloc": [9, 5], "other": [6, 6], "transport": [1, 1]}})
         self.assertEqual(results.best(Metric("pair/64B")), "other")
         self.assertEqual(results.best(Metric("pair/64B"), results.general()), "malloc")
         self.assertIsNone(results.best(Metric("pair/1500B")))
@@ -103,7 +104,8 @@ class Values(unittest.TestCase):
     def test_numbers(self):
         self.assertEqual([text.number(value) for value in (12345, 123, 12.34, 1.234, 0.01234, 0)],
                          ["12,345", "123", "12.3", "1.23", "0.012", "0.00"])
-        self.assertEqual([text.quantity(value, "ns") for value in (9999, 12345, 2.5e7)], ["9,999", "12.3 us", "25.0 ms"])
+        self.assertEqual([text.quantity(value, "ns") for value in (9999, 12345, 2.5e7)],
+                         ["9,999", "12.3 us", "25.0 ms"])
 
 
 class Targets(unittest.TestCase):
@@ -155,6 +157,37 @@ class Sizes(unittest.TestCase):
                 sizes.for_programs(file.name, "")
 
 
+# Does one row, and interrupts whoever runs it for the second time.
+INTERRUPTING = r"""#!/bin/sh
+for argument; do
+    case $argument in
+    --benchmark_list_tests) echo pair/64B; exit ;;
+    --benchmark_out=*) out=${argument#*=} ;;
+    esac
+done
+echo '{"context": {}, "benchmarks": [{"name": "pair/64B", "items_per_second": 1e9}]}' >"$out"
+[ -f "$0.ran" ] || exec touch "$0.ran"
+kill -INT $PPID
+exec sleep 100
+"""
+
+
+class Interrupted(unittest.TestCase):
+    def test_what_there_is_by_then_is_reported(self):
+        with tempfile.TemporaryDirectory() as folder:
+            program = os.path.join(folder, "bench-keyslab")
+            with open(program, "w", encoding="utf-8") as file:
+                file.write(INTERRUPTING)
+            os.chmod(program, 0o755)
+            with open(os.path.join(folder, "peers.json"), "w", encoding="utf-8") as file:
+                json.dump([{"name": "keyslab", "program": "bench-keyslab", "preload": "", "package": ""}], file)
+            report = os.path.join(folder, "report")
+            done = bench("--build", folder, "--rounds", "5", "--out", report, status=130)
+            self.assertIn("rounds: 1, INTERRUPTED", done.stdout)
+            with open(os.path.join(report, "results.json"), encoding="utf-8") as file:
+                self.assertEqual(json.load(file)["rows"][0]["values"], {"keyslab": [1.0]})
+
+
 class Page(html.parser.HTMLParser):
     def __init__(self):
         super().__init__()
@@ -197,7 +230,8 @@ class WholeRun(unittest.TestCase):
 
     def test_csv_agrees_with_json(self):
         with open(os.path.join(self.folder, "results.csv"), encoding="utf-8") as file:
-            from_csv = {(line["row"], line["counter"], line["peer"]): float(line["value"]) for line in csv.DictReader(file)}
+            from_csv = {(line["row"], line["counter"], line["peer"]): float(line["value"])
+                        for line in csv.DictReader(file)}
         from_json = {(row["row"], row["counter"], peer): values[0]
                      for row in self.data["rows"] for peer, values in row["values"].items()}
         self.assertEqual(from_csv, from_json)

@@ -1,7 +1,9 @@
 """tools/bench: from the command line to the report."""
 
+import json
 import os
 import shlex
+import signal
 import sys
 import time
 
@@ -89,12 +91,21 @@ def measure(options):
     return results
 
 
-def earlier(path):
+def earlier(options):
+    """An earlier run's results, of which a part may be shown; the best of the others is still that of them all."""
     try:
-        with open(path, encoding="utf-8") as file:
-            return Results.from_json(files.json.load(file))
+        with open(options.source, encoding="utf-8") as file:
+            results = Results.from_json(json.load(file))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"--from {path}: no results of a run: {error}") from error
+        raise ValueError(f"--from {options.source}: no results of a run: {error}") from error
+    for name in options.peers:
+        if name not in results.peers():
+            raise ValueError(f"--peers {name}: not in that run; there are {', '.join(results.peers())}")
+    results.shown = options.peers
+    if options.filter:
+        results.values = {metric: values for metric, values in results.values.items()
+                          if options.filter.search(metric.name)}
+    return results
 
 
 def show(options, results, targets):
@@ -114,8 +125,11 @@ def main(arguments):
             sys.exit(f"bench: --programs: there is no {PROGRAMS}")
         os.execv(PROGRAMS, [PROGRAMS, *arguments[1:]])
     parser, options = command_line.parse(arguments)
+    # Both end the run with what there is, in the background too, where a shell has them ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        results = earlier(options.source) if options.source else measure(options)
+        results = earlier(options) if options.source else measure(options)
     except ValueError as error:
         parser.error(str(error))
     except KeyboardInterrupt:

@@ -51,7 +51,7 @@ def parse(arguments):
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--quick", action="store_true", help="two minutes: fewer settings and rounds, small live sets")
-    add("--filter", type=pattern, metavar="PATTERN", help="only rows that the regular expression finds something in")
+    add("--filter", type=pattern, metavar="PATTERN", help="only rows that the regular expression matches some part of")
     add("--peers", type=names, default=[], metavar="NAME,...", help="only these, and keyslab")
     add("--preload", action="append", default=[], metavar="NAME=LIBRARY",
         help="one more peer: a library that takes malloc's place; may be repeated")
@@ -66,7 +66,8 @@ def parse(arguments):
     add("--json", action="store_true", help="print the results as JSON instead of a table")
     add("--markdown", action="store_true", help="print them as a Markdown table")
     add("--targets", action="store_true", help="print what keyslab is meant to reach, and whether it did")
-    add("--from", dest="source", metavar="RESULTS", help="run nothing, report on an earlier run's results.json")
+    add("--from", dest="source", metavar="RESULTS",
+        help="run nothing, report on an earlier run's results.json, or on a part of it")
     add("--programs", action="store_true", help="whole programs instead (tools/bench-programs); comes first")
     add("--build", metavar="FOLDER", help="take the programs in that folder, and build nothing")
     options = parser.parse_args(arguments)

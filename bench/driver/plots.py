@@ -90,7 +90,7 @@ def draw(results, folder):
     """[(title, file name)]"""
     drawn = []
     for title, metrics in figures_of(results).items():
-        peers = [peer for peer in results.peers() if any(results.spread(metric, peer) for metric in metrics)]
+        peers = [peer for peer in results.peers_shown() if any(results.spread(metric, peer) for metric in metrics)]
         positive = all(spread.first > 0 for metric in metrics for peer in peers
                        if (spread := results.spread(metric, peer)))
         if not peers or not positive:

@@ -33,6 +33,7 @@ class Results:
     problems: list = field(default_factory=list)
     rounds: int = 0
     values: dict = field(default_factory=dict)  # Metric -> peer -> [value or None, one for each round]
+    shown: list = field(default_factory=list)  # peers that tables have room for; empty: all
 
     def add(self, metric, peer, in_round, value):
         rounds = self.values.setdefault(metric, {}).setdefault(peer, [])
@@ -61,6 +62,9 @@ class Results:
 
     def peers(self):
         return [peer["name"] for peer in self.about.get("peers", [])]
+
+    def peers_shown(self):
+        return [peer for peer in self.peers() if not self.shown or peer in self.shown or peer == OURS]
 
     def general(self):
         """Peers that take the place of malloc."""

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 
-from results import OURS, Metric, workload_of
+from results import Metric, workload_of
 
 # Google Benchmark says in a row's name how it was repeated.
 SUFFIX = re.compile(r"(/(iterations:\d+|manual_time|real_time|process_time|threads:\d+))+$")
@@ -179,6 +179,3 @@ class Run:
         finally:
             progress.clear()
         return True
-
-    def ours_failed(self):
-        return any(problem["peer"] == OURS for problem in self.results.problems)

@@ -5,8 +5,9 @@ import textwrap
 import machine
 from results import OURS
 
-LEGEND = ("Nanoseconds an operation unless it says otherwise, medians of the rounds. A ratio is keyslab over the other, "
-          "below 1 is faster; in brackets its quartiles. Noise: the distance between keyslab's quartiles, as a share.")
+LEGEND = ("Nanoseconds an operation unless it says otherwise, medians of the rounds. A ratio is keyslab over the "
+          "other, below 1 is faster; in brackets its quartiles. Noise: the distance between keyslab's quartiles, "
+          "as a share.")
 
 
 def number(value):
@@ -69,7 +70,7 @@ def summary_rows(results):
 
 
 def peers_with_results(results):
-    return [peer for peer in results.peers() if peer != OURS
+    return [peer for peer in results.peers_shown() if peer != OURS
             and any(results.spread(metric, peer) for metric in results.values)]
 
 
@@ -126,8 +127,8 @@ def circumstances(results):
 
 
 def report(results):
-    return "\n".join([
-        textwrap.fill(LEGEND, 100), "", aligned(*summary_rows(results)), "", aligned(*ratio_rows(results)), "", *circumstances(results)])
+    return "\n".join([textwrap.fill(LEGEND, 100), "", aligned(*summary_rows(results)), "",
+                      aligned(*ratio_rows(results)), "", *circumstances(results)])
 
 
 def markdown_report(results):
