@@ -69,9 +69,9 @@ template <Allocator A> void bulk_apart(benchmark::State &state, size_t size, siz
         release.add(middle, end);
     }
     count_items(state, bursts_apart * count);
-    double blocks_count = static_cast<double>(state.iterations()) * static_cast<double>(bursts_apart * count);
-    state.counters["allocation_ns"] = allocation.total() / blocks_count;
-    state.counters["free_ns"] = release.total() / blocks_count;
+    double blocks_count = static_cast<double>(bursts_apart * count);
+    state.counters["allocation_ns"] = allocation.median_nanoseconds() / blocks_count;
+    state.counters["free_ns"] = release.median_nanoseconds() / blocks_count;
 }
 
 template <Allocator A> void register_bulk(const Plan &plan)
