@@ -8,7 +8,7 @@ import sizes
 DESCRIPTION = """\
 keyslab against what one would pick instead, on this machine: every workload with every peer that is
 installed, a process each, in turn, for several rounds. Prints ratios with their quartiles, and leaves
-JSON, CSV and plots in a folder with an index page. About ten minutes; --quick about two. What is
+JSON, CSV and plots in a folder with an index page. About nine minutes; --quick about two. What is
 missing is installed and built first. docs/benchmarks.md says what each workload is."""
 
 EPILOG = """\
