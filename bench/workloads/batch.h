@@ -48,15 +48,17 @@ template <Allocator A> void batch(benchmark::State &state, Order order, size_t s
 template <Allocator A> void register_batch(const Plan &plan)
 {
     if constexpr (A::frees) {
-        const std::pair<const char *, Order> orders[] = {
-            {"lifo", Order::lifo}, {"fifo", Order::fifo}, {"random", Order::random}};
-        for (auto [name, order] : orders)
+        struct Named {
+            const char *name;
+            Order order;
+        };
+        for (Named named : {Named{"lifo", Order::lifo}, Named{"fifo", Order::fifo}, Named{"random", Order::random}})
             for (size_t size : {64, 1500})
                 for (size_t live : {16, 1024, 65536}) {
                     if (plan.quick && live == 16)
                         continue;
-                    row(std::string("batch/") + name + "/" + bytes(size) + "/" + std::to_string(live),
-                        [=](auto &state) { batch<A>(state, order, size, live); });
+                    row(std::string("batch/") + named.name + "/" + bytes(size) + "/" + std::to_string(live),
+                        [=](auto &state) { batch<A>(state, named.order, size, live); });
                 }
     }
 }
