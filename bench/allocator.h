@@ -20,12 +20,18 @@ struct Need {
 
 /* What is true of most peers; each one overrides what is different. */
 struct Traits {
-    static constexpr bool any_size = true; /* blocks of many sizes from one instance */
-    static constexpr bool frees = true;    /* one block can be freed before the others */
-    static constexpr bool shared = false;  /* any thread may allocate from one instance; otherwise each has its own */
-    static constexpr bool frees_away = false;   /* a thread may free what another has allocated */
-    static constexpr bool drops_at_once = true; /* where it has drop(): without looking at every block */
-    static constexpr size_t most_heaps = 0;     /* instances that a process can have, 0: it has but the one */
+    /* One instance has blocks of many sizes. */
+    static constexpr bool any_size = true;
+    /* One block can be freed before the others: release(block). */
+    static constexpr bool frees = true;
+    /* Any thread may allocate from one instance; else each thread has its own. */
+    static constexpr bool shared = false;
+    /* A thread may free what another has allocated: release(block), or release_away(block) where it is not shared. */
+    static constexpr bool frees_away = false;
+    /* Where it has drop(): that does not look at every block. */
+    static constexpr bool drops_at_once = true;
+    /* Instances that a process can have at the same time; 0: it has but the one. */
+    static constexpr size_t most_heaps = 0;
 };
 
 template <class A>

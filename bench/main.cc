@@ -54,6 +54,20 @@ void register_all(const Plan &plan)
 #endif
 }
 
+#ifdef BENCH_CAPTURE
+int print_sizes(const std::string &path)
+{
+    puts(Recording(path).sizes().c_str());
+    return 0;
+}
+#else
+int print_sizes(const std::string &path)
+{
+    fprintf(stderr, "bench: %s: built without libpcap, which reads captures\n", path.c_str());
+    return 2;
+}
+#endif
+
 // Whose malloc it is that the program has: a library that could not be preloaded is only warned about by the loader.
 void tell_malloc()
 {
@@ -71,12 +85,8 @@ int main(int argc, char **argv)
     std::vector<char *> arguments(argv, argv + argc);
     std::string min_time;
     Plan plan = plan_from(arguments, min_time);
-#ifdef BENCH_CAPTURE
-    if (!plan.print_sizes.empty()) {
-        puts(Recording(plan.print_sizes).sizes().c_str());
-        return 0;
-    }
-#endif
+    if (!plan.print_sizes.empty())
+        return print_sizes(plan.print_sizes);
     register_all(plan);
     tell_malloc();
     int count = static_cast<int>(arguments.size());

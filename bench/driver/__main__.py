@@ -16,7 +16,7 @@ import runner
 import sizes
 import targets as goals
 import text
-from results import Results
+from results import Results, workload_of
 
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
@@ -48,6 +48,8 @@ def peers_of(options, folder):
 def rows_of(peers, settings, options):
     """keyslab does every row; a program that does not even list them is no peer's problem, but ours."""
     rows = runner.rows_of(peers[0], settings)
+    if options.capture and "capture" not in map(workload_of, rows):
+        raise ValueError("--capture: the programs were built without libpcap, which reads captures")
     return [row for row in rows if not options.filter or options.filter.search(row)]
 
 
