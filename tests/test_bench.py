@@ -303,6 +303,7 @@ class Settings(unittest.TestCase):
                 (["--sizes", broken], "meson.build"),
                 (["--capture", "/no/such.pcap"], "/no/such.pcap"),
                 (["--json", "--markdown"], "one of"),
+                (["--build", "/no/such"], "/no/such: nothing is built there"),
                 (["--from", broken], "no results of a run")):
             with self.subTest(arguments):
                 self.assertIn(words, run(*arguments, status=2).stderr)

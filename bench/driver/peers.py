@@ -48,8 +48,11 @@ def package_version(package):
 
 def from_build(folder):
     """What bench/meson.build wrote down: keyslab, then those that take malloc's place, then the others."""
-    with open(os.path.join(folder, "peers.json"), encoding="utf-8") as file:
-        entries = json.load(file)
+    try:
+        with open(os.path.join(folder, "peers.json"), encoding="utf-8") as file:
+            entries = json.load(file)
+    except OSError as error:
+        raise ValueError(f"--build {folder}: nothing is built there: {error.strerror}") from error
     peers = [Peer(entry["name"], os.path.join(folder, entry["program"]) if entry["program"] else "",
                   entry["preload"] and os.path.realpath(entry["preload"]), entry["package"]) for entry in entries]
     return sorted(peers, key=lambda peer: (peer.name != results.OURS, not peer.general))

@@ -44,7 +44,10 @@ def of_histogram(path):
 
 
 def of_capture(path, program):
-    tool = subprocess.run([program, f"--print-sizes={path}"], capture_output=True, text=True)
+    try:
+        tool = subprocess.run([program, f"--print-sizes={path}"], capture_output=True, text=True)
+    except OSError as error:
+        raise ValueError(f"--sizes {path}: {program}: {error.strerror}") from error
     if tool.returncode != 0:
         raise ValueError(f"--sizes {path}: {tool.stderr.strip()}")
     return tool.stdout.strip()
