@@ -4,7 +4,10 @@
 packages_build="gcc libc6-dev binutils meson ninja-build pkg-config
     libck-dev libjemalloc-dev libpcap-dev zlib1g-dev libjansson-dev"
 packages_programs="tshark tcpdump libndpi-bin sqlite3 git perl nginx-light redis-server"
-packages_check="$packages_build $packages_programs g++ libbenchmark-dev libcmocka-dev clang libclang-rt-14-dev clang-format clang-tidy valgrind spin"
+packages_check="$packages_build $packages_programs g++ libbenchmark-dev gnuplot-nox libcmocka-dev clang libclang-rt-14-dev clang-format
+    clang-tidy valgrind spin"
+packages_bench="$packages_build g++ libbenchmark-dev gnuplot-nox libjemalloc2 libmimalloc-dev libtcmalloc-minimal4 libtbbmalloc2
+    libdpdk-dev libwireshark-dev libglib2.0-dev libapr1-dev libtalloc-dev"
 packages_coverage="$packages_build libcmocka-dev tshark gcovr"
 
 # install_missing PACKAGE...: what is not there is installed, where this user may; else says exactly what to install.

@@ -1,0 +1,91 @@
+"""All values of a run: by row, metric and peer, one for each round."""
+
+from dataclasses import dataclass, field
+
+import figures
+
+OURS = "keyslab"
+TRANSPORT = "transport"
+
+
+def workload_of(row):
+    return row.split("/")[0]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A row's own time, where `counter` is empty, or a counter beside it. Less is better in all of them."""
+    row: str
+    counter: str = ""
+
+    @property
+    def name(self):
+        return f"{self.row} {self.counter.removesuffix('_ns')}" if self.counter else self.row
+
+    @property
+    def unit(self):
+        return "" if "/" in self.counter else "ns"
+
+
+@dataclass
+class Results:
+    about: dict = field(default_factory=dict)  # machine, settings, peers, how busy
+    problems: list = field(default_factory=list)
+    rounds: int = 0
+    values: dict = field(default_factory=dict)  # Metric -> peer -> [value or None, one for each round]
+    shown: list = field(default_factory=list)  # peers that tables have room for; empty: all
+
+    def add(self, metric, peer, in_round, value):
+        rounds = self.values.setdefault(metric, {}).setdefault(peer, [])
+        rounds.extend([None] * (in_round + 1 - len(rounds)))
+        rounds[in_round] = value
+        self.rounds = max(self.rounds, in_round + 1)
+
+    def of(self, metric, peer):
+        return self.values.get(metric, {}).get(peer, [])
+
+    def spread(self, metric, peer=OURS):
+        return figures.spread(self.of(metric, peer))
+
+    def ratio(self, metric, peer):
+        return figures.ratio(self.of(metric, OURS), self.of(metric, peer))
+
+    def peers_of(self, metric):
+        """Those that keyslab is compared with: the bare transport is no allocator."""
+        return [peer for peer in self.values.get(metric, {})
+                if peer not in (OURS, TRANSPORT) and self.spread(metric, peer)]
+
+    def best(self, metric, among=None):
+        """The peer with the least median."""
+        peers = [peer for peer in self.peers_of(metric) if among is None or peer in among]
+        return min(peers, key=lambda peer: self.spread(metric, peer).median, default=None)
+
+    def peers(self):
+        return [peer["name"] for peer in self.about.get("peers", [])]
+
+    def peers_shown(self):
+        return [peer for peer in self.peers() if not self.shown or peer in self.shown or peer == OURS]
+
+    def general(self):
+        """Peers that take the place of malloc."""
+        return [peer["name"] for peer in self.about.get("peers", []) if peer["general"]]
+
+    def to_json(self):
+        rows = []
+        for metric, peers in self.values.items():
+            best = self.best(metric)
+            rows.append({
+                "row": metric.row, "counter": metric.counter, "unit": metric.unit, "best": best,
+                "values": peers,
+                "spread": {peer: vars(self.spread(metric, peer)) for peer in peers if self.spread(metric, peer)},
+                "ratio": {peer: vars(ratio) for peer in self.peers_of(metric)
+                          if (ratio := self.ratio(metric, peer))},
+            })
+        return {"about": self.about, "problems": self.problems, "rounds": self.rounds, "rows": rows}
+
+    @classmethod
+    def from_json(cls, data):
+        results = cls(about=data["about"], problems=data["problems"], rounds=data["rounds"])
+        for row in data["rows"]:
+            results.values[Metric(row["row"], row["counter"])] = row["values"]
+        return results

@@ -1,0 +1,348 @@
+"""tools/bench on its smallest settings, and the arithmetic of its driver. Nothing that depends on time.
+
+    test_bench.py BENCH-BUILD CRASH-PRELOAD SOURCE-ROOT
+"""
+
+import csv
+import html.parser
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+import xml.etree.ElementTree
+
+BUILD, CRASH, ROOT = (os.path.abspath(path) for path in sys.argv[1:4])
+BENCH = os.path.join(ROOT, "tools", "bench")
+sys.path.insert(0, os.path.join(ROOT, "bench", "driver"))
+
+import figures  # noqa: E402
+import runner  # noqa: E402
+import sizes  # noqa: E402
+import targets  # noqa: E402
+import text  # noqa: E402
+from results import Metric, Results  # noqa: E402
+
+WORKLOADS = {"pair", "batch", "bulk", "bulk-apart", "handoff", "churn", "ticktock", "scope", "flows", "reset", "keys",
+             "threads", "realloc", "capture"}
+
+
+def bench(*arguments, status=0):
+    done = subprocess.run([BENCH, *arguments], capture_output=True, text=True, timeout=240)
+    assert done.returncode == status, (done.returncode, done.stdout, done.stderr)
+    return done
+
+
+def run(*arguments, status=0):
+    """Of the programs that the tests were built with, as short as can be."""
+    return bench("--build", BUILD, "--quick", "--rounds", "1", "--seconds", "0.0001", *arguments, status=status)
+
+
+def results_of(values, general=("malloc",)):
+    """{(row, counter): {peer: [values]}}"""
+    peers = {peer for row in values.values() for peer in row}
+    about = {"peers": [{"name": peer, "version": "", "general": peer in general} for peer in sorted(peers)]}
+    results = Results(about=about)
+    for (row, counter), row_values in values.items():
+        for peer, rounds in row_values.items():
+            for in_round, value in enumerate(rounds):
+                results.add(Metric(row, counter), peer, in_round, value)
+    return results
+
+
+class Figures(unittest.TestCase):
+    def test_median_and_quartiles(self):
+        spread = figures.spread([5, 1, 4, 2, 3])
+        self.assertEqual((spread.first, spread.median, spread.third, spread.rounds), (2, 3, 4, 5))
+        self.assertEqual(figures.spread([1, 2, 3, 4]).median, 2.5)
+        self.assertEqual(figures.spread([1, 2, 3, 4]).first, 1.75)
+        self.assertEqual(figures.spread([7]).third, 7)
+
+    def test_rounds_that_are_missing(self):
+        self.assertEqual(figures.spread([None, 4, None, 6]).median, 5)
+        self.assertIsNone(figures.spread([None]))
+        self.assertIsNone(figures.spread([]))
+
+    def test_noise_is_a_share_of_the_median(self):
+        self.assertAlmostEqual(figures.spread([8, 9, 10, 11, 12]).noise, 0.2)
+
+    def test_ratios_are_taken_round_by_round(self):
+        self.assertEqual(figures.ratios([1, 20, 3], [2, 40, 6]), [0.5, 0.5, 0.5])
+        self.assertEqual(figures.ratios([1, None, 3, 4], [2, 2, None, 0]), [0.5])
+        # The ratio of the medians would be 1.
+        self.assertEqual(figures.ratio([1, 2, 3], [3, 1, 2]).median, 1.5)
+
+
+class Values(unittest.TestCase):
+    def test_best_is_the_least_median_and_never_the_transport(self):
+        results = results_of({
+            ("pair/64B", ""): {"keyslab": [4, 4], "malloc": [9, 5], "other": [6, 6], "transport": [1, 1]}})
+        self.assertEqual(results.best(Metric("pair/64B")), "other")
+        self.assertEqual(results.best(Metric("pair/64B"), results.general()), "malloc")
+        self.assertIsNone(results.best(Metric("pair/1500B")))
+
+    def test_a_round_that_a_peer_missed(self):
+        results = results_of({("pair/64B", ""): {"keyslab": [4, 4, 4]}})
+        results.add(Metric("pair/64B"), "late", 2, 8)
+        self.assertEqual(results.of(Metric("pair/64B"), "late"), [None, None, 8])
+        self.assertEqual(results.ratio(Metric("pair/64B"), "late").median, 0.5)
+
+    def test_json_and_back(self):
+        results = results_of({("churn/1MiB", "resident/live"): {"keyslab": [1.1, None], "malloc": [1.2, 1.3]}})
+        again = Results.from_json(json.loads(json.dumps(results.to_json())))
+        self.assertEqual((again.values, again.rounds, again.about), (results.values, results.rounds, results.about))
+
+    def test_names_and_units(self):
+        self.assertEqual(Metric("bulk-apart/64B/32", "free_ns").name, "bulk-apart/64B/32 free")
+        self.assertEqual((Metric("reset/1000", "after_ns").unit, Metric("reset/1000", "after/steady").unit), ("ns", ""))
+        for name in ("reset/1000/iterations:1/manual_time", "reset/1000/manual_time", "reset/1000"):
+            self.assertEqual(runner.row_name(name), "reset/1000")
+        self.assertEqual(runner.row_name("threads/pair/64/threads:64"), "threads/pair/64")
+
+    def test_numbers(self):
+        self.assertEqual([text.number(value) for value in (12345, 123, 12.34, 1.234, 0.01234, 0)],
+                         ["12,345", "123", "12.3", "1.23", "0.012", "0.00"])
+        self.assertEqual([text.quantity(value, "ns") for value in (9999, 12345, 2.5e7)],
+                         ["9,999", "12.3 us", "25.0 ms"])
+
+
+class Targets(unittest.TestCase):
+    def one(self, values):
+        found = targets.evaluate(results_of(values))
+        self.assertEqual(len(found), 1)
+        return found[0]
+
+    def test_met_and_not_met(self):
+        self.assertTrue(self.one({("pair/64B", ""): {"keyslab": [5], "other": [5]}}).met)
+        self.assertFalse(self.one({("pair/64B", ""): {"keyslab": [5.1], "other": [5]}}).met)
+        self.assertTrue(self.one({("batch/lifo/1500B/16", ""): {"keyslab": [6], "other": [10]}}).met)
+        self.assertFalse(self.one({("batch/lifo/1500B/16", ""): {"keyslab": [6.1], "other": [10]}}).met)
+
+    def test_growth_is_that_of_the_dearest_setting(self):
+        target = self.one({("keys/1", ""): {"keyslab": [10]}, ("keys/16", ""): {"keyslab": [13]},
+                           ("keys/4096", ""): {"keyslab": [11]}})
+        self.assertEqual((target.value.median, target.met), (1.3, False))
+
+    def test_handoff_is_held_against_three_things(self):
+        found = targets.evaluate(results_of({("handoff/1to1/64B", ""): {"keyslab": [6], "malloc": [20], "dpdk": [5]}}))
+        self.assertEqual([(target.against, target.met) for target in found],
+                         [("malloc", True), ("dpdk", False), ("", True)])
+
+    def test_bulk_is_held_against_the_best_general_pair(self):
+        found = targets.evaluate(results_of({
+            ("bulk/64B/32", ""): {"keyslab": [1]}, ("pair/64B", ""): {"malloc": [4], "dpdk": [1]}}))
+        self.assertEqual([(target.against, target.value.median) for target in found], [("malloc's pair", 0.25)])
+
+
+class Sizes(unittest.TestCase):
+    def test_genome(self):
+        self.assertEqual(sizes.for_programs(sizes.DEFAULT, ""), "64:7,594:4,1518:1")
+        self.assertEqual(sizes.for_programs("aag", ""), "64:2,1518:1")
+
+    def test_genomes_that_are_none(self):
+        for genome, part in (("aaz", "'z'"), ("aA", "'A'"), ("aA,A=x", "A=x"), ("aA,a=5", "a=5")):
+            with self.assertRaisesRegex(ValueError, part):
+                sizes.for_programs(genome, "")
+
+    def test_histogram(self):
+        path = os.path.join(ROOT, "bench", "data", "frame_sizes.json")
+        parts = dict(part.split(":") for part in sizes.for_programs(path, "").split(","))
+        self.assertEqual(parts["66"], "13370")
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            file.write('{"64": 0}')
+            file.flush()
+            with self.assertRaisesRegex(ValueError, "above zero"):
+                sizes.for_programs(file.name, "")
+
+
+# Does one row, and interrupts whoever runs it for the second time.
+INTERRUPTING = r"""#!/bin/sh
+for argument; do
+    case $argument in
+    --benchmark_list_tests) echo pair/64B; exit ;;
+    --benchmark_out=*) out=${argument#*=} ;;
+    esac
+done
+echo '{"context": {}, "benchmarks": [{"name": "pair/64B", "items_per_second": 1e9}]}' >"$out"
+[ -f "$0.ran" ] || exec touch "$0.ran"
+kill -INT $PPID
+exec sleep 100
+"""
+
+
+class Interrupted(unittest.TestCase):
+    def test_what_there_is_by_then_is_reported(self):
+        with tempfile.TemporaryDirectory() as folder:
+            program = os.path.join(folder, "bench-keyslab")
+            with open(program, "w", encoding="utf-8") as file:
+                file.write(INTERRUPTING)
+            os.chmod(program, 0o755)
+            with open(os.path.join(folder, "peers.json"), "w", encoding="utf-8") as file:
+                json.dump([{"name": "keyslab", "program": "bench-keyslab", "preload": "", "package": ""}], file)
+            report = os.path.join(folder, "report")
+            done = bench("--build", folder, "--rounds", "5", "--out", report, status=130)
+            self.assertIn("rounds: 1, INTERRUPTED", done.stdout)
+            with open(os.path.join(report, "results.json"), encoding="utf-8") as file:
+                self.assertEqual(json.load(file)["rows"][0]["values"], {"keyslab": [1.0]})
+
+
+class Page(html.parser.HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.open, self.links = [], []
+
+    def handle_starttag(self, tag, attributes):
+        if tag not in ("meta", "img"):
+            self.open.append(tag)
+        self.links += [value for name, value in attributes if name in ("href", "src")]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag, tag
+
+
+class WholeRun(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.mkdtemp(prefix="keyslab-test-bench-")
+        cls.done = run("--peers", "glibc", "--out", cls.folder)
+        with open(os.path.join(cls.folder, "results.json"), encoding="utf-8") as file:
+            cls.data = json.load(file)
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.folder)
+
+    def test_every_workload_ran(self):
+        for peer in ("keyslab", "glibc"):
+            rows = {row["row"] for row in self.data["rows"] if peer in row["values"]}
+            expected = WORKLOADS - {"keys"} if peer == "glibc" else WORKLOADS
+            self.assertEqual({row.split("/")[0] for row in rows}, expected)
+        self.assertEqual(self.data["problems"], [])
+        self.assertTrue(all(value > 0 for row in self.data["rows"] if not row["counter"]
+                            for values in row["values"].values() for value in values))
+
+    def test_table(self):
+        self.assertRegex(self.done.stdout, r"(?m)^pair/1500B  ")
+        self.assertRegex(self.done.stdout, r"processors?, ")
+        self.assertIn(os.path.join(self.folder, "index.html"), self.done.stderr)
+
+    def test_csv_agrees_with_json(self):
+        with open(os.path.join(self.folder, "results.csv"), encoding="utf-8") as file:
+            from_csv = {(line["row"], line["counter"], line["peer"]): float(line["value"])
+                        for line in csv.DictReader(file)}
+        from_json = {(row["row"], row["counter"], peer): values[0]
+                     for row in self.data["rows"] for peer, values in row["values"].items()}
+        self.assertEqual(from_csv, from_json)
+        with open(os.path.join(self.folder, "summary.csv"), encoding="utf-8") as file:
+            lines = [line for line in csv.DictReader(file) if line["keyslab over it"]]
+        for line in lines:
+            ours, theirs = (from_csv[line["row"], line["counter"], peer] for peer in ("keyslab", "glibc"))
+            self.assertAlmostEqual(float(line["keyslab over it"]), ours / theirs)
+        self.assertTrue(lines)
+
+    def test_page_and_plots(self):
+        page = Page()
+        with open(os.path.join(self.folder, "index.html"), encoding="utf-8") as file:
+            page.feed(file.read())
+        self.assertEqual(page.open, [])
+        self.assertIn("results.csv", page.links)
+        for link in page.links:
+            self.assertTrue(os.path.isfile(os.path.join(self.folder, link)), link)
+        images = [link for link in page.links if link.endswith(".svg")]
+        if shutil.which("gnuplot"):
+            self.assertIn("pair.svg", images)
+        for image in images:
+            root = xml.etree.ElementTree.parse(os.path.join(self.folder, image)).getroot()
+            self.assertEqual(root.tag, "{http://www.w3.org/2000/svg}svg")
+
+    def test_earlier_results(self):
+        path = os.path.join(self.folder, "results.json")
+        self.assertEqual(bench("--from", path).stdout, self.done.stdout)
+        self.assertEqual(json.loads(bench("--from", path, "--json").stdout), self.data)
+        lines = bench("--from", path, "--markdown").stdout.splitlines()
+        width = lines[0].count("|")
+        rows = [line for line in lines if line.startswith("|")]
+        self.assertTrue(all(line.count("|") == width for line in rows))
+        self.assertEqual(len(rows) - 2, len(self.data["rows"]))
+        listed = bench("--from", path, "--targets").stdout
+        self.assertRegex(listed, r"(?m)^pair, 64B .*(met|NOT MET)$")
+
+
+class Settings(unittest.TestCase):
+    def test_json_and_a_capture_of_ones_own(self):
+        sample = os.path.join(ROOT, "tools", "sample.pcap.gz")
+        with tempfile.TemporaryDirectory() as folder:
+            done = run("--peers", "glibc", "--filter", "^churn/1MiB$", "--sizes", sample, "--json", "--out", folder)
+        data = json.loads(done.stdout)
+        self.assertEqual({row["row"] for row in data["rows"]}, {"churn/1MiB"})
+        self.assertEqual({row["counter"] for row in data["rows"]}, {"", "resident/live", "peak/live"})
+
+    def test_list(self):
+        listed = run("--list").stdout
+        self.assertRegex(listed, r"(?m)^  glibc +\d")
+        self.assertRegex(listed, r"(?m)^  handoff/1to1/64B$")
+
+    def test_help(self):
+        self.assertIn("--preload NAME=LIBRARY", bench("--help").stdout)
+
+    def test_wrong_usage(self):
+        broken = os.path.join(ROOT, "meson.build")
+        for arguments, words in (
+                (["--no-such"], "--no-such"),
+                (["--rounds", "0"], "0: a number above zero"),
+                (["--seconds", "x"], "x: a number above zero"),
+                (["--filter", "("], "("),
+                (["--filter", "^nothing$"], "finds no row"),
+                (["--peers", "nobody"], "nobody: no such peer"),
+                (["--preload", "mine"], "NAME=LIBRARY"),
+                (["--preload", "mine=/no/such.so"], "/no/such.so"),
+                (["--preload", f"glibc={CRASH}"], "there is a peer of that name"),
+                (["--sizes", "aaz"], "'z'"),
+                (["--sizes", broken], "meson.build"),
+                (["--capture", "/no/such.pcap"], "/no/such.pcap"),
+                (["--json", "--markdown"], "one of"),
+                (["--build", "/no/such"], "/no/such: nothing is built there"),
+                (["--from", broken], "no results of a run")):
+            with self.subTest(arguments):
+                self.assertIn(words, run(*arguments, status=2).stderr)
+
+    def test_a_peer_that_is_not_installed(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for name in os.listdir(BUILD):
+                if name.startswith("bench-") and not name.endswith(".p"):
+                    os.symlink(os.path.join(BUILD, name), os.path.join(folder, name))
+            with open(os.path.join(BUILD, "peers.json"), encoding="utf-8") as file:
+                peers = json.load(file)
+            for peer in peers:
+                if peer["name"] == "dpdk":
+                    peer["program"] = ""
+            with open(os.path.join(folder, "peers.json"), "w", encoding="utf-8") as file:
+                json.dump(peers, file)
+            arguments = ("--build", folder, "--quick", "--rounds", "1", "--seconds", "0.0001", "--filter", "^pair/64B$",
+                         "--out", os.path.join(folder, "report"))
+            self.assertIn("dpdk is not installed (package libdpdk-dev)", bench(*arguments).stdout)
+            refused = bench(*arguments, "--peers", "dpdk", status=2)
+            self.assertIn("--peers dpdk: it is not installed; the package is libdpdk-dev", refused.stderr)
+
+
+class BadPeers(unittest.TestCase):
+    def left_out(self, library, words):
+        with tempfile.TemporaryDirectory() as folder:
+            done = run("--peers", "glibc", "--preload", f"mine={library}", "--filter", "^pair/64B$", "--out", folder)
+        self.assertRegex(done.stdout, f"(?m)^PROBLEM: mine.*{words}")
+        self.assertRegex(done.stdout, r"(?m)^pair/64B .*glibc")
+
+    def test_one_that_crashes(self):
+        self.left_out(CRASH, "ended by SIGABRT")
+
+    def test_one_that_is_no_library(self):
+        self.left_out(os.path.join(ROOT, "LICENSE"), "was not loaded, or does not define malloc")
+
+    def test_one_that_is_no_allocator(self):
+        self.left_out(os.path.join(BUILD, "..", "lib", "libkeyslab.so"), "does not define malloc")
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1])
