@@ -19,17 +19,24 @@ FAST_PATH void *bin_pop(struct bin *bin, struct slot *top)
     return block;
 }
 
+bool heap_stock(struct heap *heap, uint32_t class, ks_status *status)
+{
+    const struct bin *bin = &heap->bins[class];
+    bool stocked = bin->top != bin->floor || heap_refill(heap, class, status);
+    if (!stocked) {
+        heap_relieve(heap);
+        stocked = heap_refill(heap, class, status);
+    }
+    if (stocked)
+        *status = KS_OK;
+    return stocked;
+}
+
 static void *heap_alloc_class(struct heap *heap, uint32_t class, ks_status *status)
 {
-    struct bin *bin = &heap->bins[class];
-    bool filled = bin->top != bin->floor || heap_refill(heap, class, status);
-    if (!filled) {
-        heap_relieve(heap);
-        filled = heap_refill(heap, class, status);
-    }
-    if (!filled)
+    if (!heap_stock(heap, class, status))
         return NULL;
-    *status = KS_OK;
+    struct bin *bin = &heap->bins[class];
     void *block = bin_pop(bin, bin->top);
     if (unlikely(owner_decrement(&bin->credit)))
         heap_beat(heap, bin);

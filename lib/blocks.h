@@ -27,6 +27,9 @@ static inline struct heap *heap_to_allocate(ks_key_t key, ks_status *status)
     return NULL;
 }
 
+/* Makes sure of a block in the class's bin. False with KS_QUOTA or KS_NO_MEMORY. */
+bool heap_stock(struct heap *heap, uint32_t class, ks_status *status);
+
 /* A block from a heap of a live key, inside an operation. */
 void *heap_alloc(struct heap *heap, size_t size, size_t alignment, ks_status *status);
 

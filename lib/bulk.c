@@ -25,20 +25,24 @@ static size_t heap_pop_bulk(struct heap *heap, uint32_t class, void **blocks, si
     return count;
 }
 
+static size_t heap_alloc_bulk_class(struct heap *heap, uint32_t class, void **blocks, size_t count, ks_status *status)
+{
+    size_t done = heap_pop_bulk(heap, class, blocks, count);
+    while (done < count && heap_stock(heap, class, status))
+        done += heap_pop_bulk(heap, class, blocks + done, count - done);
+    /* C0.6. */
+    if (done < count)
+        fetch_add(&heap->key->refusals[*status], 1);
+    return done;
+}
+
 static size_t heap_alloc_bulk(struct heap *heap, size_t size, void **blocks, size_t count, ks_status *status)
 {
+    if (size <= CLASS_TOP)
+        return heap_alloc_bulk_class(heap, class_of_size(size), blocks, count, status);
     size_t done = 0;
-    while (done < count) {
-        if (size <= CLASS_TOP)
-            done += heap_pop_bulk(heap, class_of_size(size), blocks + done, count - done);
-        if (done == count)
-            break;
-        /* One block the ordinary way leaves a fresh magazine for the next run. */
-        blocks[done] = heap_alloc(heap, size, CLASS_GRANULE, status);
-        if (!blocks[done])
-            break;
+    while (done < count && (blocks[done] = heap_alloc(heap, size, CLASS_GRANULE, status)))
         done++;
-    }
     return done;
 }
 

@@ -28,27 +28,37 @@ static void life_store(struct past *to, struct past life)
 }
 
 /*
- * How far the life has handed out the slab: what it has put into magazines only, at its end, does not count. A slab inside of
- * a large block has no states of its own.
+ * How far the life has handed out the slab, in blocks: what it has put into magazines only, at its end, does not count. A slab
+ * inside of a large block has no states of its own.
  */
-static size_t reach_of(const struct slab *slab)
+static uint32_t reach_of(const struct slab *slab)
 {
     uint32_t blocks = slab->carved;
-    while (slab->class != CLASS_COVERED && blocks && slab->states[blocks - 1] == STATE_FRESH)
+    if (slab->class == CLASS_COVERED)
+        return blocks;
+    /* Eight at a time, from the end of the word that the last one is in. */
+    const packed *words = (const packed *)slab->states;
+    uint32_t count = (uint32_t)((blocks + sizeof *words - 1) / sizeof *words);
+    while (count && !words[count - 1])
+        count--;
+    if (blocks > count * sizeof *words)
+        blocks = (uint32_t)(count * sizeof *words);
+    while (blocks && slab->states[blocks - 1] == STATE_FRESH)
         blocks--;
-    return blocks * slab->block_bytes;
+    return blocks;
 }
 
 /*
  * The newest comes first. One that reached no further is covered by it for good, and one of a destroyed key answers
  * nothing that a foreign address would not. Of more than there is room for, the one that reached furthest goes.
  */
-void past_remember(struct slab *slab)
+uint32_t past_remember(struct slab *slab)
 {
+    uint32_t reach = reach_of(slab);
     struct past *lives = lives_of(slab);
-    struct past next = {slab->tag & ~TAG_GIVEN, slab->handle, reach_of(slab), slab->class};
+    struct past next = {slab->tag & ~TAG_GIVEN, slab->handle, reach * slab->block_bytes, slab->class};
     if (!next.tag || !next.bytes)
-        return;
+        return reach;
     struct past stack[PASTS + 1] = {next};
     uint32_t count = 1;
     for (uint32_t i = 0; i < PASTS; i++) {
@@ -58,6 +68,7 @@ void past_remember(struct slab *slab)
     }
     for (uint32_t i = 0; i < PASTS; i++)
         life_store(&lives[i], stack[i]);
+    return reach;
 }
 
 bool past_at(const struct slab *slab, size_t within, struct past *life)

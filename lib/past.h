@@ -7,8 +7,11 @@
 
 #include "arena.h"
 
-/* The slab's present life is over: its holder is about to begin another. */
-void past_remember(struct slab *slab);
+/*
+ * The slab's present life is over: its holder is about to begin another. The blocks up to the last one that was ever handed out:
+ * the states behind them are fresh.
+ */
+uint32_t past_remember(struct slab *slab);
 
 /* The last life that had handed out the byte `within` of the slab, in `*life`; false where there was none. */
 bool past_at(const struct slab *slab, size_t within, struct past *life);

@@ -7,6 +7,10 @@
 
 #define EVENTS_A_TICK 64
 #define GIVEN_A_TICK  16 /* magazines of each class, slabs, large blocks */
+/* Magazines of a class in a depot, at the most: where blocks are small, more of them would cost as much as the blocks. */
+#define DEPOT_LEAST  256
+#define DEPOT_PART   128 /* and so many more for each KiB of the class's blocks */
+#define CARVED_FIRST 16  /* blocks of a slab: the heap may be reset after a few */
 
 /* C6.5. */
 void heap_relieve(struct heap *heap)
@@ -172,7 +176,7 @@ static bool heap_fill(struct heap *heap, uint32_t class, struct magazine *magazi
     slab = shelf->carving ? shelf->carving : slab_begin(heap, class, status);
     if (!slab)
         return false;
-    magazine->count = slab_carve(heap, slab, floor, most);
+    magazine->count = slab_carve(heap, slab, floor, slab->carved || most < CARVED_FIRST ? most : CARVED_FIRST);
     shelf->carving = slab->carved < slab->capacity ? slab : NULL;
     return true;
 }
@@ -203,12 +207,20 @@ bool heap_refill(struct heap *heap, uint32_t class, ks_status *status)
     return filled;
 }
 
+/* To the depot; what that cannot keep goes to the slabs, the cold end first. */
+static void heap_park(struct thread *thread, struct heap *heap, uint32_t class, struct magazine *full)
+{
+    struct shelf *shelf = &heap->shelves[class];
+    depot_push(&heap->bins[class], shelf, full);
+    if (shelf->depot_count > DEPOT_LEAST + DEPOT_PART * classes.table[class].bytes / MAGAZINE_SIZE)
+        depot_trim(thread, heap, class, 1);
+}
+
 /* C0.1. */
 void heap_overflow(struct heap *heap, uint32_t class, struct slot slot)
 {
     struct thread *thread = thread_self;
     struct bin *bin = &heap->bins[class];
-    struct shelf *shelf = &heap->shelves[class];
     struct magazine *full = bin_unload(bin);
     struct magazine *empty = bin->spare && !bin->spare->count ? bin->spare : magazine_get(thread);
     if (!empty) {
@@ -218,7 +230,7 @@ void heap_overflow(struct heap *heap, uint32_t class, struct slot slot)
         return;
     }
     if (bin->spare && bin->spare != empty)
-        depot_push(bin, shelf, bin->spare);
+        heap_park(thread, heap, class, bin->spare);
     bin->spare = full;
     if (full)
         owner_add(&bin->parked, full->count);

@@ -51,7 +51,7 @@ static_assert(offsetof(struct heap, accounts) <= UINT16_MAX && offsetof(struct h
 static_assert(SLAB_BYTES / CLASS_GRANULE + CACHE_LINE + SLAB_BYTES / CLASS_GRANULE / 8 <= SIDE_BYTES,
               "a side area holds the states and the bitmap of the smallest class");
 
-/* Eight at a time. C7.2. */
+/* Eight at a time; the states behind them are fresh. C7.2. */
 static void states_start(uint8_t *states, size_t count)
 {
     uint64_t *words = (uint64_t *)states;
@@ -60,15 +60,19 @@ static void states_start(uint8_t *states, size_t count)
 }
 
 /*
- * All states start afresh. A free that is still under way from an earlier life was sent with that life's count; its
+ * All states start afresh: those of the last life that were handed out, if they lay in the same places. A free that is still
+ * under way from an earlier life was sent with that life's count; its
  * magazine is thrown away as a whole if it is for another incarnation of the heap. C7.2.
  */
 static void slab_start_life(struct heap *heap, struct slab *slab, uint32_t class, size_t block_bytes)
 {
     const struct class *kind = &classes.table[class];
-    past_remember(slab);
+    uint8_t *states = states_of(slab, kind->capacity);
+    size_t dirty = past_remember(slab);
+    if (slab->tag && (states != slab->states || kind->capacity != slab->capacity))
+        dirty = states_count(kind->capacity, block_bytes);
     store_relaxed(&slab->reciprocal, kind->reciprocal);
-    store_relaxed(&slab->states, states_of(slab, kind->capacity));
+    store_relaxed(&slab->states, states);
     store_relaxed(&slab->handle, heap->handle);
     store_relaxed(&slab->block_bytes, block_bytes);
     store_relaxed(&slab->class, class);
@@ -77,7 +81,7 @@ static void slab_start_life(struct heap *heap, struct slab *slab, uint32_t class
     store_relaxed(&slab->carved, 0u);
     slab->capacity = kind->capacity;
     slab->shelved = 0;
-    states_start(slab->states, states_count(kind->capacity, block_bytes));
+    states_start(states, dirty);
     /* Release: who reads the new life reads no state of the old one; who reads the new tag, nothing old at all. */
     store_release(&slab->life, (uint8_t)(slab->life + 1));
     POINT("life: states fresh");
