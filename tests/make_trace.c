@@ -2,7 +2,9 @@
  * Makes a trace of any length, for tests of those who read them: four threads, three keys, sizes of frames and of small things, a
  * working set of a given number of blocks in each thread.
  *
- *     make_trace FILE EVENTS [LIVE]
+ *     make_trace FILE EVENTS [LIVE [ROUNDS]]
+ *
+ * Every so many rounds, one key is reset.
  */
 #include "event.h"
 #include "file.h"
@@ -16,11 +18,16 @@
 
 enum { THREADS = 4, KEYS = 3, ROUND = 1000, LIVE_DEFAULT = 10000 };
 
+struct slot {
+    uint64_t address; /* 0: empty */
+    uint64_t key;
+};
+
 struct maker {
     uint64_t random;
     struct trace_stream stream;
-    uint64_t *slots; /* addresses that are live, or 0 */
-    uint64_t next;   /* address */
+    struct slot *slots;
+    uint64_t next; /* address */
     uint32_t used;
     uint32_t events;
     uint64_t began;
@@ -85,26 +92,39 @@ static uint64_t size_of(struct maker *maker, unsigned key)
 static void replace(struct maker *maker, uint64_t live, uint64_t time)
 {
     uint64_t random = random_next(maker);
-    unsigned key = random % KEYS;
-    uint64_t *slot = &maker->slots[random / 16 % live];
-    if (*slot)
-        put(maker, &(struct trace_event){.kind = TRACE_FREE, .time = time, .key = key + 1, .address = *slot});
-    uint64_t size = size_of(maker, key);
-    *slot = *slot ? *slot : maker->next;
-    if (*slot == maker->next)
-        maker->next += 4096;
-    put(maker,
-        &(struct trace_event){.kind = TRACE_ALLOC, .time = time + 20, .key = key + 1, .address = *slot, .size = size});
+    uint64_t key = random % KEYS + 1;
+    struct slot *slot = &maker->slots[random / 16 % live];
+    uint64_t address = slot->address;
+    if (address)
+        put(maker, &(struct trace_event){.kind = TRACE_FREE, .time = time, .key = slot->key, .address = address});
+    else
+        address = maker->next += 4096;
+    *slot = (struct slot){.address = address, .key = key};
+    put(maker, &(struct trace_event){.kind = TRACE_ALLOC,
+                                     .time = time + 20,
+                                     .key = key,
+                                     .address = address,
+                                     .size = size_of(maker, (unsigned)key - 1)});
+}
+
+static void reset(uint64_t key, uint64_t live, uint64_t time)
+{
+    put(&makers[0], &(struct trace_event){.kind = TRACE_RESET, .time = time, .key = key});
+    for (unsigned i = 0; i < THREADS; i++)
+        for (uint64_t slot = 0; slot < live; slot++)
+            if (makers[i].slots[slot].key == key)
+                makers[i].slots[slot] = (struct slot){0};
 }
 
 int main(int argc, char **argv)
 {
     if (argc < 3) {
-        fprintf(stderr, "usage: make_trace FILE EVENTS [LIVE]\n");
+        fprintf(stderr, "usage: make_trace FILE EVENTS [LIVE [ROUNDS]]\n");
         return 2;
     }
     uint64_t events = strtoull(argv[2], NULL, 10);
     uint64_t live = argc > 3 ? strtoull(argv[3], NULL, 10) : LIVE_DEFAULT;
+    uint64_t rounds = argc > 4 ? strtoull(argv[4], NULL, 10) : 0;
     struct trace_info info = {.sample = 1, .program = "make_trace"};
     int descriptor = open(argv[1], O_WRONLY | O_CREAT | O_TRUNC, 0666);
     if (descriptor < 0 || !trace_file_begin(&file, descriptor, &info))
@@ -121,9 +141,12 @@ int main(int argc, char **argv)
         snprintf(event.name, sizeof event.name, "%s", names[key]);
         put(&makers[0], &event);
     }
-    for (uint64_t time = 100; made < events; time += ROUND)
+    for (uint64_t round = 1; made < events; round++) {
         for (unsigned i = 0; i < THREADS; i++)
-            replace(&makers[i], live, time + i * 50);
+            replace(&makers[i], live, round * ROUND + i * 50);
+        if (rounds && round % rounds == 0)
+            reset(round / rounds % KEYS + 1, live, round * ROUND + ROUND / 2);
+    }
     for (unsigned i = 0; i < THREADS; i++) {
         flush(&makers[i]);
         free(makers[i].slots);

@@ -320,6 +320,7 @@ void trace_rewind(struct trace_reader *reader)
 static struct trace_reader *fail_open(struct trace_reader *reader, struct trace_error *error)
 {
     *error = reader->problem;
+    error->salvageable = reader->info.sample;
     trace_close(reader);
     return NULL;
 }

@@ -14,6 +14,7 @@ enum { TRACE_ERROR_BYTES = 256 };
 
 struct trace_error {
     char text[TRACE_ERROR_BYTES]; /* what is wrong and at which offset, without the file's name; "" for nothing */
+    bool salvageable;             /* the trace's beginning is good: with `salvage` it opens */
 };
 
 struct trace_reader;

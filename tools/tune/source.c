@@ -98,7 +98,7 @@ bool source_read_trace(const struct source_options *options, struct tally *tally
     struct trace_error error;
     struct trace_reader *reader = trace_open(source->path, options->salvage, &error);
     if (!reader) {
-        complain("%s: %s%s", source->path, error.text, options->salvage ? "" : "; --salvage reads what is before");
+        complain("%s: %s%s", source->path, error.text, error.salvageable ? "; --salvage reads what is before" : "");
         return false;
     }
     enum trace_result result = read_events(reader, tally, source->path);
@@ -171,7 +171,7 @@ static json_t *load_json(const char *path)
     json_error_t error;
     json_t *root = json_loadf(file, JSON_REJECT_DUPLICATES, &error);
     fclose(file);
-    if (root && json_is_object(root))
+    if (json_is_object(root))
         return root;
     complain("%s:%d: %s", path, root ? 1 : error.line, root ? "expected an object of sizes and counts" : error.text);
     json_decref(root);
