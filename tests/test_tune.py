@@ -163,9 +163,11 @@ class Tuned(unittest.TestCase):
         for numbers, key in zip(tables, report(self.trace)["keys"]):
             self.assertEqual([int(number) for number in numbers.split(",")], key["classes"])
         self.assertLess(max(len(line) for line in text.split("\n")), 200)
-        run("-o", path, "--joint", self.trace)
-        with open(path) as file:
-            self.assertIn("\n[defaults]\n", file.read())
+        for section, *arguments in (("defaults", "--joint", self.trace), ("key frames", SAMPLE), ("key frames", FRAMES),
+                                    ("defaults", self.write("app.txt", REPLAY)), ("key flows", "-k", "flows", self.trace)):
+            run("-o", path, *arguments)
+            with open(path) as file:
+                self.assertEqual(re.findall(r"^\[(.*)\]$", file.read(), re.M), [section])
 
     def test_scudo(self):
         path = self.path("scudo.xml")

@@ -246,6 +246,21 @@ static void stop_workers(struct crew *crew)
         pthread_join(crew->crew[i].thread, NULL);
 }
 
+/* What is live at the trace's end. */
+static void release(struct crew *crew)
+{
+    if (crew->allocator->resets) {
+        for (uint32_t i = 0; i < crew->keys_count; i++)
+            ks_key_destroy(crew->keys[i]);
+        return;
+    }
+    for (uint32_t i = 0; i < crew->plan->slots_used; i++) {
+        void *block = atomic_load_explicit(&crew->plan->slots[i].block, memory_order_relaxed);
+        if (block && block != &no_memory)
+            crew->allocator->free(0, block);
+    }
+}
+
 static bool start_workers(struct crew *crew)
 {
     pthread_barrier_init(&crew->begin, NULL, crew->workers + 1);
@@ -279,6 +294,7 @@ bool crew_replay(const char *path, struct trace_reader *reader, const struct all
         outcome->asked += crew.crew[i].asked;
         outcome->usable += crew.crew[i].usable;
     }
+    release(&crew);
     plan_end(&plan);
     free(crew.sizes);
     return good;

@@ -110,6 +110,7 @@ bool source_read_trace(const struct source_options *options, struct tally *tally
                  result == TRACE_BROKEN ? "; --salvage passes over it" : "; passed over");
     source->kind = "trace";
     source->unit = "events";
+    source->program = true;
     source->events = trace_events(reader);
     source->threads = trace_threads(reader);
     trace_close(reader);

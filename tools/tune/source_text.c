@@ -127,6 +127,7 @@ bool source_read_replay(const struct source_options *options, struct tally *tall
     uint64_t expected;
     source->kind = "memory_replay trace";
     source->unit = "lines";
+    source->program = true;
     if (!count_lines(source->path, &expected) || !lines_open(&lines, source->path))
         return false;
     uint32_t key = tally_key(tally, base_name(source->path));
@@ -255,6 +256,7 @@ bool source_read_heaptrack(const struct source_options *options, struct tally *t
     uint64_t expected;
     source->kind = "heaptrack file";
     source->unit = "lines";
+    source->program = true;
     if (!count_lines(source->path, &expected) || !lines_open(&lines, source->path))
         return false;
     struct heaptrack heaptrack = {.tally = tally, .path = source->path, .key = UINT32_MAX};

@@ -45,15 +45,15 @@ static void write_why(FILE *file, const struct tuning *tuning)
 {
     const struct row *plain = &tuning->rows[ROW_DEFAULT];
     const struct row *tuned = &tuning->rows[ROW_TUNED];
-    fprintf(file,
-            "\n# From %" PRIu64
-            " blocks. Inside of blocks %.2f %% of their bytes are lost, with the default classes %.2f %%; in all\n",
-            tuning->blocks, 100 * internal_part(&tuned->all), 100 * internal_part(&plain->all));
-    fprintf(file,
-            "# %.1f %% less than with those. A table made from the first half loses %.1f %% less than they on the "
-            "second.\n",
-            100 * less(overhead(&tuned->all), overhead(&plain->all)),
-            100 * less(overhead(&tuned->held), overhead(&plain->held)));
+    double all = 100 * less(overhead(&tuned->all), overhead(&plain->all));
+    double held = 100 * less(overhead(&tuned->held), overhead(&plain->held));
+    fprintf(
+        file,
+        "\n# From %" PRIu64
+        " blocks. Inside of blocks %.2f %% of their bytes are lost, with the default classes %.2f %%; in\n"
+        "# all %.1f %% %s than with those. A table from the first half of the events loses %.1f %% %s on the second.\n",
+        tuning->blocks, 100 * internal_part(&tuned->all), 100 * internal_part(&plain->all), fabs(all),
+        all < 0 ? "more" : "less", fabs(held), held < 0 ? "more" : "less");
 }
 
 static void write_classes(FILE *file, const struct size_table *table)
@@ -65,14 +65,13 @@ static void write_classes(FILE *file, const struct size_table *table)
     }
 }
 
-static void write_section(FILE *file, const struct tuning *tuning, bool alone)
+/* One table for all keys: a joint one, or that of programs with one key. */
+static bool is_for_all(const struct report *report)
 {
-    write_why(file, tuning);
-    if (alone)
-        fputs("[defaults]\n", file);
-    else
-        fprintf(file, "[key %s]\n", tuning->name);
-    write_classes(file, &tuning->rows[ROW_TUNED].table);
+    bool programs = true;
+    for (size_t i = 0; i < report->sources_count; i++)
+        programs = programs && report->sources[i].program;
+    return !report->tunings->tunings[0].name || (report->tunings->count == 1 && programs && !report->options->only);
 }
 
 bool tune_report_config(const struct report *report, const char *path)
@@ -80,10 +79,16 @@ bool tune_report_config(const struct report *report, const char *path)
     FILE *file = open_file(path);
     if (!file)
         return false;
-    const struct tunings *tunings = report->tunings;
     write_head(file, report);
-    for (uint32_t i = 0; i < tunings->count; i++)
-        write_section(file, &tunings->tunings[i], tunings->count == 1 && !report->options->only);
+    for (uint32_t i = 0; i < report->tunings->count; i++) {
+        const struct tuning *tuning = &report->tunings->tunings[i];
+        write_why(file, tuning);
+        if (is_for_all(report))
+            fputs("[defaults]\n", file);
+        else
+            fprintf(file, "[key %s]\n", tuning->name);
+        write_classes(file, &tuning->rows[ROW_TUNED].table);
+    }
     return close_file(file, path);
 }
 

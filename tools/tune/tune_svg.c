@@ -74,15 +74,15 @@ static void line(const struct picture *picture, double x1, double y1, double x2,
             y2, colour, width);
 }
 
-/* The least 4, 8, 12, 20 or 40 times a power of ten that is not below: four lines of it have round numbers. */
+/* The least of these, times a power of ten, that is not below: four lines of it have round numbers. */
 static double round_up(double value)
 {
-    static const double steps[] = {4, 8, 12, 20, 40};
+    static const double steps[] = {12, 16, 20, 24, 32, 40, 60, 80, 100};
     double power = pow(10, floor(log10(fmax(value, 1e-5))) - 1);
-    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
-        if (steps[i] * power >= value)
-            return steps[i] * power;
-    return 80 * power <= value ? 120 * power : 80 * power;
+    size_t i = 0;
+    while (steps[i] * power < value && i + 1 < sizeof steps / sizeof *steps)
+        i++;
+    return steps[i] * power;
 }
 
 /* Four lines across, a part of the whole at each. */
@@ -211,7 +211,7 @@ static void draw_line(const struct picture *picture, const struct tuning *tuning
         fprintf(picture->file, "%.1f,%.1f ", x, y);
     }
     fputs("\"/>\n", picture->file);
-    text(picture, x, y - 8, "end", colour, of_all ? "in all" : "inside blocks");
+    text(picture, x, of_all ? y - 8 : y + 16, "end", colour, of_all ? "in all" : "inside blocks");
 }
 
 static void draw_point(const struct picture *picture, const struct row *row, const char *colour)

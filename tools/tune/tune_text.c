@@ -49,6 +49,17 @@ static void print_rows(const struct tuning *tuning)
            100 * avoidable_less(tuning, ROW_AS_JEMALLOC, ROW_JEMALLOC));
 }
 
+/* A table that does worse on what it has not seen says more of the trace than of the table. */
+static void warn_of_halves(const struct tuning *tuning)
+{
+    double more = -less(overhead(&tuning->rows[ROW_TUNED].held), overhead(&tuning->rows[ROW_DEFAULT].held));
+    if (more <= 0)
+        return;
+    printf("\n  Caution: what the first half of the events tells makes the second lose %.1f %% more than the default\n"
+           "  does. The program did something new there. Record it for longer, or try --step 25.\n",
+           100 * more);
+}
+
 /* What is lost in all with each count of classes; every fourth, and the chosen one. */
 static void print_curve(const struct tuning *tuning, double threads)
 {
@@ -111,6 +122,7 @@ static void print_tuning(const struct tuning *tuning, double threads)
         printf("; %s live at the peak", bytes_text((double)tuning->peak_bytes));
     printf("; %s\n\n", tuning->by_time ? "bytes are averages over time" : "bytes are sums over blocks");
     print_rows(tuning);
+    warn_of_halves(tuning);
     print_curve(tuning, threads);
     print_classes(tuning);
 }
@@ -125,7 +137,7 @@ void tune_report_text(const struct report *report)
         putchar('\n');
     }
     if (report->unmatched)
-        printf("%" PRIu64 " frees of blocks that were allocated before the recording\n", report->unmatched);
+        printf("frees of blocks that were allocated before the recording: %" PRIu64 "\n", report->unmatched);
     for (uint32_t i = 0; i < report->tunings->count; i++)
         print_tuning(&report->tunings->tunings[i], report->options->limits.threads);
     if (report->config)
