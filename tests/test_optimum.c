@@ -1,4 +1,5 @@
 /* The optimum, against trying every table; the tally, against counting by hand. */
+#include "classes.h"
 #include "live.h"
 #include "optimum.h"
 #include "tally.h"
@@ -7,6 +8,12 @@
 
 #include <math.h>
 #include <stdlib.h>
+
+/* What the tool believes of the library. */
+static_assert(SLAB == SLAB_BYTES, "a slab's size");
+static_assert(CLASSES_MOST == CLASS_LIMIT - 1, "as many classes as fit beside that of the large blocks");
+static_assert(SIZE_TOP == CLASS_TOP && GRANULE == CLASS_GRANULE, "the top class, and the granule");
+static_assert(MAGAZINE_BLOCKS == MAGAZINE_SLOTS, "blocks in a magazine");
 
 static uint64_t random_state = 88172645463325252;
 
@@ -48,12 +55,12 @@ static bool steps_are_good(const struct size_table *table, double step)
     return true;
 }
 
-/* The least that any table of exactly `classes` classes spends; all its classes but the last are small. */
-static double least_of_all(const struct weights *weights, const struct limits *limits, uint32_t classes)
+/* The least that any table of exactly `count` classes spends; all its classes but the last are small. */
+static double least_of_all(const struct weights *weights, const struct limits *limits, uint32_t count)
 {
     double least = INFINITY;
     for (uint32_t bits = 0; bits < TABLES; bits++) {
-        if ((uint32_t)__builtin_popcount(bits) != classes - 1)
+        if ((uint32_t)__builtin_popcount(bits) != count - 1)
             continue;
         struct size_table table = {0};
         for (uint32_t granule = 1; granule <= SMALL; granule++)

@@ -12,8 +12,9 @@ enum {
     SLAB = 256 * 1024,
     ALIGNED_FROM = 512, /* classes from here up are multiples of ALIGNED */
     ALIGNED = 64,
-    STATE = 1, /* bytes beside each block */
-    MAGAZINE = 512,
+    STATE = 1,            /* bytes beside each block */
+    MAGAZINE = 1024,      /* bytes of one */
+    MAGAZINE_BLOCKS = 60, /* most in one */
 };
 
 /* Weights of the sizes, granule by granule: blocks, or the time that they live. */
