@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -370,23 +371,31 @@ static void make_small(void)
     close(descriptor);
 }
 
-static void write_other(const void *bytes, size_t size)
+/* In memory: thousands of files are written. */
+static int make_other(void)
 {
-    int descriptor = open(other, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    assert_int_equal(write(descriptor, bytes, size), size);
-    close(descriptor);
+    int descriptor = memfd_create("trace", 0);
+    assert_true(descriptor >= 0);
+    snprintf(other, sizeof other, "/proc/self/fd/%d", descriptor);
+    return descriptor;
+}
+
+static void write_other(int descriptor, const void *bytes, size_t size)
+{
+    assert_int_equal(ftruncate(descriptor, (off_t)size), 0);
+    assert_int_equal(pwrite(descriptor, bytes, size, 0), size);
 }
 
 static void every_cut_is_named_and_salvaged(void **state)
 {
     (void)state;
     make_small();
-    snprintf(other, sizeof other, "%s.cut", path);
+    int file = make_other();
     size_t salvaged_before = 0;
     for (size_t size = 0; size < small_size; size++) {
         struct trace_error error;
         bool broken;
-        write_other(small, size);
+        write_other(file, small, size);
         assert_int_equal(read_events(other, false, &error, &broken), 0);
         char where[64];
         snprintf(where, sizeof where, "cut off at byte %zu", size);
@@ -399,20 +408,20 @@ static void every_cut_is_named_and_salvaged(void **state)
         salvaged_before = salvaged;
     }
     assert_int_equal(salvaged_before, small_count);
-    unlink(other);
+    close(file);
 }
 
 static void every_flipped_bit_is_found(void **state)
 {
     (void)state;
     make_small();
-    snprintf(other, sizeof other, "%s.flip", path);
+    int file = make_other();
     size_t salvaged_least = small_count;
     for (size_t bit = 0; bit < small_size * 8; bit++) {
         struct trace_error error;
         bool broken;
         small[bit / 8] ^= (uint8_t)(1u << bit % 8);
-        write_other(small, small_size);
+        write_other(file, small, small_size);
         size_t count = read_events(other, false, &error, &broken);
         if (!*error.text && !broken)
             fail_msg("bit %zu changes, and %zu events are read without a word", bit, count);
@@ -423,7 +432,7 @@ static void every_flipped_bit_is_found(void **state)
         small[bit / 8] ^= (uint8_t)(1u << bit % 8);
     }
     assert_in_range(salvaged_least, small_count / 3, small_count);
-    unlink(other);
+    close(file);
 }
 
 static void what_is_no_trace_is_refused(void **state)
@@ -434,11 +443,11 @@ static void what_is_no_trace_is_refused(void **state)
     assert_string_equal(error.text, "No such file or directory");
     assert_null(trace_open("/tmp", true, &error));
     assert_string_equal(error.text, "not a regular file: a trace is read in more than one place at once");
-    snprintf(other, sizeof other, "%s.text", path);
-    write_other("123: malloc 0x7000 24\n", 22);
+    int file = make_other();
+    write_other(file, "123: malloc 0x7000 24\n", 22);
     assert_null(trace_open(other, true, &error));
     assert_string_equal(error.text, "not a trace: it does not begin as one");
-    unlink(other);
+    close(file);
 }
 
 static int make_folder(void **state)
