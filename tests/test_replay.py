@@ -56,6 +56,12 @@ class Replayed(unittest.TestCase):
         self.assertGreater(done["resident_end"], done["asked_end"])
         self.assertGreater(done["inside_blocks"], 0.01)
         self.assertLess(done["inside_blocks"], 0.15)
+        for given in done["classes"]:
+            self.assertLessEqual(given["asked"], given["usable"])
+            self.assertEqual(given["usable"], given["blocks"] * given["size"])
+        # One operation of seventeen is looked at.
+        blocks = sum(given["blocks"] for given in done["classes"])
+        self.assertAlmostEqual(blocks, 150000 / 17, delta=150000 / 170)
 
     def test_resets(self):
         """What a reset drops in keyslab is freed block by block in malloc: the same is left."""

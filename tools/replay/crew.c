@@ -10,7 +10,10 @@
 #include <string.h>
 #include <time.h>
 
-enum { PAGE_BYTES = 4096, SAMPLED = 16 /* of so many operations one is asked what its block can hold */ };
+enum {
+    PAGE_BYTES = 4096,
+    SAMPLED = 17 /* of so many operations one is asked what its block can hold; odd, since traces take turns */
+};
 
 /* A block that could not be had stands for itself, so that its free finds something. */
 static char no_memory;
@@ -23,14 +26,14 @@ struct worker {
     struct timespec to;
     uint64_t failed;
     int64_t live; /* bytes asked for; frees of others' blocks make it negative */
-    double asked;
-    double usable;
+    struct given given[CLASSES_MOST + 1];
 } __attribute__((aligned(64)));
 
 struct crew {
     const struct allocator *allocator;
     struct plan *plan;
     uint32_t workers;
+    struct size_table table;
     ks_key_t keys[KEYS_PLANNED];
     uint32_t keys_count;
     uint64_t *sizes; /* by slot */
@@ -61,6 +64,20 @@ static void *await(struct slot *slot)
     return block;
 }
 
+/* Which class of the library's table holds a size; table.count for none. */
+static uint32_t class_of(const struct size_table *table, size_t size)
+{
+    uint32_t low = 0;
+    for (uint32_t high = table->count; low < high;) {
+        uint32_t middle = (low + high) / 2;
+        if (table->bytes[middle] < size)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 /* The block of an operation is there: filled, and told to those who wait for it. */
 static void settle(struct worker *worker, const struct op *op, void *block)
 {
@@ -73,8 +90,10 @@ static void settle(struct worker *worker, const struct op *op, void *block)
         block = &no_memory;
     }
     if ((op - worker->work->ops) % SAMPLED == 0 && block != &no_memory) {
-        worker->asked += (double)op->size;
-        worker->usable += (double)crew->allocator->usable(crew->keys[op->key], block);
+        struct given *given = &worker->given[class_of(&crew->table, op->size)];
+        given->blocks++;
+        given->asked += (double)op->size;
+        given->usable += (double)crew->allocator->usable(crew->keys[op->key], block);
     }
     crew->sizes[op->slot] = block == &no_memory ? 0 : op->size;
     atomic_store_explicit(&crew->plan->slots[op->slot].block, block, memory_order_release);
@@ -284,6 +303,8 @@ bool crew_replay(const char *path, struct trace_reader *reader, const struct all
     static struct crew crew;
     *outcome = (struct outcome){0};
     crew = (struct crew){.allocator = allocator, .plan = &plan, .workers = workers};
+    table_default(&crew.table);
+    outcome->table = crew.table;
     plan_begin(&plan, reader, workers, !allocator->resets);
     if (!start_workers(&crew))
         return false; /* the process ends with those that were started */
@@ -291,8 +312,11 @@ bool crew_replay(const char *path, struct trace_reader *reader, const struct all
     stop_workers(&crew);
     for (uint32_t i = 0; i < workers; i++) {
         outcome->failed += crew.crew[i].failed;
-        outcome->asked += crew.crew[i].asked;
-        outcome->usable += crew.crew[i].usable;
+        for (uint32_t class = 0; class <= CLASSES_MOST; class ++) {
+            outcome->given[class].blocks += crew.crew[i].given[class].blocks;
+            outcome->given[class].asked += crew.crew[i].given[class].asked;
+            outcome->given[class].usable += crew.crew[i].given[class].usable;
+        }
     }
     release(&crew);
     plan_end(&plan);

@@ -3,7 +3,15 @@
 #define REPLAY_CREW_H
 
 #include "allocator.h"
+#include "optimum.h"
 #include "plan.h"
+
+/* Requests that one of the library's classes holds, and what the allocator gave them. Sums over one operation of seventeen. */
+struct given {
+    uint64_t blocks;
+    double asked;
+    double usable;
+};
 
 struct outcome {
     double
@@ -14,8 +22,8 @@ struct outcome {
     uint64_t resident_peak; /* beyond what the process had before and the plan holds, at the end of a window */
     uint64_t resident_end;  /* the same when the trace has ended, with the blocks that are live then */
     uint64_t asked_end;
-    double asked;  /* sums over one allocation of sixteen */
-    double usable; /* what their blocks can hold */
+    struct size_table table;              /* the library's */
+    struct given given[CLASSES_MOST + 1]; /* by class of the table; above them, what is larger */
     uint64_t unmatched;
 };
 

@@ -100,9 +100,19 @@ static int parse_options(int argc, char **argv, struct replay_options *options)
 /* ------------------------------------------------------------------ one replay */
 
 /* Lost inside of blocks, as a part of what they take. */
+static double lost_of(const struct given *given)
+{
+    return given->usable > 0 ? 1 - given->asked / given->usable : 0;
+}
+
 static double internal_of(const struct outcome *outcome)
 {
-    return outcome->usable > 0 ? 1 - outcome->asked / outcome->usable : 0;
+    struct given sum = {0};
+    for (uint32_t class = 0; class <= outcome->table.count; class ++) {
+        sum.asked += outcome->given[class].asked;
+        sum.usable += outcome->given[class].usable;
+    }
+    return lost_of(&sum);
 }
 
 static double nanoseconds_of(const struct outcome *outcome)
@@ -110,14 +120,27 @@ static double nanoseconds_of(const struct outcome *outcome)
     return outcome->operations ? 1e9 * outcome->seconds / (double)outcome->operations : 0;
 }
 
+static json_t *given_json(const struct outcome *outcome)
+{
+    json_t *array = json_array();
+    for (uint32_t class = 0; class <= outcome->table.count; class ++) {
+        const struct given *given = &outcome->given[class];
+        int size = class < outcome->table.count ? (int)outcome->table.bytes[class] : 0;
+        json_array_append_new(array,
+                              json_pack("{s:i, s:I, s:f, s:f}", "size", size, "blocks", (json_int_t)given->blocks,
+                                        "asked", given->asked, "usable", given->usable));
+    }
+    return array;
+}
+
 static json_t *outcome_json(const char *name, const struct outcome *outcome)
 {
-    return json_pack("{s:s, s:f, s:I, s:f, s:I, s:I, s:I, s:I, s:I, s:f, s:I}", "allocator", name, "seconds",
+    return json_pack("{s:s, s:f, s:I, s:f, s:I, s:I, s:I, s:I, s:I, s:f, s:I, s:o}", "allocator", name, "seconds",
                      outcome->seconds, "operations", (json_int_t)outcome->operations, "ns_an_operation",
                      nanoseconds_of(outcome), "failed", (json_int_t)outcome->failed, "asked_peak",
                      (json_int_t)outcome->asked_peak, "resident_peak", (json_int_t)outcome->resident_peak, "asked_end",
                      (json_int_t)outcome->asked_end, "resident_end", (json_int_t)outcome->resident_end, "inside_blocks",
-                     internal_of(outcome), "unmatched", (json_int_t)outcome->unmatched);
+                     internal_of(outcome), "unmatched", (json_int_t)outcome->unmatched, "classes", given_json(outcome));
 }
 
 static bool print_json(json_t *json)
@@ -129,6 +152,33 @@ static bool print_json(json_t *json)
     return written;
 }
 
+/* What each of the library's classes holds, and what the allocator lost on it. */
+static void print_given(const struct outcome *outcome)
+{
+    struct table table = {.columns = 4, .titles = {"sizes", "blocks", "bytes", "lost"}};
+    uint64_t blocks = 0;
+    double asked = 0;
+    for (uint32_t class = 0; class <= outcome->table.count; class ++) {
+        blocks += outcome->given[class].blocks;
+        asked += outcome->given[class].asked;
+    }
+    for (uint32_t class = 0; class <= outcome->table.count; class ++) {
+        const struct given *given = &outcome->given[class];
+        if (!given->blocks)
+            continue;
+        table_row(&table);
+        if (class < outcome->table.count)
+            table_cell(&table, 0, "to %" PRIu32, outcome->table.bytes[class]);
+        else
+            table_cell(&table, 0, "above");
+        table_cell(&table, 1, "%.2f %%", 100 * (double)given->blocks / (double)blocks);
+        table_cell(&table, 2, "%.2f %%", asked > 0 ? 100 * given->asked / asked : 0);
+        table_cell(&table, 3, "%.2f %%", 100 * lost_of(given));
+    }
+    putchar('\n');
+    table_print(&table);
+}
+
 static void print_outcome(const struct replay_options *options, const char *name, const struct outcome *outcome)
 {
     printf("%s, %s: %" PRIu64 " operations in %.3f s, %.1f ns each\n", options->trace, name, outcome->operations,
@@ -137,11 +187,12 @@ static void print_outcome(const struct replay_options *options, const char *name
            bytes_text((double)outcome->resident_peak));
     printf("at the end: %s asked for, %s resident\n", bytes_text((double)outcome->asked_end),
            bytes_text((double)outcome->resident_end));
-    printf("lost inside blocks: %.2f %%\n", 100 * internal_of(outcome));
+    printf("lost inside blocks: %.2f %% of their bytes, over all allocations\n", 100 * internal_of(outcome));
     if (outcome->unmatched)
         printf("frees and reallocations of blocks from before the recording: %" PRIu64 "\n", outcome->unmatched);
     if (outcome->failed)
         printf("allocations without memory: %" PRIu64 "\n", outcome->failed);
+    print_given(outcome);
 }
 
 static struct trace_reader *open_trace(const struct replay_options *options)
