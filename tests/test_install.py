@@ -100,6 +100,9 @@ class Installed(unittest.TestCase):
         self.assertRegex(output(program, "--version", env=self.environment), r"^keyslab \d+\.\d+\.\d+\n$")
         text = output(program, "run", "-c", "100", os.path.join(ROOT, "tools", "sample.pcap.gz"), env=self.environment)
         self.assertIn("100 frames", text)
+        trace = os.path.join(self.folder.name, "trace.kst")
+        output(program, "record", "-o", trace, "--", "ls", env=self.environment)
+        self.assertIn("key ls", output(program, "tune", trace, env=self.environment))
 
 
 if __name__ == "__main__":

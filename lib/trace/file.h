@@ -1,0 +1,72 @@
+/* A trace file: a preamble, then chunks, the last of which says that the file is whole. See docs/trace-format.md. */
+#ifndef TRACE_FILE_H
+#define TRACE_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define TRACE_MAGIC   "\x89KST\r\n\x1a\n" /* shows damage by text transfer, as PNG's does */
+#define TRACE_VERSION 1
+#define TRACE_ORDER   0xfeff /* of the bytes of every fixed number in the file: ff fe */
+
+enum { TRACE_CHUNK_BYTES = 64 * 1024 /* most in one chunk's payload */ };
+
+enum trace_chunk_type {
+    TRACE_INFO = 0x4f464e49,   /* "INFO": the first chunk */
+    TRACE_EVENTS = 0x53545645, /* "EVTS": the beginning of a stream */
+    TRACE_MORE = 0x45524f4d,   /* "MORE": the stream of the thread's chunk before goes on */
+    TRACE_LAST = 0x5453414c,   /* "LAST" */
+};
+
+struct trace_preamble {
+    char magic[8];
+    uint16_t version;
+    uint16_t order;
+    uint32_t reserved; /* 0 */
+};
+
+struct trace_chunk {
+    uint32_t type;
+    uint32_t bytes; /* of the payload, which follows */
+    uint32_t thread;
+    uint32_t events;
+    uint64_t time;   /* of the stream where it begins: no event of the chunk is earlier */
+    uint64_t number; /* 0, 1, 2, ... in the file */
+    uint32_t payload_checksum;
+    uint32_t header_checksum; /* of the 36 bytes before */
+};
+
+struct trace_info {
+    uint64_t wall_time; /* nanoseconds since 1970 when the trace began */
+    uint64_t time;      /* of the events' clock at the same moment */
+    uint32_t sample;    /* one of so many blocks is in the trace; 1 for all */
+    uint32_t process;
+    char program[64];
+};
+
+struct trace_last {
+    uint64_t events;
+    uint64_t time;
+};
+
+_Static_assert(sizeof(struct trace_preamble) == 16, "as the format says");
+_Static_assert(sizeof(struct trace_chunk) == 40, "as the format says");
+_Static_assert(sizeof(struct trace_info) == 88, "as the format says");
+_Static_assert(sizeof(struct trace_last) == 16, "as the format says");
+
+/* ------------------------------------------------------------------ writing */
+
+struct trace_file {
+    int descriptor;
+    uint64_t chunks;
+    uint64_t bytes;
+};
+
+/* Preamble and first chunk. Each of these is false with errno where not all could be written. */
+bool trace_file_begin(struct trace_file *file, int descriptor, const struct trace_info *info);
+/* Fills in number and checksums. */
+bool trace_file_chunk(struct trace_file *file, struct trace_chunk *chunk, const void *payload);
+bool trace_file_end(struct trace_file *file, const struct trace_last *last);
+
+#endif

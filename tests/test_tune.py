@@ -1,0 +1,249 @@
+"""`keyslab tune` on every kind of file: what it finds, writes and refuses.
+
+    test_tune.py KEYSLAB MAKE-TRACE SOURCE-ROOT
+"""
+
+import gzip
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+import xml.etree.ElementTree as xml
+
+KEYSLAB, MAKE_TRACE, ROOT = sys.argv[1:4]
+SAMPLE = os.path.join(ROOT, "tools", "sample.pcap.gz")
+FRAMES = os.path.join(ROOT, "bench", "data", "frame_sizes.json")
+
+REPLAY = """\
+12: malloc 0x7000 24 1000 1100
+12: calloc 0x8000 4 16 1200 1250
+13: memalign 0x9000 64 100 1300 1400
+12: realloc 0xa000 0x7000 48 2000 2100
+12: free 0x8000 3000 3100
+13: thread_done 0x0 4000 4000
+"""
+
+HEAPTRACK_RAW = """\
+v 10400 3
+x b /usr/bin/ls
+X ls -l
+t 7f92 0
++ 18 4 7000
+c 10
++ 40 4 8000
+- 7000
+c 20
+- 8000
+"""
+
+HEAPTRACK = """\
+v 10400 3
+X /usr/bin/ls -l
+a 18 4
+a 40 4
++ 0
+c 10
++ 1
+- 0
+c 20
+- 1
+"""
+
+
+def run(*arguments):
+    return subprocess.run([KEYSLAB, "tune", *arguments], capture_output=True, text=True, timeout=120)
+
+
+def report(*arguments):
+    result = run("--json", *arguments)
+    assert result.returncode == 0, (result.returncode, result.stderr)
+    return json.loads(result.stdout)
+
+
+def good(classes):
+    """What the library asks of a table of classes."""
+    return (len(classes) <= 47 and classes[-1] == 65536 and classes == sorted(set(classes))
+            and all(c % 16 == 0 and c > 0 and (c < 512 or c % 64 == 0) for c in classes))
+
+
+def table(key, name):
+    return next(t for t in key["tables"] if t["table"] == name)
+
+
+def overhead(spending):
+    return spending["internal"] + spending["slab_tails"] + spending["magazines"]
+
+
+class Tuned(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.trace = cls.path("trace.kst")
+        subprocess.run([MAKE_TRACE, cls.trace, "200000", "1000"], check=True)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.cleanup()
+
+    @classmethod
+    def path(cls, name):
+        return os.path.join(cls.folder.name, name)
+
+    def write(self, name, text):
+        with open(self.path(name), "w") as file:
+            file.write(text)
+        return self.path(name)
+
+    def test_default_is_the_documented_one(self):
+        """The figure of docs/size-classes.md, from the same data, is for lengths up to 1,536."""
+        with open(FRAMES) as file:
+            sizes = {int(size): count for size, count in json.load(file).items() if int(size) <= 1536}
+        key = report(self.write("short.json", json.dumps(sizes)))["keys"][0]
+        self.assertAlmostEqual(table(key, "default")["all"]["internal_part"], 0.060, delta=0.001)
+        self.assertAlmostEqual(table(key, "jemalloc's")["all"]["internal_part"], 0.082, delta=0.001)
+
+    def test_beats_the_others(self):
+        for path in (FRAMES, SAMPLE):
+            key = report(path)["keys"][0]
+            default = table(key, "default")
+            self.assertLess(table(key, "tuned")["all"]["internal"], default["all"]["internal"])
+            self.assertLess(table(key, "tuned")["held_out"]["internal"], default["held_out"]["internal"])
+            self.assertGreater(key["avoidable_less_than_default"], 0.4)
+            self.assertGreater(key["avoidable_less_than_jemalloc"], 0.4)
+            for row in key["tables"]:
+                self.assertTrue(good(row["classes"]), row)
+                self.assertGreaterEqual(row["all"]["internal"], key["alignment_alone"]["internal"])
+
+    def test_more_classes_lose_no_more(self):
+        costs = [point["cost"] for point in report(FRAMES)["keys"][0]["curve"]]
+        self.assertEqual(len(costs), 47 - 13 + 1)
+        self.assertEqual(costs, sorted(costs, reverse=True))
+
+    def test_keys_of_a_trace(self):
+        data = report(self.trace)
+        self.assertEqual([key["key"] for key in data["keys"]], ["frames", "flows", "streams"])
+        for key in data["keys"]:
+            self.assertEqual(key["weight"], "lifetime")
+            self.assertTrue(good(key["classes"]))
+            for part in "all", "held_out":
+                self.assertLessEqual(overhead(table(key, "tuned")[part]), overhead(table(key, "default")[part]))
+        self.assertEqual(report("--key", "flows", self.trace)["keys"], [data["keys"][1]])
+        joint = report("--joint", self.trace)["keys"]
+        self.assertEqual([key["key"] for key in joint], [None])
+        self.assertEqual(joint[0]["blocks"], sum(key["blocks"] for key in data["keys"]))
+
+    def test_deterministic(self):
+        self.assertEqual(run(self.trace).stdout, run(self.trace).stdout)
+
+    def test_options(self):
+        self.assertLessEqual(len(report("-n", "20", FRAMES)["keys"][0]["classes"]), 20)
+        fine = report("--step", "25", "-n", "47", FRAMES)["keys"][0]["classes"]
+        self.assertTrue(all((b - a - 1) / b <= 0.25 for a, b in zip(fine, fine[1:]) if b > 48))
+        blocks = report("--blocks", self.trace)["keys"][0]
+        self.assertEqual(blocks["weight"], "blocks")
+        plain = report(SAMPLE)["keys"][0]["tables"][0]["all"]["asked"]
+        frames = report(SAMPLE)["keys"][0]["blocks"]
+        self.assertEqual(report("--headroom", "128", SAMPLE)["keys"][0]["tables"][0]["all"]["asked"],
+                         plain + 128 * frames)
+        free = report("--threads", "0", self.trace)["keys"][0]
+        self.assertEqual(table(free, "tuned")["all"]["magazines"], 0)
+        self.assertGreater(table(report(self.trace)["keys"][0], "tuned")["all"]["magazines"], 0)
+
+    def test_config(self):
+        path = self.path("keyslab.conf")
+        self.assertEqual(run("-o", path, self.trace).returncode, 0)
+        with open(path) as file:
+            text = file.read()
+        self.assertEqual(re.findall(r"^\[(.*)\]$", text, re.M), ["key frames", "key flows", "key streams"])
+        tables = re.findall(r"^classes = ([\d,\s]+?)$(?!\n    )", text, re.M)
+        self.assertEqual(len(tables), 3)
+        for numbers, key in zip(tables, report(self.trace)["keys"]):
+            self.assertEqual([int(number) for number in numbers.split(",")], key["classes"])
+        self.assertLess(max(len(line) for line in text.split("\n")), 200)
+        for section, *arguments in (("defaults", "--joint", self.trace), ("key frames", SAMPLE), ("key frames", FRAMES),
+                                    ("defaults", self.write("app.txt", REPLAY)), ("key flows", "-k", "flows", self.trace)):
+            run("-o", path, *arguments)
+            with open(path) as file:
+                self.assertEqual(re.findall(r"^\[(.*)\]$", file.read(), re.M), [section])
+
+    def test_scudo(self):
+        path = self.path("scudo.xml")
+        run("--scudo", path, FRAMES)
+        with open(path) as file:
+            lines = file.read().split("\n")
+        self.assertEqual((lines[0], lines[-2]), ('<malloc version="scudo-1">', "</malloc>"))
+        counts = [re.fullmatch(r'<alloc size="(\d+)" count="(\d+)"/>', line) for line in lines[1:-2]]
+        with open(FRAMES) as file:
+            expected = sum(count for size, count in json.load(file).items() if int(size) <= 65536)
+        self.assertEqual(sum(int(found[2]) for found in counts), expected)
+
+    def test_pictures(self):
+        folder = self.path("pictures")
+        self.assertEqual(run("--svg", folder, self.trace).returncode, 0)
+        self.assertEqual(len(os.listdir(folder)), 6)
+        for name in os.listdir(folder):
+            self.assertTrue(xml.parse(os.path.join(folder, name)).getroot().tag.endswith("svg"))
+
+    def test_memory_replay(self):
+        for path in (self.write("app.txt", REPLAY), self.path("app.txt.gz")):
+            if path.endswith("gz"):
+                with gzip.open(path, "wt") as file:
+                    file.write(REPLAY)
+            data = report("--threads", "0", path)
+            self.assertEqual(data["sources"][0]["kind"], "memory_replay trace")
+            key = data["keys"][0]
+            self.assertEqual((key["key"], key["blocks"], key["weight"]), (os.path.basename(path), 4, "lifetime"))
+            # 24 bytes for 1,000 of 3,000 ns, 64 for 1,800, 100 for 2,700, 48 for 2,000.
+            asked = (24 * 1000 + 64 * 1800 + 100 * 2700 + 48 * 2000) / 3000
+            self.assertAlmostEqual(table(key, "default")["all"]["asked"], asked)
+
+    def test_heaptrack(self):
+        for name, text in (("raw", HEAPTRACK_RAW), ("interpreted", HEAPTRACK)):
+            key = report(self.write("heaptrack." + name, text))["keys"][0]
+            self.assertEqual((key["key"], key["blocks"]), ("ls", 2))
+            self.assertAlmostEqual(table(key, "default")["all"]["asked"], (24 * 10 + 64 * 10) / 20)
+
+    def test_damaged_trace(self):
+        with open(self.trace, "rb") as file:
+            data = file.read()
+        cut = self.path("cut.kst")
+        with open(cut, "wb") as file:
+            file.write(data[:len(data) * 2 // 3])
+        refused = run(cut)
+        self.assertEqual((refused.returncode, refused.stdout), (1, ""))
+        self.assertRegex(refused.stderr, r"cut\.kst: cut off at byte \d+.*--salvage")
+        salvaged = run("--salvage", "--json", cut)
+        self.assertEqual(salvaged.returncode, 0)
+        self.assertRegex(salvaged.stderr, r"salvaged \d+ events")
+        whole = report(self.trace)["keys"][0]["blocks"]
+        self.assertGreater(json.loads(salvaged.stdout)["keys"][0]["blocks"], whole // 2)
+
+    def test_refused(self):
+        cases = {
+            self.write("words.json", '{"64": 1, "some": 2}'): "words.json: key 'some': expected a size in bytes",
+            self.write("minus.json", '{"64": -1}'): "minus.json: key '64': expected a count",
+            self.write("broken.json", '{"64": \n'): "broken.json:",
+            self.write("bad.txt", "12: malloc 0x7000 24\n12: mallok 0x1 2\n"): "bad.txt:2: expected",
+            self.write("few.txt", "12: malloc 0x7000\n"): "few.txt:1: expected",
+            self.write("bad.heaptrack", "v 10400 3\n+ 18\n"): "bad.heaptrack:2: expected",
+            self.write("none", "nothing that is known"): "none: not a capture",
+            self.path("missing"): "missing: No such file",
+            self.write("empty.json", "{}"): "nothing to tune",
+        }
+        for path, message in cases.items():
+            result = run(path)
+            self.assertEqual((result.returncode, result.stdout), (1, ""), path)
+            self.assertIn(message, result.stderr)
+        self.assertIn("the keys are:", run("--key", "none", self.trace).stderr)
+        for arguments in ((), ("-n", "48", FRAMES), ("-n", "5", FRAMES), ("--step", "0", FRAMES), ("--nothing",),
+                          ("--joint", "--key", "a", FRAMES)):
+            self.assertEqual(run(*arguments).returncode, 2, arguments)
+        self.assertIn("need 13 classes or more", run("-n", "5", FRAMES).stderr)
+        self.assertEqual(run("-o", "/nonexistent/c", FRAMES).returncode, 1)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1], verbosity=2)

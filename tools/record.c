@@ -1,0 +1,235 @@
+/* `keyslab record`: runs a program and writes a trace of its allocations. */
+#include "command.h"
+#include "reader.h"
+#include "recorder/recorder.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* As a shell and env(1) answer: not found, and found but not to be run. */
+enum { STATUS_NOT_RUN = 126, STATUS_NOT_FOUND = 127, STATUS_SIGNAL = 128 };
+
+struct record_options {
+    const char *output;
+    uint64_t sample;
+    bool quiet;
+    char **program;
+};
+
+static void print_help(void)
+{
+    puts("usage: keyslab record [OPTION]... [--] PROGRAM [ARGUMENT]...\n"
+         "\n"
+         "Runs a program and writes every allocation, free and reallocation that it does\n"
+         "through malloc into a trace, for 'keyslab tune' and 'keyslab replay'. The\n"
+         "program's own output and exit status are passed on.\n"
+         "\n"
+         "options:\n"
+         "  -o, --output FILE  the trace; default PROGRAM.kst, in this folder\n"
+         "  -s, --sample N     record one of N blocks, chosen by address; default 1: all\n"
+         "  -q, --quiet        no summary at the end\n"
+         "  -h, --help         print this\n"
+         "\n"
+         "A child process that the program forks writes FILE.PID. A program that replaces\n"
+         "itself (exec) begins its file anew. One that is killed leaves a file that ends a\n"
+         "second before: see --salvage of 'keyslab tune'. Programs that are linked\n"
+         "statically, or that change their user, cannot be recorded.\n"
+         "\n"
+         "Exit status: the program's; 126 or 127 where it could not be run, 1 where no\n"
+         "trace came of it, 2 for a bad command line.");
+}
+
+static int parse_options(int argc, char **argv, struct record_options *options)
+{
+    static const struct option names[] = {
+        {"output", required_argument, NULL, 'o'},
+        {"sample", required_argument, NULL, 's'},
+        {"quiet", no_argument, NULL, 'q'},
+        {"help", no_argument, NULL, 'h'},
+        {0},
+    };
+    int option;
+    while ((option = getopt_long(argc, argv, "+o:s:qh", names, NULL)) != -1) {
+        switch (option) {
+        case 'o':
+            options->output = optarg;
+            break;
+        case 's':
+            if (!parse_number("--sample", optarg, 1, UINT32_MAX, &options->sample))
+                return EXIT_USAGE;
+            break;
+        case 'q':
+            options->quiet = true;
+            break;
+        case 'h':
+            print_help();
+            exit(EXIT_DONE);
+        default:
+            fprintf(stderr, "Try 'keyslab record --help'.\n");
+            return EXIT_USAGE;
+        }
+    }
+    if (optind == argc) {
+        usage_error("record", "no program named");
+        return EXIT_USAGE;
+    }
+    options->program = argv + optind;
+    return EXIT_DONE;
+}
+
+/* ------------------------------------------------------------------ paths */
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+/* Absolute, since the program may change its folder. */
+static bool trace_path(const struct record_options *options, char path[PATH_MAX])
+{
+    char folder[PATH_MAX] = "";
+    char name[PATH_MAX];
+    if (options->output)
+        snprintf(name, sizeof name, "%s", options->output);
+    else
+        snprintf(name, sizeof name, "%s.kst", base_name(options->program[0]));
+    if (*name != '/' && !getcwd(folder, sizeof folder)) {
+        complain("this folder: %s", strerror(errno));
+        return false;
+    }
+    if ((size_t)snprintf(path, PATH_MAX, "%s%s%s", folder, *folder ? "/" : "", name) < PATH_MAX)
+        return true;
+    complain("%s: %s", name, strerror(ENAMETOOLONG));
+    return false;
+}
+
+static bool library_path(char path[PATH_MAX])
+{
+    char self[PATH_MAX];
+    ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
+    self[length < 0 ? 0 : length] = 0;
+    char *slash = strrchr(self, '/');
+    if (slash)
+        *slash = 0;
+    static const char *const folders[] = {"/recorder", "/../" RECORDER_FOLDER};
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+        if ((size_t)snprintf(path, PATH_MAX, "%s%s/" RECORD_LIBRARY, self, folders[i]) < PATH_MAX &&
+            !access(path, R_OK))
+            return true;
+    }
+    complain(RECORD_LIBRARY ": not beside the program in recorder/, nor in " RECORDER_FOLDER);
+    return false;
+}
+
+/* An empty file where the trace will be: a bad path is told before the program runs. */
+static bool clear_file(const char *path)
+{
+    FILE *file = fopen(path, "wb");
+    if (file)
+        fclose(file);
+    else
+        complain("%s: %s", path, strerror(errno));
+    return file;
+}
+
+/* ------------------------------------------------------------------ the program */
+
+static pid_t program;
+
+static void pass_on(int signal)
+{
+    kill(program, signal);
+}
+
+static _Noreturn void run_program(const struct record_options *options, const char *trace, const char *library)
+{
+    char number[24];
+    char preload[2 * PATH_MAX];
+    const char *before = getenv("LD_PRELOAD");
+    snprintf(preload, sizeof preload, "%s%s%s", library, before && *before ? ":" : "", before ? before : "");
+    setenv("LD_PRELOAD", preload, 1);
+    setenv(RECORD_FILE, trace, 1);
+    snprintf(number, sizeof number, "%d", (int)getpid());
+    setenv(RECORD_PROCESS, number, 1);
+    snprintf(number, sizeof number, "%" PRIu64, options->sample);
+    setenv(RECORD_SAMPLE, number, 1);
+    signal(SIGINT, SIG_DFL);
+    signal(SIGQUIT, SIG_DFL);
+    execvp(options->program[0], options->program);
+    complain("%s: %s", options->program[0], strerror(errno));
+    _exit(errno == ENOENT ? STATUS_NOT_FOUND : STATUS_NOT_RUN);
+}
+
+static int wait_program(const char *name)
+{
+    int status;
+    while (waitpid(program, &status, 0) < 0)
+        if (errno != EINTR) {
+            complain("%s: %s", name, strerror(errno));
+            return EXIT_FAILED;
+        }
+    return WIFSIGNALED(status) ? STATUS_SIGNAL + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+/* True where there is a trace. */
+static bool summarise(const char *path, bool quiet)
+{
+    struct trace_error error;
+    struct trace_reader *reader = trace_open(path, true, &error);
+    if (!reader) {
+        complain("%s: %s", path,
+                 strstr(error.text, "cut off at byte 0")
+                     ? "nothing was recorded: the program is linked statically, or changes its user, or does not run"
+                     : error.text);
+        return false;
+    }
+    uint64_t events = trace_events(reader);
+    if (*error.text)
+        complain("%s: %s; 'keyslab tune --salvage' reads what is before", path, error.text);
+    else if (!quiet)
+        complain("%s: %" PRIu64 " events of %" PRIu64 " thread%s, %s, %.1f bytes an event", path, events,
+                 trace_threads(reader), trace_threads(reader) == 1 ? "" : "s", bytes_text((double)trace_bytes(reader)),
+                 events ? (double)trace_bytes(reader) / (double)events : 0);
+    trace_close(reader);
+    return true;
+}
+
+static int record(int argc, char **argv)
+{
+    struct record_options options = {.sample = 1};
+    char trace[PATH_MAX];
+    char library[PATH_MAX];
+    int status = parse_options(argc, argv, &options);
+    if (status)
+        return status;
+    if (!trace_path(&options, trace) || !library_path(library) || !clear_file(trace))
+        return EXIT_FAILED;
+    /* From the terminal these reach the program by itself, and it decides. */
+    signal(SIGINT, SIG_IGN);
+    signal(SIGQUIT, SIG_IGN);
+    program = fork();
+    if (!program)
+        run_program(&options, trace, library);
+    if (program < 0) {
+        complain("%s: %s", options.program[0], strerror(errno));
+        return EXIT_FAILED;
+    }
+    sigaction(SIGTERM, &(struct sigaction){.sa_handler = pass_on}, NULL);
+    sigaction(SIGHUP, &(struct sigaction){.sa_handler = pass_on}, NULL);
+    status = wait_program(options.program[0]);
+    if (status == STATUS_NOT_FOUND || status == STATUS_NOT_RUN)
+        return status;
+    bool recorded = summarise(trace, options.quiet);
+    return status || recorded ? status : EXIT_FAILED;
+}
+
+const struct command command_record = {"record", "run a program and write a trace of its allocations", record};

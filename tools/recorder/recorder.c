@@ -1,0 +1,262 @@
+/*
+ * libkeyslab-record.so: preloaded into a program by `keyslab record`, it writes every allocation, free and reallocation into a
+ * trace, and hands each call on to the malloc that the program would have had.
+ *
+ * What runs before this library's constructor, in the loader and in other libraries' constructors, is handed on unrecorded.
+ */
+#include "recorder.h"
+
+#include "writer.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <malloc.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define EXPORTED __attribute__((visibility("default")))
+
+enum { KEY = 1, EARLY_BYTES = 16384, ALIGNMENT = 16 };
+
+static struct {
+    void *(*malloc)(size_t);
+    void *(*calloc)(size_t, size_t);
+    void *(*realloc)(void *, size_t);
+    void *(*memalign)(size_t, size_t);
+    int (*posix_memalign)(void **, size_t, size_t);
+    void (*free)(void *);
+    void (*exit_now)(int) __attribute__((noreturn));
+} next;
+
+/* ------------------------------------------------------------------ the malloc behind
+ *
+ * dlsym itself may call calloc before we know what to call: those blocks come from here, and stay.
+ */
+static _Alignas(ALIGNMENT) char early[EARLY_BYTES];
+static size_t early_used;
+
+static void *early_alloc(size_t size)
+{
+    size_t rounded = (size + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
+    if (rounded < size || rounded > sizeof early - early_used)
+        return NULL;
+    void *block = early + early_used;
+    early_used += rounded;
+    return block;
+}
+
+static bool is_early(const void *block)
+{
+    return (const char *)block >= early && (const char *)block < early + sizeof early;
+}
+
+static void find(void *function, const char *name)
+{
+    void *found = dlsym(RTLD_NEXT, name);
+    memcpy(function, &found, sizeof found);
+}
+
+__attribute__((cold, noinline)) static void find_next(void)
+{
+    static bool finding;
+    if (finding)
+        return;
+    finding = true;
+    find(&next.calloc, "calloc");
+    find(&next.realloc, "realloc");
+    find(&next.memalign, "memalign");
+    find(&next.posix_memalign, "posix_memalign");
+    find(&next.free, "free");
+    find(&next.exit_now, "_exit");
+    find(&next.malloc, "malloc"); /* last: it says that all are there */
+    finding = false;
+}
+
+static bool ready(void)
+{
+    if (__builtin_expect(!next.malloc, false))
+        find_next();
+    return next.malloc;
+}
+
+/* ------------------------------------------------------------------ events */
+
+static uint8_t shift_of(size_t alignment)
+{
+    return alignment <= ALIGNMENT ? 0 : (uint8_t)__builtin_ctzl(alignment);
+}
+
+static void *allocated(void *block, size_t size, size_t alignment, bool zeroed)
+{
+    if (block)
+        trace_record(&(struct trace_event){.kind = TRACE_ALLOC,
+                                           .time = trace_now(),
+                                           .key = KEY,
+                                           .address = (uintptr_t)block,
+                                           .size = size,
+                                           .alignment_shift = shift_of(alignment),
+                                           .zeroed = zeroed});
+    return block;
+}
+
+static void leaves(uint8_t kind, const void *block, uint64_t time)
+{
+    trace_record(&(struct trace_event){.kind = kind, .time = time, .key = KEY, .address = (uintptr_t)block});
+}
+
+static void *reallocated(void *old, uintptr_t address, uint64_t before, void *block, size_t size)
+{
+    struct trace_event event = {
+        .kind = TRACE_RESIZE, .time = trace_now(), .key = KEY, .address = (uintptr_t)block, .size = size};
+    if ((uintptr_t)block != address) {
+        leaves(TRACE_MOVED_FROM, old, before);
+        event.kind = TRACE_MOVED_TO;
+    }
+    trace_record(&event);
+    return block;
+}
+
+/* ------------------------------------------------------------------ what the program calls */
+
+EXPORTED void *malloc(size_t size)
+{
+    return ready() ? allocated(next.malloc(size), size, 0, false) : early_alloc(size);
+}
+
+EXPORTED void *calloc(size_t count, size_t size)
+{
+    if (ready())
+        return allocated(next.calloc(count, size), count * size, 0, true);
+    size_t bytes;
+    return __builtin_mul_overflow(count, size, &bytes) ? NULL : early_alloc(bytes);
+}
+
+EXPORTED void free(void *block)
+{
+    if (!block || is_early(block))
+        return;
+    leaves(TRACE_FREE, block, trace_now());
+    next.free(block);
+}
+
+static void *realloc_early(void *old, size_t size)
+{
+    void *block = malloc(size);
+    size_t there = (size_t)(early + sizeof early - (char *)old);
+    return block ? memcpy(block, old, size < there ? size : there) : NULL;
+}
+
+EXPORTED void *realloc(void *old, size_t size)
+{
+    if (!old)
+        return malloc(size);
+    if (is_early(old))
+        return realloc_early(old, size);
+    uintptr_t address = (uintptr_t)old;
+    uint64_t before = trace_now();
+    void *block = next.realloc(old, size);
+    if (block)
+        return reallocated(old, address, before, block, size);
+    if (!size)
+        leaves(TRACE_FREE, (void *)address, before); /* as glibc's: a size of zero frees */
+    return NULL;
+}
+
+EXPORTED void *reallocarray(void *old, size_t count, size_t size)
+{
+    size_t bytes;
+    if (!__builtin_mul_overflow(count, size, &bytes))
+        return realloc(old, bytes);
+    errno = ENOMEM;
+    return NULL;
+}
+
+EXPORTED int posix_memalign(void **block, size_t alignment, size_t size)
+{
+    if (!ready())
+        return ENOMEM;
+    int error = next.posix_memalign(block, alignment, size);
+    if (!error)
+        allocated(*block, size, alignment, false);
+    return error;
+}
+
+EXPORTED void *memalign(size_t alignment, size_t size)
+{
+    return ready() ? allocated(next.memalign(alignment, size), size, alignment, false) : NULL;
+}
+
+EXPORTED void *aligned_alloc(size_t alignment, size_t size)
+{
+    return memalign(alignment, size);
+}
+
+EXPORTED void *valloc(size_t size)
+{
+    return memalign((size_t)sysconf(_SC_PAGESIZE), size);
+}
+
+EXPORTED void *pvalloc(size_t size)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    return memalign(page, (size + page - 1) & ~(page - 1));
+}
+
+/* ------------------------------------------------------------------ beginning and end */
+
+static void name_key(void)
+{
+    struct trace_event event = {.kind = TRACE_KEY, .time = trace_now(), .key = KEY};
+    snprintf(event.name, sizeof event.name, "%s", program_invocation_short_name);
+    trace_record(&event);
+}
+
+static void finish(void)
+{
+    const char *path = getenv(RECORD_FILE);
+    if (!trace_finish())
+        dprintf(STDERR_FILENO, "keyslab record: %s: %s; the trace ends there\n", path ? path : "", strerror(errno));
+}
+
+/* exit and quick_exit run handlers; these two do not. */
+EXPORTED void _exit(int status)
+{
+    finish();
+    ready();
+    next.exit_now(status);
+}
+
+EXPORTED void _Exit(int status)
+{
+    _exit(status);
+}
+
+__attribute__((constructor(101))) static void start(void)
+{
+    const char *path = getenv(RECORD_FILE);
+    const char *first = getenv(RECORD_PROCESS);
+    const char *sample = getenv(RECORD_SAMPLE);
+    if (!path || !first || !ready())
+        return;
+    char own[4096];
+    bool child = getpid() != (pid_t)strtol(first, NULL, 10);
+    int length = snprintf(own, sizeof own, child ? "%s.%d" : "%s", path, (int)getpid());
+    struct trace_options options = {
+        .path = own,
+        .children = path,
+        .program = program_invocation_short_name,
+        .sample = sample ? (uint32_t)strtoul(sample, NULL, 10) : 1,
+        .begun = name_key,
+    };
+    if ((size_t)length >= sizeof own || !trace_start(&options))
+        dprintf(STDERR_FILENO, "keyslab record: %s: %s; nothing is recorded\n", own, strerror(errno));
+    at_quick_exit(finish);
+}
+
+__attribute__((destructor(101))) static void stop(void)
+{
+    finish();
+}

@@ -1,0 +1,215 @@
+/* `keyslab tune`: the size classes that fit what was seen. */
+#include "command.h"
+#include "source.h"
+#include "tune_report.h"
+#include "tuning.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { STEP_DEFAULT = 50, UNSEEN_DEFAULT = 1, THREADS_MOST = 4096, HEADROOM_MOST = 65536, PERCENT = 100 };
+
+struct tune_options {
+    struct source_options source;
+    struct tuning_options tuning;
+    const char *output;
+    const char *svg;
+    const char *scudo;
+    bool json;
+};
+
+static void print_help(void)
+{
+    puts("usage: keyslab tune [OPTION]... FILE...\n"
+         "\n"
+         "Finds the size classes that lose least on what a program allocated, and shows by\n"
+         "how much, beside the default classes and jemalloc's. FILE is what is known of the\n"
+         "sizes, any of these, plain or gzip or zstd but for the first:\n"
+         "\n"
+         "  a trace        of 'keyslab record', or of the library\n"
+         "  a capture      pcap or pcapng: one block for each frame\n"
+         "  a histogram    JSON: {\"SIZE\": COUNT, ...}\n"
+         "  a heaptrack    file, raw or interpreted\n"
+         "  memory_replay  text, of Android\n"
+         "\n"
+         "Sizes of a trace are weighted by how long their blocks live, so that what is lost\n"
+         "is memory, on average over time. A table made from the first half of the events\n"
+         "is tried on the second: the column 'held out'.\n"
+         "\n"
+         "options:\n"
+         "  -o, --output FILE    write a config file with the tuned classes\n"
+         "  -n, --classes N      most classes, up to 47; default as many as the library's\n"
+         "                       own table has\n"
+         "      --step PERCENT   most of a block that a step from one class to the next may\n"
+         "                       lose, for sizes that were not seen; default 50\n"
+         "      --unseen PERCENT part of the bytes that is taken to be of sizes that were not\n"
+         "                       seen, spread evenly over all; default 1\n"
+         "      --blocks         weigh all blocks alike, however long they live\n"
+         "      --threads N      threads that will use a key: each has magazines of its own;\n"
+         "                       default 1\n"
+         "      --headroom N     bytes beside each frame of a capture\n"
+         "  -k, --key NAME       only this key\n"
+         "      --joint          one table for all keys; else one for each\n"
+         "      --salvage        read what can be read of a damaged or cut trace\n"
+         "      --svg FOLDER     draw the sizes with their classes, and the curve\n"
+         "      --scudo FILE     write the sizes for Scudo's compute_size_class_config\n"
+         "  -j, --json           print one JSON object instead\n"
+         "  -h, --help           print this\n"
+         "\n"
+         "Exit status: 0, 1 where a file could not be read or written, 2 for a bad command\n"
+         "line.");
+}
+
+enum { STEP = 256, UNSEEN, BLOCKS, THREADS, HEADROOM, JOINT, SALVAGE, SVG, SCUDO };
+
+static const struct option names[] = {
+    {"output", required_argument, NULL, 'o'},
+    {"classes", required_argument, NULL, 'n'},
+    {"step", required_argument, NULL, STEP},
+    {"blocks", no_argument, NULL, BLOCKS},
+    {"threads", required_argument, NULL, THREADS},
+    {"unseen", required_argument, NULL, UNSEEN},
+    {"headroom", required_argument, NULL, HEADROOM},
+    {"key", required_argument, NULL, 'k'},
+    {"joint", no_argument, NULL, JOINT},
+    {"salvage", no_argument, NULL, SALVAGE},
+    {"svg", required_argument, NULL, SVG},
+    {"scudo", required_argument, NULL, SCUDO},
+    {"json", no_argument, NULL, 'j'},
+    {"help", no_argument, NULL, 'h'},
+    {0},
+};
+
+/* False after a complaint. */
+static bool parse_option(int option, struct tune_options *options)
+{
+    uint64_t number = 0;
+    switch (option) {
+    case 'o':
+        options->output = optarg;
+        return true;
+    case 'n':
+        if (!parse_number("--classes", optarg, 1, CLASSES_MOST, &number))
+            return false;
+        options->tuning.limits.classes = (uint32_t)number;
+        return true;
+    case STEP:
+        if (!parse_number("--step", optarg, 1, PERCENT, &number))
+            return false;
+        options->tuning.limits.step = (double)number / PERCENT;
+        return true;
+    case UNSEEN:
+        if (!parse_number("--unseen", optarg, 0, PERCENT, &number))
+            return false;
+        options->tuning.unseen = (double)number / PERCENT;
+        return true;
+    case BLOCKS:
+        return options->tuning.by_blocks = true;
+    case THREADS:
+        if (!parse_number("--threads", optarg, 0, THREADS_MOST, &number))
+            return false;
+        options->tuning.limits.threads = (double)number;
+        return true;
+    case HEADROOM:
+        return parse_number("--headroom", optarg, 0, HEADROOM_MOST, &options->source.headroom);
+    case 'k':
+        options->tuning.only = optarg;
+        return true;
+    case JOINT:
+        return options->tuning.joint = true;
+    case SALVAGE:
+        return options->source.salvage = true;
+    case SVG:
+        options->svg = optarg;
+        return true;
+    case SCUDO:
+        options->scudo = optarg;
+        return true;
+    case 'j':
+        return options->json = true;
+    case 'h':
+        print_help();
+        exit(EXIT_DONE);
+    default:
+        fprintf(stderr, "Try 'keyslab tune --help'.\n");
+        return false;
+    }
+}
+
+static int check_options(const struct tune_options *options)
+{
+    uint32_t least = optimum_least(options->tuning.limits.step);
+    if (least > options->tuning.limits.classes)
+        return usage_error("tune", "--classes %u: steps of %.0f %% need %u classes or more",
+                           options->tuning.limits.classes, PERCENT * options->tuning.limits.step, least);
+    if (options->tuning.joint && options->tuning.only)
+        return usage_error("tune", "--joint is for several keys, --key for one");
+    return EXIT_DONE;
+}
+
+static int write_report(const struct tune_options *options, struct report *report)
+{
+    if (options->output && !tune_report_config(report, options->output))
+        return EXIT_FAILED;
+    report->config = options->output;
+    if ((options->scudo && !tune_report_scudo(report, options->scudo)) ||
+        (options->svg && !tune_report_svg(report, options->svg)))
+        return EXIT_FAILED;
+    if (options->json)
+        return tune_report_json(report) ? EXIT_DONE : EXIT_FAILED;
+    tune_report_text(report);
+    return EXIT_DONE;
+}
+
+static int tune_files(const struct tune_options *options, char **paths, size_t count)
+{
+    static struct tally tally;
+    struct tunings tunings = {0};
+    struct source *sources = calloc(count, sizeof *sources);
+    if (!sources) {
+        complain("out of memory for %zu files", count);
+        return EXIT_FAILED;
+    }
+    bool good = true;
+    for (size_t i = 0; i < count && good; i++)
+        good = source_read(paths[i], &options->source, &tally, &sources[i]);
+    if (good && tally.full) {
+        complain("out of memory, or more than %d keys: what is counted is not all", KEYS_MOST);
+        good = false;
+    }
+    good = good && tune_all(&tally, &options->tuning, &tunings);
+    struct report report = {
+        .sources_count = count,
+        .sources = sources,
+        .options = &options->tuning,
+        .tunings = &tunings,
+        .unmatched = tally.unmatched,
+    };
+    int status = good ? write_report(options, &report) : EXIT_FAILED;
+    free(tunings.tunings);
+    free(sources);
+    tally_close(&tally);
+    return status;
+}
+
+static int tune(int argc, char **argv)
+{
+    struct size_table table;
+    table_default(&table);
+    struct tune_options options = {
+        .source.frames = "frames",
+        .tuning.unseen = (double)UNSEEN_DEFAULT / PERCENT,
+        .tuning.limits = {.classes = table.count, .step = (double)STEP_DEFAULT / PERCENT, .threads = 1},
+    };
+    int option;
+    while ((option = getopt_long(argc, argv, "o:n:k:jh", names, NULL)) != -1)
+        if (!parse_option(option, &options))
+            return EXIT_USAGE;
+    if (optind == argc)
+        return usage_error("tune", "no file named");
+    int status = check_options(&options);
+    return status ? status : tune_files(&options, argv + optind, (size_t)(argc - optind));
+}
+
+const struct command command_tune = {"tune", "find the size classes that fit what was seen", tune};

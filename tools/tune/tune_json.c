@@ -1,0 +1,76 @@
+/* A tuning as one JSON object. */
+#include "command.h"
+#include "tune_report.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+
+static json_t *table_json(const struct size_table *table)
+{
+    json_t *sizes = json_array();
+    for (uint32_t i = 0; i < table->count; i++)
+        json_array_append_new(sizes, json_integer(table->bytes[i]));
+    return sizes;
+}
+
+static json_t *spending_json(const struct spending *spending)
+{
+    return json_pack("{s:f, s:f, s:f, s:f, s:f, s:i}", "asked", spending->asked, "internal", spending->internal,
+                     "internal_part", internal_part(spending), "slab_tails", spending->tails, "magazines",
+                     spending->magazines, "classes_used", (int)spending->used);
+}
+
+static json_t *row_json(const struct row *row)
+{
+    return json_pack("{s:s, s:o, s:o, s:o}", "table", row->name, "classes", table_json(&row->table), "all",
+                     spending_json(&row->all), "held_out", spending_json(&row->held));
+}
+
+static json_t *curve_json(const struct tuning *tuning, double threads)
+{
+    json_t *curve = json_array();
+    for (uint32_t n = 1; n <= CLASSES_MOST; n++) {
+        if (!isfinite(tuning->costs[n - 1]))
+            continue;
+        struct spending spending = spend(&tuning->all, &tuning->tables[n - 1], threads);
+        json_array_append_new(curve, json_pack("{s:i, s:f, s:f}", "classes", (int)n, "internal_part",
+                                               internal_part(&spending), "cost", tuning->costs[n - 1]));
+    }
+    return curve;
+}
+
+static json_t *tuning_json(const struct tuning *tuning, double threads)
+{
+    json_t *rows = json_array();
+    for (unsigned i = 0; i < ROWS; i++)
+        json_array_append_new(rows, row_json(&tuning->rows[i]));
+    return json_pack("{s:s?, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:f, s:f}", "key", tuning->name, "weight",
+                     tuning->by_time ? "lifetime" : "blocks", "blocks", (json_int_t)tuning->blocks, "large_blocks",
+                     (json_int_t)tuning->large, "large_bytes", (json_int_t)tuning->large_bytes, "peak_bytes",
+                     (json_int_t)tuning->peak_bytes, "classes", table_json(&tuning->rows[ROW_TUNED].table), "tables",
+                     rows, "curve", curve_json(tuning, threads), "alignment_alone", spending_json(&tuning->least),
+                     "avoidable_less_than_default", avoidable_less(tuning, ROW_AS_DEFAULT, ROW_DEFAULT),
+                     "avoidable_less_than_jemalloc", avoidable_less(tuning, ROW_AS_JEMALLOC, ROW_JEMALLOC));
+}
+
+bool tune_report_json(const struct report *report)
+{
+    json_t *sources = json_array();
+    for (size_t i = 0; i < report->sources_count; i++) {
+        const struct source *source = &report->sources[i];
+        json_array_append_new(sources, json_pack("{s:s, s:s, s:I, s:I}", "path", source->path, "kind", source->kind,
+                                                 source->unit, (json_int_t)source->events, "threads",
+                                                 (json_int_t)source->threads));
+    }
+    json_t *tunings = json_array();
+    for (uint32_t i = 0; i < report->tunings->count; i++)
+        json_array_append_new(tunings, tuning_json(&report->tunings->tunings[i], report->options->limits.threads));
+    json_t *root = json_pack("{s:o, s:I, s:o, s:s?}", "sources", sources, "unmatched_frees",
+                             (json_int_t)report->unmatched, "keys", tunings, "config", report->config);
+    bool written = root && !json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) && putchar('\n') != EOF;
+    json_decref(root);
+    if (!written)
+        complain("the report could not be written");
+    return written;
+}

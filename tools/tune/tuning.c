@@ -1,0 +1,184 @@
+#include "tuning.h"
+
+#include "command.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+double internal_part(const struct spending *spending)
+{
+    double taken = spending->asked + spending->internal;
+    return taken > 0 ? spending->internal / taken : 0;
+}
+
+double overhead(const struct spending *spending)
+{
+    return spending->internal + spending->tails + spending->magazines;
+}
+
+double less(double spending, double than)
+{
+    return than > 0 ? 1 - spending / than : 0;
+}
+
+double avoidable_less(const struct tuning *tuning, unsigned row, unsigned than)
+{
+    double least = tuning->least.internal;
+    return less(tuning->rows[row].all.internal - least, tuning->rows[than].all.internal - least);
+}
+
+/* ------------------------------------------------------------------ weights */
+
+static void add_half(struct weights *weights, const struct tally_key *key, const struct counts *counts, bool by_time)
+{
+    double duration = (double)key->duration;
+    for (uint32_t granule = 0; granule < GRANULES; granule++) {
+        weights->weight[granule] +=
+            by_time ? (double)counts->lifetime[granule] / duration : (double)counts->blocks[granule];
+        weights->bytes[granule] +=
+            by_time ? (double)counts->size_lifetime[granule] / duration : (double)counts->bytes[granule];
+    }
+}
+
+/* What is there all the time weighs one on average over all of it, and half of that over a half. Blocks have no time. */
+static void add_key(struct tuning *tuning, const struct tally_key *key)
+{
+    for (uint32_t half = 0; half < HALVES; half++) {
+        add_half(&tuning->all, key, &key->halves[half], tuning->by_time);
+        add_half(&tuning->halves[half], key, &key->halves[half], tuning->by_time);
+        tuning->halves[half].standing = tuning->by_time ? 1.0 / HALVES : 0;
+        for (uint32_t granule = 0; granule < GRANULES; granule++)
+            tuning->blocks += key->halves[half].blocks[granule];
+    }
+    tuning->all.standing = tuning->by_time;
+    tuning->large += key->large;
+    tuning->large_bytes += key->large_bytes;
+    tuning->peak_bytes += key->peak_bytes;
+}
+
+static bool lives_have_length(const struct tally_key *key)
+{
+    wide sum = 0;
+    for (uint32_t granule = 0; granule < GRANULES; granule++)
+        sum += key->halves[0].lifetime[granule] + key->halves[1].lifetime[granule];
+    return key->timed && key->duration && sum > 0;
+}
+
+static bool has_blocks(const struct tally_key *key)
+{
+    for (uint32_t granule = 0; granule < GRANULES; granule++)
+        if (key->halves[0].blocks[granule] + key->halves[1].blocks[granule])
+            return true;
+    return false;
+}
+
+/* ------------------------------------------------------------------ one tuning */
+
+static void fill_row(const struct tuning *tuning, struct row *row, const char *name, const struct size_table *table,
+                     const struct size_table *of_first_half, double threads)
+{
+    row->name = name;
+    row->table = *table;
+    row->all = spend(&tuning->all, table, threads);
+    row->held = spend(&tuning->halves[1], of_first_half, threads);
+}
+
+/* The best table for these weights within the limits. False where there is none, or without memory. */
+static bool best_table(const struct weights *seen, double unseen, const struct limits *limits, struct size_table *table)
+{
+    static struct size_table tables[CLASSES_MOST];
+    static struct weights blended;
+    blend(seen, unseen, &blended);
+    uint32_t best = optimum(&blended, limits, NULL, tables);
+    if (best)
+        *table = tables[best - 1];
+    return best;
+}
+
+/* The best table of `classes` or fewer where each thread's magazines count, or none's. */
+static bool tuned_row(struct tuning *tuning, const struct tuning_options *options, unsigned row, const char *name,
+                      uint32_t classes, double threads)
+{
+    struct size_table table;
+    struct size_table of_first_half;
+    struct limits limits = {.classes = classes, .step = options->limits.step, .threads = threads};
+    if (!best_table(&tuning->halves[0], options->unseen, &limits, &of_first_half) ||
+        !best_table(&tuning->all, options->unseen, &limits, &table)) {
+        complain("out of memory for a tuning");
+        return false;
+    }
+    fill_row(tuning, &tuning->rows[row], name, &table, &of_first_half, options->limits.threads);
+    return true;
+}
+
+static bool tune(struct tuning *tuning, const struct tuning_options *options)
+{
+    static struct weights blended;
+    double threads = options->limits.threads;
+    struct limits limits = {.classes = CLASSES_MOST, .step = options->limits.step, .threads = threads};
+    struct size_table plain;
+    struct size_table jemalloc;
+    table_default(&plain);
+    table_jemalloc(&jemalloc);
+    tuning->least = spend_least(&tuning->all);
+    fill_row(tuning, &tuning->rows[ROW_DEFAULT], "default", &plain, &plain, threads);
+    fill_row(tuning, &tuning->rows[ROW_JEMALLOC], "jemalloc's", &jemalloc, &jemalloc, threads);
+    blend(&tuning->all, options->unseen, &blended);
+    return optimum(&blended, &limits, tuning->costs, tuning->tables) &&
+           tuned_row(tuning, options, ROW_TUNED, "tuned", options->limits.classes, threads) &&
+           tuned_row(tuning, options, ROW_AS_DEFAULT, "inside, as default", plain.count, 0) &&
+           tuned_row(tuning, options, ROW_AS_JEMALLOC, "inside, as jemalloc", jemalloc.count, 0);
+}
+
+/* ------------------------------------------------------------------ all of them */
+
+static bool wanted(const struct tally_key *key, const struct tuning_options *options)
+{
+    return has_blocks(key) && (!options->only || !strcmp(key->name, options->only));
+}
+
+static bool complain_of_nothing(const struct tally *tally, const struct tuning_options *options)
+{
+    if (!options->only) {
+        complain("no blocks of %d bytes or less: there is nothing to tune", SIZE_TOP);
+        return false;
+    }
+    complain("--key %s: no block is of that key; the keys are:", options->only);
+    for (uint32_t i = 0; i < tally->keys_count; i++)
+        complain("    %s", tally->keys[i].name);
+    return false;
+}
+
+bool tune_all(const struct tally *tally, const struct tuning_options *options, struct tunings *tunings)
+{
+    bool by_time = !options->by_blocks;
+    uint32_t keys = 0;
+    for (uint32_t i = 0; i < tally->keys_count; i++)
+        if (wanted(&tally->keys[i], options)) {
+            keys++;
+            by_time = by_time && (!options->joint || lives_have_length(&tally->keys[i]));
+        }
+    *tunings = (struct tunings){0};
+    if (!keys)
+        return complain_of_nothing(tally, options);
+    tunings->tunings = calloc(options->joint ? 1 : keys, sizeof *tunings->tunings);
+    if (!tunings->tunings) {
+        complain("out of memory for %u tunings", keys);
+        return false;
+    }
+    for (uint32_t i = 0; i < tally->keys_count; i++) {
+        const struct tally_key *key = &tally->keys[i];
+        if (!wanted(key, options))
+            continue;
+        struct tuning *tuning = &tunings->tunings[options->joint ? 0 : tunings->count];
+        tuning->name = options->joint ? NULL : key->name;
+        tuning->by_time = by_time && lives_have_length(key);
+        add_key(tuning, key);
+        tunings->count += !options->joint || !tunings->count;
+    }
+    for (uint32_t i = 0; i < tunings->count; i++)
+        if (!tune(&tunings->tunings[i], options))
+            return false;
+    return true;
+}

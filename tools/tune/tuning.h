@@ -1,0 +1,63 @@
+/* A tuning: what one key's sizes are (or those of all keys together), the tables for them, and how each does. */
+#ifndef TUNE_TUNING_H
+#define TUNE_TUNING_H
+
+#include "optimum.h"
+#include "source.h"
+
+enum { ROW_DEFAULT, ROW_JEMALLOC, ROW_TUNED, ROW_AS_DEFAULT, ROW_AS_JEMALLOC, ROWS };
+
+struct tuning_options {
+    struct limits limits;
+    double unseen;  /* see blend */
+    bool by_blocks; /* weigh blocks alike, however long they live */
+    bool joint;
+    const char *only; /* a key's name, or NULL */
+};
+
+/* One table, and what it spends on all that was seen, and on the second half. */
+struct row {
+    const char *name;
+    struct size_table table;
+    struct spending all;
+    struct spending held; /* by a table that knew the first half only */
+};
+
+struct tuning {
+    const char *name; /* of the key; NULL for all of them together */
+    bool by_time;     /* weights are bytes that are live on average; else bytes of all blocks */
+    uint64_t blocks;
+    uint64_t large;
+    uint64_t large_bytes;
+    uint64_t peak_bytes;
+    struct weights all;
+    struct weights halves[HALVES];
+    double costs[CLASSES_MOST];
+    struct size_table tables[CLASSES_MOST]; /* the best of each count of classes, where costs is finite */
+    struct spending least;                  /* what alignment alone costs, with any number of classes */
+    struct row
+        rows[ROWS]; /* the default and jemalloc's; tuned for the least in all; and for the least inside blocks, with as
+                              many classes as either of the first two */
+};
+
+struct tunings {
+    uint32_t count;
+    struct tuning *tunings;
+};
+
+/* One for each key that has blocks, or a joint one. False after a complaint. */
+bool tune_all(const struct tally *tally, const struct tuning_options *options, struct tunings *tunings);
+
+/* Lost inside of blocks, as a part of what the blocks take. */
+double internal_part(const struct spending *spending);
+
+/* All that is spent beyond what was asked for. */
+double overhead(const struct spending *spending);
+
+/* By how much `spending` is less than `than`: 0.4 for 40 % less. */
+double less(double spending, double than);
+
+/* The same of what is lost inside of blocks beyond what alignment alone costs: the part that a table can do something about. */
+double avoidable_less(const struct tuning *tuning, unsigned row, unsigned than);
+
+#endif
