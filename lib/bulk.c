@@ -30,7 +30,7 @@ static size_t heap_alloc_bulk(struct heap *heap, size_t size, void **blocks, siz
     size_t done = 0;
     while (done < count) {
         if (size <= CLASS_TOP)
-            done += heap_pop_bulk(heap, class_of_size(size), blocks + done, count - done);
+            done += heap_pop_bulk(heap, class_of_size(heap->classes, size), blocks + done, count - done);
         if (done == count)
             break;
         /* One block the ordinary way leaves a fresh magazine for the next run. */

@@ -4,6 +4,7 @@
 #include "magazine.h"
 #include "refill.h"
 #include "start.h"
+#include "tables.h"
 
 #include <string.h>
 
@@ -31,6 +32,7 @@ ks_status ks_key_create(const struct ks_key_options *options, ks_key_t *handle)
         *handle = 0;
         return KS_NO_MEMORY;
     }
+    key->classes = &tables_default;
     key->quota = options->quota;
     key->outbox_bytes = options->outbox_bytes ? options->outbox_bytes : OUTBOX_BYTES;
     key->on_error = options->on_error;

@@ -101,7 +101,8 @@ struct past {
     uint64_t tag;
     ks_key_t handle;
     size_t bytes; /* from the slab's start: how far it was handed out; the size of a large block */
-    uint32_t class;
+    uint32_t
+        step; /* from one block to the next: the class's bytes; SLAB_BYTES for a large block; 0 where no block began */
 };
 
 struct pasts {
@@ -213,9 +214,10 @@ struct outbox {
 struct heap {
     struct bin bins[CLASS_LIMIT]; /* first: heap_bin */
     /* owner; any thread reads: a line that frees of other threads look at, and that changes rarely */
-    uint64_t tag;        /* incarnation << TAG_INDEX_BITS | index: new at each rewind and each change of key */
-    uint64_t generation; /* of the key, that the heap's blocks belong to */
-    uint32_t hungry;     /* the owner waits for blocks: send at once */
+    uint64_t tag; /* incarnation << TAG_INDEX_BITS | index: new at each rewind and each change of key */
+    const struct classes *classes; /* the key's; fixed while the heap belongs to it */
+    uint64_t generation;           /* of the key, that the heap's blocks belong to */
+    uint32_t hungry;               /* the owner waits for blocks: send at once */
     /* any, atomic: the thread that holds the heap, see heap.h */
     uintptr_t holder;
     struct entry *entry;    /* any, atomic: the table entry of the holder that names this heap */
@@ -276,6 +278,7 @@ struct key {
     /* fixed while the key lives */
     uint32_t arena;
     uint64_t incarnation; /* private to the slot's taker */
+    const struct classes *classes;
     size_t quota;
     size_t outbox_bytes;
     ks_error_hook *on_error;

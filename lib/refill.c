@@ -143,8 +143,8 @@ static struct magazine *heap_next_full(struct heap *heap, uint32_t class)
 /* Fills an empty magazine with what has come home. C6.5. */
 static bool heap_fill_returned(struct thread *thread, struct heap *heap, uint32_t class, struct magazine *magazine)
 {
-    struct slot *floor = magazine_floor(magazine, class);
-    uint32_t most = classes.table[class].magazine;
+    struct slot *floor = magazine_floor(magazine, heap->classes, class);
+    uint32_t most = heap->classes->table[class].magazine;
     if (TAILQ_EMPTY(&heap->shelves[class].returned))
         returns_take(thread, heap);
     uint32_t count;
@@ -162,8 +162,8 @@ static bool heap_fill_returned(struct thread *thread, struct heap *heap, uint32_
 static bool heap_fill(struct heap *heap, uint32_t class, struct magazine *magazine, ks_status *status)
 {
     struct shelf *shelf = &heap->shelves[class];
-    struct slot *floor = magazine_floor(magazine, class);
-    uint32_t most = classes.table[class].magazine;
+    struct slot *floor = magazine_floor(magazine, heap->classes, class);
+    uint32_t most = heap->classes->table[class].magazine;
     struct slab *slab = TAILQ_FIRST(&shelf->partial);
     if (slab) {
         magazine->count = slab_unshelve(heap, slab, floor, most);
@@ -187,7 +187,7 @@ bool heap_refill(struct heap *heap, uint32_t class, ks_status *status)
     struct magazine *magazine = heap_next_full(heap, class);
     if (magazine) {
         bin_keep_empty(thread, bin, empty);
-        bin_load(bin, magazine, class);
+        bin_load(bin, magazine, magazine_floor(magazine, heap->classes, class));
         return true;
     }
     if (!empty)
@@ -197,7 +197,7 @@ bool heap_refill(struct heap *heap, uint32_t class, ks_status *status)
         return false;
     bool filled = heap_fill_returned(thread, heap, class, empty) || heap_fill(heap, class, empty, status);
     if (filled)
-        bin_load(bin, empty, class);
+        bin_load(bin, empty, magazine_floor(empty, heap->classes, class));
     else
         bin_keep_empty(thread, bin, empty);
     return filled;
@@ -213,7 +213,7 @@ void heap_overflow(struct heap *heap, uint32_t class, struct slot slot)
     struct magazine *empty = bin->spare && !bin->spare->count ? bin->spare : magazine_get(thread);
     if (!empty) {
         if (full)
-            bin_load(bin, full, class);
+            bin_load(bin, full, magazine_floor(full, heap->classes, class));
         slab_shelve(heap, slot);
         return;
     }
@@ -222,7 +222,7 @@ void heap_overflow(struct heap *heap, uint32_t class, struct slot slot)
     bin->spare = full;
     if (full)
         owner_add(&bin->parked, full->count);
-    bin_load(bin, empty, class);
+    bin_load(bin, empty, magazine_floor(empty, heap->classes, class));
     *bin->top = slot;
     store_relaxed(&bin->top, bin->top + 1);
     heap_event(thread, heap);

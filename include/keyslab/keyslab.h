@@ -180,8 +180,13 @@ KS_API ks_status ks_free(ks_key_t key, void *block);
  */
 KS_API size_t ks_size(ks_key_t key, const void *block);
 
-/* Bytes that a block of `size` bytes would really have; 0 where it would be refused as too large. Constant time. */
+/*
+ * Bytes that a block of `size` bytes would really have; 0 where it would be refused as too large. Keys may have size classes
+ * of their own: the second tells what a block of that key would have, 0 for no live key too; the first what it would have in a
+ * key with the built-in classes. Constant time.
+ */
 KS_API size_t ks_good_size(size_t size);
+KS_API size_t ks_key_good_size(ks_key_t key, size_t size);
 
 /*
  * Up to `count` blocks of one size at once. Returns how many were stored, from `blocks[0]` on; fewer only
