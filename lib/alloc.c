@@ -1,5 +1,6 @@
 /* Allocation: ks_alloc, ks_calloc, ks_aligned_alloc. */
 #include "blocks.h"
+#include "quarantine.h"
 #include "start.h"
 #include "tables.h"
 
@@ -31,6 +32,8 @@ static void *heap_alloc_class(struct heap *heap, uint32_t class, ks_status *stat
     if (!filled)
         return NULL;
     *status = KS_OK;
+    if (heap->key->paranoid)
+        poison_check(heap, class, bin->top[-1]);
     void *block = bin_pop(bin, bin->top);
     if (unlikely(owner_decrement(&bin->credit)))
         heap_beat(heap, bin);

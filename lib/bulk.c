@@ -29,7 +29,7 @@ static size_t heap_alloc_bulk(struct heap *heap, size_t size, void **blocks, siz
 {
     size_t done = 0;
     while (done < count) {
-        if (size <= CLASS_TOP)
+        if (size <= CLASS_TOP && !heap->key->paranoid)
             done += heap_pop_bulk(heap, class_of_size(heap->classes, size), blocks + done, count - done);
         if (done == count)
             break;
@@ -116,7 +116,7 @@ static size_t heap_free_some(struct heap *heap, void *const *blocks, size_t coun
 {
     size_t i = 0;
     while (i < count && report_room(thread_self, MAGAZINE_SLOTS)) {
-        size_t run = heap_push_bulk(heap, blocks + i, count - i);
+        size_t run = heap->key->paranoid ? 0 : heap_push_bulk(heap, blocks + i, count - i);
         if (!run)
             run = heap_send_bulk(heap, blocks + i, count - i);
         i += run;

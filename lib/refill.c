@@ -3,9 +3,10 @@
 #include "depot.h"
 #include "key.h"
 #include "large.h"
+#include "quarantine.h"
 #include "returns.h"
 
-#define EVENTS_A_TICK 64
+#define EVENTS_A_TICK 64 /* what waits to be sent goes by the key's own number, key.flush */
 #define GIVEN_A_TICK  16 /* magazines of each class, slabs, large blocks */
 
 /* C6.5. */
@@ -31,9 +32,10 @@ static uint32_t at_most(uint64_t surplus)
  */
 static void heap_trim(struct thread *thread, struct heap *heap)
 {
+    uint32_t kept = heap->key->paranoid ? QUARANTINE : 0;
     for (uint32_t class = 0; class < CLASS_LARGE; ++class) {
         struct shelf *shelf = &heap->shelves[class];
-        depot_trim(thread, heap, class, at_most(shelf->depot_low));
+        depot_trim(thread, heap, class, at_most(shelf->depot_low > kept ? shelf->depot_low - kept : 0));
         shelf->depot_low = shelf->depot_count;
     }
     slab_give_aside(heap, at_most(heap->aside_low));
@@ -88,7 +90,6 @@ static void thread_visit_next(struct thread *thread, const struct heap *working)
 
 static SLOW_PATH void heap_tick(struct thread *thread, struct heap *heap)
 {
-    outboxes_send(thread, heap, EVENTS_A_TICK);
     heap_trim(thread, heap);
     thread_visit_next(thread, heap);
 }
@@ -96,7 +97,10 @@ static SLOW_PATH void heap_tick(struct thread *thread, struct heap *heap)
 /* A slow path of the heap. */
 static void heap_event(struct thread *thread, struct heap *heap)
 {
-    if (unlikely(++heap->events % EVENTS_A_TICK == 0))
+    ++heap->events;
+    if (heap->boxes && heap->events % heap->key->flush == 0)
+        outboxes_send(thread, heap, heap->key->flush);
+    if (unlikely(heap->events % EVENTS_A_TICK == 0))
         heap_tick(thread, heap);
 }
 
@@ -131,6 +135,8 @@ static struct magazine *heap_next_full(struct heap *heap, uint32_t class)
 {
     struct bin *bin = &heap->bins[class];
     struct magazine *magazine = bin->spare;
+    if (heap->key->paranoid)
+        return quarantine_take(heap, class);
     if (!magazine || !magazine->count) {
         magazine = TAILQ_FIRST(&bin->depot);
         return magazine ? depot_remove(bin, &heap->shelves[class], magazine) : NULL;
@@ -140,7 +146,27 @@ static struct magazine *heap_next_full(struct heap *heap, uint32_t class)
     return magazine;
 }
 
-/* Fills an empty magazine with what has come home. C6.5. */
+/* Freers read the word at each block: it is written only when it changes. C6.5. */
+static void heap_is_fed(struct heap *heap)
+{
+    if (heap->hungry)
+        store_relaxed(&heap->hungry, 0u);
+}
+
+/* What has come home to a paranoid key waits. */
+static void heap_quarantine_returned(struct thread *thread, struct heap *heap, uint32_t class)
+{
+    struct slot slots[MAGAZINE_SLOTS];
+    uint32_t count;
+    returns_take(thread, heap);
+    while (returns_judge(thread, heap, class, slots, MAGAZINE_SLOTS, &count)) {
+        for (uint32_t i = 0; i < count; i++)
+            quarantine_put(thread, heap, class, slots[i]);
+        heap_is_fed(heap);
+    }
+}
+
+/* Fills an empty magazine with what has come home. */
 static bool heap_fill_returned(struct thread *thread, struct heap *heap, uint32_t class, struct magazine *magazine)
 {
     struct slot *floor = magazine_floor(magazine, heap->classes, class);
@@ -152,9 +178,7 @@ static bool heap_fill_returned(struct thread *thread, struct heap *heap, uint32_
         magazine->count += count;
     if (!magazine->count)
         return false;
-    /* Freers read the word at each block: it is written only when it changes. */
-    if (heap->hungry)
-        store_relaxed(&heap->hungry, 0u);
+    heap_is_fed(heap);
     return true;
 }
 
@@ -183,6 +207,8 @@ bool heap_refill(struct heap *heap, uint32_t class, ks_status *status)
     struct bin *bin = &heap->bins[class];
     heap_event(thread, heap);
 
+    if (heap->key->paranoid)
+        heap_quarantine_returned(thread, heap, class);
     struct magazine *empty = bin_unload(bin);
     struct magazine *magazine = heap_next_full(heap, class);
     if (magazine) {

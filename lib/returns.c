@@ -1,5 +1,6 @@
 #include "returns.h"
 
+#include "quarantine.h"
 #include "report.h"
 
 /* ------------------------------------------------------------------ opening and closing */
@@ -237,6 +238,8 @@ bool returns_judge(struct thread *thread, struct heap *heap, uint32_t class, str
     if (class == CLASS_LARGE)
         owner_add(&heap->large_received, magazine->bytes);
     *count = magazine_unpack(thread, heap, magazine, floor);
+    if (heap->key->paranoid && class != CLASS_LARGE)
+        poison_fill(heap, class, floor, *count);
     owner_add(&shelf->freed_remote, *count);
     magazine_put(thread, magazine);
     return true;

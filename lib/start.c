@@ -17,6 +17,6 @@ static void start(void)
 
 bool library_start(void)
 {
-    platform_once(start);
+    platform_once(ONCE_LIBRARY, start);
     return started;
 }

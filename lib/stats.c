@@ -154,6 +154,7 @@ static void stats_refusals(struct key *key, struct ks_key_stats *stats)
     stats->wrong_key = load_relaxed(&key->refusals[KS_WRONG_KEY]);
     stats->double_free = load_relaxed(&key->refusals[KS_DOUBLE_FREE]);
     stats->stale = load_relaxed(&key->refusals[KS_STALE]);
+    stats->damaged = load_relaxed(&key->refusals[KS_DAMAGED]);
     stats->refused_at_home = load_relaxed(&key->refused_at_home);
 }
 
