@@ -273,23 +273,17 @@ static void section_begin(struct reading *reading)
     reading->used = true;
     reading->scratch = (struct section){0};
     reading->section = &reading->scratch;
-    snprintf(text, sizeof text, "%s", reading->text + 1);
-    snprintf(reading->title, sizeof reading->title, "%s", reading->text);
-    char *end = strchr(text, ']');
-    if (!end) {
-        error_at(reading->errors, reading->line, "'%.*s': no ] at its end", QUOTED, reading->text);
-        return;
-    }
-    *end++ = '\0';
-    end += strspn(end, " \t");
-    if (*end && *end != '#' && *end != ';') {
-        error_at(reading->errors, reading->line, "[%s]: '%.*s' after it: expected a comment or nothing", text, QUOTED,
-                 end);
-        return;
-    }
+    snprintf(text, sizeof text, "%s", reading->text);
     comment_cut(text);
-    snprintf(reading->title, sizeof reading->title, "[%.250s]", text + strspn(text, " \t"));
-    if (!section_parse(reading, text + strspn(text, " \t"), &name))
+    snprintf(reading->title, sizeof reading->title, "%s", text);
+    char *end = strrchr(text, ']');
+    if (!end || end[1]) {
+        error_at(reading->errors, reading->line, "'%.*s': expected ] at its end", QUOTED, text);
+        return;
+    }
+    *end = '\0';
+    comment_cut(text);
+    if (!section_parse(reading, text + 1 + strspn(text + 1, " \t"), &name))
         return;
     struct section *section = section_add(reading, name);
     if (section)

@@ -207,6 +207,9 @@ static bool number_parse(const char *text, const struct unit *units, uint64_t *n
             __builtin_add_overflow(digits, (uint64_t)(*text - '0'), &digits))
             return false;
     text += strspn(text, " \t");
+    *number = 0;
+    if (!digits && !*text)
+        return true;
     for (; units->name; units++)
         if (!strcmp(text, units->name))
             return !__builtin_mul_overflow(digits, units->factor, number);
