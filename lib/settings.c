@@ -290,17 +290,26 @@ static const char *examples_of(const struct setting *setting)
     }
 }
 
-char *setting_expected(const struct setting *setting, char *text)
+char *setting_range(const struct setting *setting, char *text)
 {
     char least[SETTING_TEXT];
     char most[SETTING_TEXT];
-    if (setting->type == TYPE_WORD) {
+    if (setting->type == TYPE_CLASSES) {
+        snprintf(text, SETTING_TEXT, "1 to 47 sizes, rising: multiples of 16, from 512 up of 64; the last is 65536");
+    } else if (setting->type == TYPE_WORD) {
         words_join(setting, text);
-        return text;
+    } else {
+        number_format(setting, setting->least, least);
+        number_format(setting, setting->most, most);
+        snprintf(text, SETTING_TEXT, "%s%s%.24s to %.24s", setting->special ? setting->special : "",
+                 setting->special ? " or " : "", least, most);
     }
-    number_format(setting, setting->least, least);
-    number_format(setting, setting->most, most);
-    snprintf(text, SETTING_TEXT, "%s%s%.24s to %.24s%s", setting->special ? setting->special : "",
-             setting->special ? " or " : "", least, most, examples_of(setting));
+    return text;
+}
+
+char *setting_expected(const struct setting *setting, char *text)
+{
+    size_t used = strlen(setting_range(setting, text));
+    snprintf(text + used, SETTING_TEXT - used, "%s", examples_of(setting));
     return text;
 }

@@ -78,7 +78,11 @@ bool setting_parse(const struct setting *setting, const char *text, uint64_t *va
 
 #define SETTING_TEXT 160
 
-/* What a value has to look like, and a value, for people. Both fill a buffer of SETTING_TEXT bytes, which they return. */
+/*
+ * The values that there are, the same with examples for who got one wrong, and a value, for people. Each fills a buffer of
+ * SETTING_TEXT bytes, which it returns.
+ */
+char *setting_range(const struct setting *setting, char *text);
 char *setting_expected(const struct setting *setting, char *text);
 char *setting_format(const struct setting *setting, uint64_t value, char *text);
 

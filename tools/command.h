@@ -16,6 +16,7 @@ struct command {
 };
 
 extern const struct command command_run;
+extern const struct command command_config;
 
 /* "keyslab: " and the message, on standard error. */
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));

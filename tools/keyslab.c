@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct command *const commands[] = {&command_run};
+static const struct command *const commands[] = {&command_run, &command_config};
 
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
