@@ -101,16 +101,17 @@ uint32_t arena_shared(uint32_t key_index)
 /* C8.6. */
 bool arena_take_own(uint64_t decay, uint32_t *arena)
 {
-    *arena = pool_pop(&own_arenas);
-    if (!*arena) {
-        *arena = load_relaxed(&own_next);
+    uint32_t own = pool_pop(&own_arenas);
+    if (!own) {
+        own = load_relaxed(&own_next);
         do {
-            if (*arena == ARENAS_MAX + ARENAS_OWN)
+            if (own == ARENAS_MAX + ARENAS_OWN)
                 return false;
-        } while (!cas(&own_next, arena, *arena + 1));
+        } while (!cas(&own_next, &own, own + 1));
     }
-    store_ordered(&arenas[*arena].decay, decay);
-    arena_apply_decay(&arenas[*arena]);
+    store_ordered(&arenas[own].decay, decay);
+    arena_apply_decay(&arenas[own]);
+    *arena = own;
     return true;
 }
 
