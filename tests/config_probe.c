@@ -1,15 +1,18 @@
 /*
  * For test_config_tool.py: creates a key of each name that it is given, and prints its quota, the bytes that a block of 100 really has,
- * and the same for a key with options of its own.
+ * and the same for a key with options of its own. A key that is named "misuse" is misused before.
  */
 #include <keyslab/keyslab.h>
 #include <stdio.h>
+#include <string.h>
 
 static void print(const char *name, const struct ks_key_options *options)
 {
     ks_key_t key;
     struct ks_key_stats stats;
     ks_status status = ks_key_create(options, &key);
+    if (!strcmp(name, "misuse"))
+        ks_free(key, (void *)8);
     if (status == KS_OK)
         status = ks_key_stats(key, &stats);
     if (status == KS_OK)

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -293,6 +294,14 @@ class Found(Folder):
         if os.statvfs(self.folder.name).f_flag & os.ST_NOSUID:
             self.skipTest("no set-user-ID programs in the folder for temporary files")
         self.assertEqual(self.probe("a", program=program, conf=path)[0][0], ("a", str(3 * MIB), "112"))
+
+    def test_on_error(self):
+        line = 'keyslab: key "misuse": block 0x8: not a block of this library; found by thread 1\n'
+        for setting, status, errors in (("status", 0, ""), ("log", 0, line), ("abort", -signal.SIGABRT, line)):
+            with self.subTest(setting):
+                path = self.file(f"[key misuse]\non error = {setting}\n")
+                result = run("misuse", program=PROBE, conf=path)
+                self.assertEqual((result.returncode, result.stderr), (status, errors))
 
     def test_run(self):
         sample = os.path.join(ROOT, "tools", "sample.pcap.gz")
