@@ -18,7 +18,7 @@ struct range range;
 struct slot_of_arena {
     uint32_t made;      /* any, atomic: index of the jemalloc arena plus one; 0 until memory is first needed from it */
     uint32_t pool_link; /* any, atomic */
-    uint64_t decay;     /* any, atomic */
+    int64_t decay;      /* any, atomic */
 };
 
 static struct slot_of_arena arenas[ARENAS_MAX + ARENAS_OWN];
@@ -77,15 +77,13 @@ static const struct platform_extent_source range_source = {.draw = range_draw};
 static void arena_apply_decay(struct slot_of_arena *slot)
 {
     uint32_t made = load_ordered(&slot->made);
-    uint64_t decay = load_ordered(&slot->decay);
+    int64_t decay = load_ordered(&slot->decay);
     if (made)
-        platform_arena_decay(made - 1, decay == DECAY_NEVER         ? -1
-                                       : decay == DECAY_AS_JEMALLOC ? platform_decay()
-                                                                    : (int64_t)decay);
+        platform_arena_decay(made - 1, decay);
 }
 
 /* C8.6. */
-void arena_decay_shared(uint64_t decay)
+void arena_decay_shared(int64_t decay)
 {
     for (uint32_t i = 0; i < arenas_count; i++) {
         store_ordered(&arenas[i].decay, decay);
@@ -99,7 +97,7 @@ uint32_t arena_shared(uint32_t key_index)
 }
 
 /* C8.6. */
-bool arena_take_own(uint64_t decay, uint32_t *arena)
+bool arena_take_own(int64_t decay, uint32_t *arena)
 {
     uint32_t own = pool_pop(&own_arenas);
     if (!own) {
@@ -228,7 +226,7 @@ bool arena_start(void)
     uint32_t processors = platform_processors();
     arenas_count = processors < ARENAS_MAX ? processors : ARENAS_MAX;
     for (uint32_t i = 0; i < ARENAS_MAX; i++)
-        arenas[i].decay = DECAY_AS_JEMALLOC;
+        arenas[i].decay = DECAY_AS_EVER;
     own_arenas = (struct pool){
         .members = (char *)arenas,
         .stride = sizeof *arenas,

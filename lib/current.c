@@ -28,7 +28,7 @@ static void current_replace(struct config *config)
     struct config *old = swap(&current, config);
     struct settings settings;
     config_settings(config, "", &settings);
-    arena_decay_shared(settings.origins[SET_DECAY] ? settings.values[SET_DECAY] : DECAY_AS_JEMALLOC);
+    arena_decay_shared(setting_decay(&settings));
     POINT("config: replaced");
     if (old && !load_ordered(&readers))
         platform_unmap(old, sizeof *old);

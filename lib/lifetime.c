@@ -21,11 +21,6 @@ static const struct classes *classes_of(const struct settings *settings)
     });
 }
 
-static uint64_t decay_of(const struct settings *settings)
-{
-    return settings->origins[SET_DECAY] ? settings->values[SET_DECAY] : DECAY_AS_JEMALLOC;
-}
-
 /* The key's own copy of what it has been given. False without memory, or where all arenas that a key may own are in use. */
 static bool key_furnish(struct key *key, ks_key_t handle, const struct settings *settings)
 {
@@ -33,7 +28,7 @@ static bool key_furnish(struct key *key, ks_key_t handle, const struct settings 
     key->classes = classes_of(settings);
     if (!key->classes)
         return false;
-    if (settings->values[SET_ARENA] == ARENA_KEY && !arena_take_own(decay_of(settings), &key->arena))
+    if (settings->values[SET_ARENA] == ARENA_KEY && !arena_take_own(setting_decay(settings), &key->arena))
         return false;
     key->quota = settings->values[SET_QUOTA];
     key->outbox_bytes = settings->values[SET_OUTBOX];

@@ -277,9 +277,10 @@ void platform_arena_give(void *start);
 /* What platform_arena_take would really hand out for `bytes`, 0 for too many. */
 size_t platform_arena_round(size_t bytes, size_t alignment);
 
-/* How long the arena keeps unused pages: milliseconds, -1 for ever; and how long it does where nobody has said so. */
+/* How long the arena keeps unused pages. */
+#define DECAY_FOR_EVER ((int64_t)-1)
+#define DECAY_AS_EVER  ((int64_t)-2) /* as jemalloc has it where nobody has said so */
 void platform_arena_decay(unsigned arena, int64_t milliseconds);
-int64_t platform_decay(void);
 
 /* Gives the arena's unused pages back to the system at once. */
 void platform_arena_purge(unsigned arena);

@@ -100,7 +100,7 @@ const struct setting settings_table[SETTINGS] = {
             .most = 86400000,
             .initial = 10000,
             .special = "never",
-            .special_value = DECAY_NEVER,
+            .special_value = (uint64_t)DECAY_FOR_EVER,
             .text = "time after which an arena gives unused pages back to the system",
         },
 };

@@ -30,9 +30,7 @@ enum { ON_ERROR_STATUS, ON_ERROR_LOG, ON_ERROR_ABORT };
 enum { CHECK_STANDARD, CHECK_PARANOID };
 enum { ARENA_SHARED, ARENA_KEY };
 
-#define DECAY_NEVER       UINT64_MAX
-#define DECAY_AS_JEMALLOC (UINT64_MAX - 1) /* not set: 10 s, unless MALLOC_CONF says otherwise */
-#define QUOTA_NONE        0
+#define QUOTA_NONE 0
 
 struct setting {
     const char *name;
@@ -62,6 +60,12 @@ void settings_start(struct settings *settings);
 
 /* What `over` sets takes the place of what was there. */
 void settings_overlay(struct settings *settings, const struct settings *over);
+
+/* For platform_arena_decay: where it is not set it is jemalloc's own, which MALLOC_CONF may have changed. */
+static inline int64_t setting_decay(const struct settings *settings)
+{
+    return settings->origins[SET_DECAY] ? (int64_t)settings->values[SET_DECAY] : DECAY_AS_EVER;
+}
 
 /* The place of a name in the table, SETTINGS where there is none. */
 uint32_t setting_find(const char *name);

@@ -300,11 +300,6 @@ size_t platform_arena_round(size_t bytes, size_t alignment)
 }
 
 /* Nobody sets a decay: the process's key has built-in settings. */
-int64_t platform_decay(void)
-{
-    return 0;
-}
-
 void platform_arena_decay(unsigned arena, int64_t milliseconds)
 {
     (void)arena, (void)milliseconds;
