@@ -19,9 +19,9 @@
 #define CLASS_FROM     512 /* ... this size up are multiples of it */
 #define SLAB_SHIFT     18
 #define SLAB_BYTES     ((size_t)1 << SLAB_SHIFT)
-#define MAGAZINE_SLOTS 60                     /* most blocks in one magazine: it and its header fill 1,024 bytes */
-#define MAGAZINE_BYTES ((uint32_t)128 * 1024) /* of blocks in one magazine, unless the key says otherwise */
-#define MAGAZINE_LEAST 4                      /* blocks in one magazine, however large they are */
+#define MAGAZINE_SLOTS 60                  /* most blocks in one magazine: it and its header fill 1,024 bytes */
+#define MAGAZINE_BYTES ((uint32_t)1 << 17) /* of blocks in one magazine, unless the key says otherwise */
+#define MAGAZINE_LEAST 4                   /* blocks in one magazine, however large they are */
 
 struct class
 {

@@ -258,7 +258,7 @@ static struct section *section_add(struct reading *reading, const char *name)
         return NULL;
     }
     struct section *section = &config->sections[config->count++];
-    strcpy(section->name, name);
+    memcpy(section->name, name, strlen(name) + 1);
     section->line = reading->line;
     return section;
 }

@@ -252,7 +252,7 @@ static void number_format(const struct setting *setting, uint64_t value, char *t
 {
     const struct unit *units = units_of(setting);
     const struct unit *best = units;
-    for (; units->name; units++)
+    while ((++units)->name)
         if (value && value % units->factor == 0)
             best = units;
     snprintf(text, SETTING_TEXT, "%" PRIu64 "%s%s", value / best->factor, *best->name ? " " : "", best->name);

@@ -103,19 +103,15 @@ struct ks_key_options {
     size_t quota;            /* most bytes to take from the arena; built in: no limit; see ks_key_stats */
     ks_error_hook *on_error; /* default none */
     void *on_error_context;
-    /* most bytes that a thread collects for one other thread before it sends them home; built in: 16 KiB */
-    size_t outbox_bytes;
-    /*
-     * Sizes of the key's classes, rising, copied: at most 47; multiples of 16, from 512 up of 64; the last is 65536. Built in:
-     * those of docs/size-classes.md.
-     */
+    size_t outbox_bytes; /* most that a thread collects for one other before it sends it home; built in: 16 KiB */
+    /* sizes of the key's classes, rising, copied; as in keyslab.conf(5); built in: those of docs/size-classes.md */
     const uint32_t *classes;
-    uint32_t class_count;
+    uint32_t class_count;      /* 1 to 47 */
     uint32_t magazine_blocks;  /* most blocks in a magazine, 1 to 60; built in: 60 */
-    size_t magazine_bytes;     /* most bytes of blocks in a magazine of more than 4, 16 to 4 MiB; built in: 128 KiB */
-    uint32_t flush;            /* slow paths of a thread after which waiting blocks go home, 1 to 1,000,000; built in: 64 */
-    enum ks_response response; /* to a refused block: also a line on standard error, then also abort(); built in: neither */
-    enum ks_checks checks;     /* paranoid: poisoned free blocks, reused late; see docs/config.md; built in: standard */
+    size_t magazine_bytes;     /* most bytes of blocks in one of more than 4, 16 to 4 MiB; built in: 128 KiB */
+    uint32_t flush;            /* slow paths until waiting blocks go home, 1 to 1,000,000; built in: 64 */
+    enum ks_response response; /* to a refused block; log and abort write a line on standard error; built in: status */
+    enum ks_checks checks;     /* paranoid: free blocks are poisoned, and reused late; built in: standard */
     enum ks_arena arena;       /* shared with other keys, or the key's own; built in: shared */
     uint64_t reserved[6];      /* zero: a later version may name them */
 };
