@@ -1,6 +1,8 @@
 /* Allocation: ks_alloc, ks_calloc, ks_aligned_alloc. */
 #include "blocks.h"
+#include "quarantine.h"
 #include "start.h"
+#include "tables.h"
 
 #include <string.h>
 
@@ -37,6 +39,8 @@ static void *heap_alloc_class(struct heap *heap, uint32_t class, ks_status *stat
     if (!heap_stock(heap, class, status))
         return NULL;
     struct bin *bin = &heap->bins[class];
+    if (heap->key->paranoid)
+        poison_check(heap, class, bin->top[-1]);
     void *block = bin_pop(bin, bin->top);
     if (unlikely(owner_decrement(&bin->credit)))
         heap_beat(heap, bin);
@@ -58,12 +62,12 @@ static void *heap_alloc_large(struct heap *heap, size_t size, size_t alignment, 
  * The smallest class whose every block is aligned: slabs are aligned to their size, so a class is when its
  * size is a multiple of the alignment.
  */
-static uint32_t class_aligned(size_t size, size_t alignment)
+static uint32_t class_aligned(const struct classes *classes, size_t size, size_t alignment)
 {
     if (size > CLASS_TOP || alignment > CLASS_TOP)
         return CLASS_LARGE;
-    for (uint32_t class = class_of_size(size); class < classes.count; ++class)
-        if ((classes.table[class].bytes & (alignment - 1)) == 0)
+    for (uint32_t class = class_of_size(classes, size); class < classes->count; ++class)
+        if ((classes->table[class].bytes & (alignment - 1)) == 0)
             return class;
     return CLASS_LARGE;
 }
@@ -71,7 +75,7 @@ static uint32_t class_aligned(size_t size, size_t alignment)
 /* C0.6. */
 void *heap_alloc(struct heap *heap, size_t size, size_t alignment, ks_status *status)
 {
-    uint32_t class = class_aligned(size, alignment);
+    uint32_t class = class_aligned(heap->classes, size, alignment);
     void *block =
         class == CLASS_LARGE ? heap_alloc_large(heap, size, alignment, status) : heap_alloc_class(heap, class, status);
     if (!block)
@@ -117,7 +121,7 @@ void *ks_alloc(ks_key_t key, size_t size, ks_status *status)
     struct thread *thread = thread_begin();
     struct heap *heap = heap_current(thread, key);
     if (likely(heap && size <= CLASS_TOP)) {
-        struct bin *bin = heap_bin(heap, bin_of_size(size));
+        struct bin *bin = heap_bin(heap, bin_of_size(heap->classes, size));
         struct slot *top = bin->top;
         if (likely(top != bin->floor)) {
             void *block = bin_pop(bin, top);
@@ -150,12 +154,23 @@ void *ks_aligned_alloc(ks_key_t key, size_t alignment, size_t size, ks_status *s
     return alloc_entered(key, size, alignment, false, status);
 }
 
+size_t good_size(const struct classes *classes, size_t size)
+{
+    return size <= CLASS_TOP ? classes->table[class_of_size(classes, size)].bytes : arena_round(size, SLAB_BYTES);
+}
+
+/* It may be asked before there is a key. */
 size_t ks_good_size(size_t size)
 {
-    /* It may be asked before there is a key. */
-    if (!library_start())
+    return library_start() ? good_size(&tables_default, size) : 0;
+}
+
+size_t ks_key_good_size(ks_key_t handle, size_t size)
+{
+    struct key *key = key_reference(handle);
+    if (!key)
         return 0;
-    if (size <= CLASS_TOP)
-        return classes.table[class_of_size(size)].bytes;
-    return arena_round(size, SLAB_BYTES);
+    size_t bytes = good_size(key->classes, size);
+    key_release(key);
+    return bytes;
 }

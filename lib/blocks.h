@@ -33,6 +33,9 @@ bool heap_stock(struct heap *heap, uint32_t class, ks_status *status);
 /* A block from a heap of a live key, inside an operation. */
 void *heap_alloc(struct heap *heap, size_t size, size_t alignment, ks_status *status);
 
+/* Bytes that a block of `size` has with this table; 0 where it would be refused as too large. */
+size_t good_size(const struct classes *classes, size_t size);
+
 /* Frees a block that the fast path did not accept, inside an operation. */
 ks_status heap_free(struct heap *heap, void *block);
 

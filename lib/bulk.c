@@ -38,8 +38,8 @@ static size_t heap_alloc_bulk_class(struct heap *heap, uint32_t class, void **bl
 
 static size_t heap_alloc_bulk(struct heap *heap, size_t size, void **blocks, size_t count, ks_status *status)
 {
-    if (size <= CLASS_TOP)
-        return heap_alloc_bulk_class(heap, class_of_size(size), blocks, count, status);
+    if (size <= CLASS_TOP && !heap->key->paranoid)
+        return heap_alloc_bulk_class(heap, class_of_size(heap->classes, size), blocks, count, status);
     size_t done = 0;
     while (done < count && (blocks[done] = heap_alloc(heap, size, CLASS_GRANULE, status)))
         done++;
@@ -120,7 +120,7 @@ static size_t heap_free_some(struct heap *heap, void *const *blocks, size_t coun
 {
     size_t i = 0;
     while (i < count && report_room(thread_self, MAGAZINE_SLOTS)) {
-        size_t run = heap_push_bulk(heap, blocks + i, count - i);
+        size_t run = heap->key->paranoid ? 0 : heap_push_bulk(heap, blocks + i, count - i);
         if (!run)
             run = heap_send_bulk(heap, blocks + i, count - i);
         i += run;

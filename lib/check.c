@@ -44,8 +44,8 @@ static bool check_free_block(const struct heap *heap, uint32_t class, struct slo
 
 static bool check_magazine(const struct heap *heap, uint32_t class, struct magazine *magazine)
 {
-    struct slot *floor = magazine_floor(magazine, class);
-    HOLDS(magazine->count <= classes.table[class].magazine);
+    struct slot *floor = magazine_floor(magazine, heap->classes, class);
+    HOLDS(magazine->count <= heap->classes->table[class].magazine);
     for (uint32_t i = 0; i < magazine->count; i++)
         if (!check_free_block(heap, class, floor[i]))
             return false;
@@ -128,9 +128,9 @@ static bool check_outboxes(const struct heap *heap)
             HOLDS(!box->top && !box->floor && !box->limit);
             continue;
         }
-        HOLDS(box->room > 0 && box->room <= classes.table[box->class].magazine);
+        HOLDS(box->room > 0 && box->room <= heap->classes->table[box->class].magazine);
         HOLDS(box->floor <= box->top && box->top < box->limit && box->limit == box->floor + box->room);
-        bytes[box->tag % OUTBOXES] += (box->room - 1) * (size_t)classes.table[box->class].bytes;
+        bytes[box->tag % OUTBOXES] += (box->room - 1) * (size_t)heap->classes->table[box->class].bytes;
         accounts[box->tag % OUTBOXES]++;
         open++;
     }

@@ -1,5 +1,7 @@
 #include "classes.h"
 
+#include <string.h>
+
 /*
  * Up to 1,536 bytes the 17 classes that waste least on 100,432 frames of public captures, under two
  * constraints: no step wastes more than a quarter, and classes from 512 bytes up are multiples of a cache
@@ -16,10 +18,41 @@ static const uint32_t default_sizes[] = {
 
 static_assert(DEFAULT_COUNT <= CLASS_LARGE, "the last class is that of the large blocks");
 
-#define MAGAZINE_BYTES ((uint32_t)128 * 1024) /* of blocks in one magazine, at the most */
-#define MAGAZINE_LEAST 4
+const struct class_choice class_choice_default = {
+    .sizes = default_sizes,
+    .count = DEFAULT_COUNT,
+    .magazine_blocks = MAGAZINE_SLOTS,
+    .magazine_bytes = MAGAZINE_BYTES,
+};
 
-struct classes classes;
+/* ------------------------------------------------------------------ what a table may hold */
+
+const char *class_size_error(const uint32_t *sizes, uint32_t i)
+{
+    if (i >= CLASS_LARGE)
+        return "47 classes at the most";
+    if (!sizes[i] || sizes[i] > CLASS_TOP)
+        return "16 to 65536";
+    if (sizes[i] % CLASS_GRANULE)
+        return "a multiple of 16";
+    if (sizes[i] >= CLASS_FROM && sizes[i] % CLASS_ALIGNED)
+        return "a multiple of 64, as all classes from 512 up";
+    if (i && sizes[i] <= sizes[i - 1])
+        return "more than the class before";
+    return NULL;
+}
+
+const char *class_sizes_error(const uint32_t *sizes, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const char *error = class_size_error(sizes, i);
+        if (error)
+            return error;
+    }
+    return count && sizes[count - 1] == CLASS_TOP ? NULL : "65536 as the last class";
+}
+
+/* ------------------------------------------------------------------ filling */
 
 static uint32_t at_most(uint32_t value, uint32_t limit)
 {
@@ -31,31 +64,37 @@ static uint32_t at_least(uint32_t value, uint32_t limit)
     return value > limit ? value : limit;
 }
 
-static void class_fill(struct class *class, uint32_t bytes)
+static struct class class_of(uint32_t bytes, const struct class_choice *choice)
 {
-    class->bytes = bytes;
-    class->reciprocal = UINT64_MAX / bytes + 1;
-    class->capacity = (uint32_t)(SLAB_BYTES / bytes);
-    class->magazine = at_most(at_least(MAGAZINE_BYTES / bytes, MAGAZINE_LEAST), MAGAZINE_SLOTS);
+    return (struct class){
+        .bytes = bytes,
+        .reciprocal = UINT64_MAX / bytes + 1,
+        .capacity = (uint32_t)(SLAB_BYTES / bytes),
+        .magazine = at_most(at_least(choice->magazine_bytes / bytes, MAGAZINE_LEAST), choice->magazine_blocks),
+    };
 }
 
-void classes_start(void)
+void class_table_fill(struct class *table, const struct class_choice *choice)
 {
-    classes.count = DEFAULT_COUNT;
-    for (uint32_t i = 0; i < DEFAULT_COUNT; i++)
-        class_fill(&classes.table[i], default_sizes[i]);
-
-    uint8_t class = 0;
-    for (uint32_t granule = 0; granule <= CLASS_TOP / CLASS_GRANULE; granule++) {
-        if (granule * CLASS_GRANULE > classes.table[class].bytes)
-            ++class;
-        classes.bins[granule] = (uint16_t)(class * BIN_BYTES);
-    }
-
+    memset(table, 0, (CLASS_COVERED + 1) * sizeof *table);
+    for (uint32_t i = 0; i < choice->count; i++)
+        table[i] = class_of(choice->sizes[i], choice);
     /*
      * A large block is the only block of a slab of its own. The reciprocal 1 makes the first byte the only
      * good offset, and it goes home alone.
      */
-    classes.table[CLASS_LARGE] = (struct class){.reciprocal = 1, .capacity = 1, .magazine = 1};
-    classes.table[CLASS_COVERED] = (struct class){.reciprocal = 0, .capacity = 1};
+    table[CLASS_LARGE] = (struct class){.reciprocal = 1, .capacity = 1, .magazine = 1};
+    table[CLASS_COVERED] = (struct class){.reciprocal = 0, .capacity = 1};
+}
+
+void classes_fill(struct classes *classes, const struct class_choice *choice)
+{
+    classes->count = choice->count;
+    class_table_fill(classes->table, choice);
+    uint32_t class = 0;
+    for (uint32_t granule = 0; granule <= CLASS_TOP / CLASS_GRANULE; granule++) {
+        if (granule * CLASS_GRANULE > classes->table[class].bytes)
+            ++class;
+        classes->bins[granule] = (uint16_t)(class * BIN_BYTES);
+    }
 }

@@ -1,8 +1,9 @@
 /*
- * Size classes: a table of block sizes, and the arithmetic on them.
+ * Size classes: tables of block sizes, and the arithmetic on them. Each key has a table; keys with equal ones share it, and none is
+ * ever freed.
  *
- * classes.table[i].bytes rises with i; every size is a multiple of 16, and of 64 from 512 up, so that
- * slab-aligned multiples of it have the alignment that the interface promises.
+ * table[i].bytes rises with i; every size is a multiple of 16, and of 64 from 512 up, so that slab-aligned multiples of it have
+ * the alignment that the interface promises; the last is CLASS_TOP. See class_sizes_error.
  */
 #ifndef LIB_CLASSES_H
 #define LIB_CLASSES_H
@@ -14,9 +15,13 @@
 #define CLASS_COVERED  CLASS_LIMIT /* of slabs inside of a large block: no address of theirs is a block's first byte */
 #define CLASS_TOP      65536       /* bytes of the top class in every table */
 #define CLASS_GRANULE  16
+#define CLASS_ALIGNED  64  /* classes from ... */
+#define CLASS_FROM     512 /* ... this size up are multiples of it */
 #define SLAB_SHIFT     18
 #define SLAB_BYTES     ((size_t)1 << SLAB_SHIFT)
-#define MAGAZINE_SLOTS 60 /* most blocks in one magazine: it and its header fill 1,024 bytes */
+#define MAGAZINE_SLOTS 60                  /* most blocks in one magazine: it and its header fill 1,024 bytes */
+#define MAGAZINE_BYTES ((uint32_t)1 << 17) /* of blocks in one magazine, unless the key says otherwise */
+#define MAGAZINE_LEAST 4                   /* blocks in one magazine, however large they are */
 
 struct class
 {
@@ -26,30 +31,47 @@ struct class
     uint32_t magazine; /* blocks in a magazine of this class */
 };
 
+/* Entries from `count` up to CLASS_LARGE are zero. */
 struct classes {
     uint32_t count;
     uint16_t bins[CLASS_TOP / CLASS_GRANULE + 1]; /* by granules: where the class's bin lies in a heap */
     struct class table[CLASS_COVERED + 1];
 };
 
-extern struct classes classes;
+/* What a table is made from. */
+struct class_choice {
+    const uint32_t *sizes;
+    uint32_t count;
+    uint32_t magazine_blocks; /* most in a magazine, 1 to MAGAZINE_SLOTS */
+    uint32_t magazine_bytes;  /* most of blocks in a magazine of more than MAGAZINE_LEAST of them */
+};
 
-/* Fills `classes` from the default table. Called once, before any block is handed out. */
-void classes_start(void);
+extern const struct class_choice class_choice_default;
+
+/* What keeps sizes[i], with those before it, from being a class's: NULL, or what a size must be, for a message. */
+const char *class_size_error(const uint32_t *sizes, uint32_t i);
+
+/* The same of a whole list. */
+const char *class_sizes_error(const uint32_t *sizes, uint32_t count);
+
+void class_table_fill(struct class *table, const struct class_choice *choice);
+
+/* Fills all of `classes` from a choice without errors. */
+void classes_fill(struct classes *classes, const struct class_choice *choice);
 
 #define BIN_BYTES 64 /* of a heap, for each class */
 
 /* Where in a heap the bin of a size lies. */
-FAST_PATH uint32_t bin_of_size(size_t size)
+FAST_PATH uint32_t bin_of_size(const struct classes *classes, size_t size)
 {
-    return classes.bins[(size + CLASS_GRANULE - 1) / CLASS_GRANULE];
+    return classes->bins[(size + CLASS_GRANULE - 1) / CLASS_GRANULE];
 }
 
 /* The smallest class that holds `size` bytes, for sizes up to CLASS_TOP. Zero bytes fall in the first class.
  */
-FAST_PATH uint32_t class_of_size(size_t size)
+FAST_PATH uint32_t class_of_size(const struct classes *classes, size_t size)
 {
-    return bin_of_size(size) / BIN_BYTES;
+    return bin_of_size(classes, size) / BIN_BYTES;
 }
 
 /*

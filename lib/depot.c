@@ -5,7 +5,7 @@
 
 void depot_shelve(struct thread *thread, struct heap *heap, struct magazine *magazine, uint32_t class)
 {
-    struct slot *floor = magazine_floor(magazine, class);
+    struct slot *floor = magazine_floor(magazine, heap->classes, class);
     for (uint32_t i = 0; i < magazine->count; i++)
         slab_shelve(heap, floor[i]);
     magazine_put(thread, magazine);

@@ -1,5 +1,6 @@
 /* Freeing: ks_free, ks_flush. */
 #include "blocks.h"
+#include "quarantine.h"
 
 static void free_overflow(struct heap *heap, void *block, struct place place)
 {
@@ -7,6 +8,20 @@ static void free_overflow(struct heap *heap, void *block, struct place place)
         large_release(heap, block);
     else
         heap_overflow(heap, place.slab->class, (struct slot){block, place.state});
+}
+
+/* A block that judge_local has accepted, on a slow path. */
+static void free_home(struct heap *heap, void *block, struct place place)
+{
+    struct slot slot = {block, place.state};
+    uint32_t class = place.slab->class;
+    if (heap->key->paranoid && class != CLASS_LARGE) {
+        state_take_back(place);
+        poison_fill(heap, class, &slot, 1);
+        quarantine_put(thread_self, heap, class, slot);
+    } else if (!heap_free_local(heap, block, place)) {
+        free_overflow(heap, block, place);
+    }
 }
 
 /* C6.1. */
@@ -28,8 +43,8 @@ static ks_status free_judged(struct heap *heap, void *block, const struct verdic
         report_refused(thread_self, heap, verdict->status, block, verdict->class_size, false);
     else if (verdict->home != heap)
         return free_remote(heap, block, verdict);
-    else if (!heap_free_local(heap, block, verdict->place))
-        free_overflow(heap, block, verdict->place);
+    else
+        free_home(heap, block, verdict->place);
     return verdict->status;
 }
 
@@ -47,8 +62,7 @@ ks_status heap_free(struct heap *heap, void *block)
     struct place place;
     struct slab *slab = judge_range(block, &within);
     if (slab && judge_owner(heap, slab) && slab_judge(slab, within, &place)) {
-        if (!heap_free_local(heap, block, place))
-            free_overflow(heap, block, place);
+        free_home(heap, block, place);
         return KS_OK;
     }
     struct verdict verdict = judge_slow(heap, block);

@@ -77,6 +77,7 @@ struct heap *heap_new(struct thread *thread, struct key *key, ks_key_t handle)
     heap_reincarnate(heap);
     store_relaxed(&heap->handle, handle);
     heap->key = key;
+    heap->classes = key->classes;
     store_relaxed(&heap->wanted, 0u);
     store_relaxed(&heap->hungry, 0u);
     heap->arena_bytes = 0;

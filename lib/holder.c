@@ -175,7 +175,7 @@ static ks_status heap_publish(struct thread *thread, struct key *key, struct hea
     ks_key_t *published = &heap->entry->handle;
     for (;;) {
         heap_catch_up(thread, heap);
-        if (thread->leaving || load_ordered(&key->terminated))
+        if (thread->leaving || key->paranoid || load_ordered(&key->terminated))
             return load_ordered(&key->terminated) ? KS_TERMINATED : KS_OK;
         POINT("publish: caught up");
         store_ordered(published, heap->handle);

@@ -153,6 +153,17 @@ static void arena_control(unsigned arena, const char *action)
     jemalloc(mallctl)(name, NULL, NULL, NULL, 0);
 }
 
+void platform_arena_decay(unsigned arena, int64_t milliseconds)
+{
+    char name[48];
+    ssize_t decay = milliseconds;
+    size_t size = sizeof decay;
+    if (milliseconds == DECAY_AS_EVER)
+        jemalloc(mallctl)("arenas.dirty_decay_ms", &decay, &size, NULL, 0);
+    snprintf(name, sizeof name, "arena.%u.dirty_decay_ms", arena);
+    jemalloc(mallctl)(name, NULL, NULL, &decay, sizeof decay);
+}
+
 void platform_arena_purge(unsigned arena)
 {
     arena_control(arena, "purge");

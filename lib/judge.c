@@ -16,12 +16,11 @@ static ks_status judge_other(ks_key_t handle)
 static ks_status judge_past(const struct heap *heap, const struct slab *slab, size_t within, size_t *class_size)
 {
     struct past life;
-    uint32_t index;
-    if (!past_at(slab, within, &life) || !class_index(within, classes.table[life.class].reciprocal, &index))
+    if (!past_at(slab, within, &life) || !life.step || within % life.step)
         return KS_BAD_BLOCK;
     if (life.handle != heap->handle && !key_exists(life.handle))
         return KS_BAD_BLOCK;
-    *class_size = life.class == CLASS_LARGE ? life.bytes : classes.table[life.class].bytes;
+    *class_size = life.step == SLAB_BYTES ? life.bytes : life.step;
     if (life.handle != heap->handle)
         return KS_WRONG_KEY;
     return life.tag == load_relaxed(&heap_at(life.tag)->tag) ? KS_DOUBLE_FREE : KS_STALE;

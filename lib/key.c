@@ -8,6 +8,7 @@ static struct pool free_slots;
 static uint32_t next_slot; /* any, atomic: the first that was never taken */
 
 void (*key_recycle_heap)(struct heap *heap);
+void (*key_leave_arena)(uint32_t arena);
 
 void key_start(void)
 {
@@ -45,7 +46,6 @@ struct key *key_take(ks_key_t *handle)
     struct key *key = &keys[index];
     key->incarnation++;
     *handle = key->incarnation << HANDLE_INCARNATION_SHIFT | (ks_key_t)index << HANDLE_INDEX_SHIFT;
-    key->arena = index;
     key->heaps = NULL;
     store_relaxed(&key->terminated, 0u);
     store_relaxed(&key->generation, (uint64_t)0);
@@ -99,5 +99,6 @@ void key_release(struct key *key)
         next = heap->key_next;
         key_recycle_heap(heap);
     }
+    key_leave_arena(key->arena);
     pool_push(&free_slots, (uint32_t)(key - keys));
 }

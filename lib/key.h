@@ -35,4 +35,7 @@ bool key_exists(ks_key_t handle);
 /* Recycles a heap of a key whose last reference is gone. Set by the heap layer. */
 extern void (*key_recycle_heap)(struct heap *heap);
 
+/* The same key has no memory in its arena any more. Set by the arena layer. */
+extern void (*key_leave_arena)(uint32_t arena);
+
 #endif

@@ -2,20 +2,40 @@
 #include "arena.h"
 #include "key.h"
 #include "magazine.h"
+#include "options.h"
 #include "refill.h"
 #include "start.h"
+#include "tables.h"
 
 #include <string.h>
 
 #define DESTROY_VISITS 3
-#define OUTBOX_BYTES   ((size_t)16 * 1024)
 
-static bool options_are_valid(const struct ks_key_options *options)
+static const struct classes *classes_of(const struct settings *settings)
 {
-    uint64_t unknown = 0;
-    for (size_t i = 0; i < sizeof options->reserved / sizeof *options->reserved; i++)
-        unknown |= options->reserved[i];
-    return !unknown;
+    return tables_share(&(struct class_choice){
+        .sizes = settings->sizes,
+        .count = settings->sizes_count,
+        .magazine_blocks = (uint32_t)settings->values[SET_MAGAZINE],
+        .magazine_bytes = (uint32_t)settings->values[SET_MAGAZINE_BYTES],
+    });
+}
+
+/* The key's own copy of what it has been given. False without memory, or where all arenas that a key may own are in use. */
+static bool key_furnish(struct key *key, ks_key_t handle, const struct settings *settings)
+{
+    key->arena = arena_shared(KEY_INDEX(handle));
+    key->classes = classes_of(settings);
+    if (!key->classes)
+        return false;
+    if (settings->values[SET_ARENA] == ARENA_KEY && !arena_take_own(setting_decay(settings), &key->arena))
+        return false;
+    key->quota = settings->values[SET_QUOTA];
+    key->outbox_bytes = settings->values[SET_OUTBOX];
+    key->flush = (uint32_t)settings->values[SET_FLUSH];
+    key->response = (uint32_t)settings->values[SET_ON_ERROR];
+    key->paranoid = settings->values[SET_CHECK] == CHECK_PARANOID;
+    return true;
 }
 
 /* C2.1. */
@@ -24,15 +44,22 @@ ks_status ks_key_create(const struct ks_key_options *options, ks_key_t *handle)
     static const struct ks_key_options defaults;
     if (!options)
         options = &defaults;
-    if (!handle || !options_are_valid(options))
+    if (!handle)
         return KS_INVALID;
-    struct key *key = library_start() ? key_take(handle) : NULL;
-    if (!key) {
-        *handle = 0;
+    *handle = 0;
+    if (!library_start())
         return KS_NO_MEMORY;
+    struct settings settings;
+    if (!options_settle(options, &settings))
+        return KS_INVALID;
+    ks_key_t taken;
+    struct key *key = key_take(&taken);
+    if (key && !key_furnish(key, taken, &settings)) {
+        key_release(key);
+        key = NULL;
     }
-    key->quota = options->quota;
-    key->outbox_bytes = options->outbox_bytes ? options->outbox_bytes : OUTBOX_BYTES;
+    if (!key)
+        return KS_NO_MEMORY;
     key->on_error = options->on_error;
     key->on_error_context = options->on_error_context;
     memset(key->name, 0, sizeof key->name);
@@ -40,7 +67,8 @@ ks_status ks_key_create(const struct ks_key_options *options, ks_key_t *handle)
         strncpy(key->name, options->name, sizeof key->name - 1);
     POINT("create: slot taken");
     /* From here on the handle is good, in every thread that is given it. */
-    store_ordered(&key->control, *handle);
+    store_ordered(&key->control, taken);
+    *handle = taken;
     return KS_OK;
 }
 

@@ -34,9 +34,9 @@ FAST_PATH bool magazine_is_full(const struct slot *top)
     return ((uintptr_t)top & (MAGAZINE_SIZE - 1)) == 0;
 }
 
-static inline struct slot *magazine_floor(struct magazine *magazine, uint32_t class)
+static inline struct slot *magazine_floor(struct magazine *magazine, const struct classes *classes, uint32_t class)
 {
-    return magazine->slots + MAGAZINE_SLOTS - classes.table[class].magazine;
+    return magazine->slots + MAGAZINE_SLOTS - classes->table[class].magazine;
 }
 
 /* Of one that travels. */
@@ -52,9 +52,8 @@ static inline struct magazine *magazine_of(const void *top)
 }
 
 /* C0.1. */
-static inline void bin_load(struct bin *bin, struct magazine *magazine, uint32_t class)
+static inline void bin_load(struct bin *bin, struct magazine *magazine, struct slot *floor)
 {
-    struct slot *floor = magazine_floor(magazine, class);
     store_relaxed(&bin->floor, floor);
     store_relaxed(&bin->top, floor + magazine->count);
 }

@@ -21,17 +21,16 @@
 #ifndef LIB_MODEL_H
 #define LIB_MODEL_H
 
-#include "classes.h"
 #include "keyslab/keyslab.h"
 #include "platform.h"
+#include "settings.h"
 
 #include <sys/queue.h>
 
-#define KEYS_MAX       65536               /* index 0 is no key */
-#define HEAPS_MAX      ((uint32_t)1 << 20) /* index 0 is no heap */
-#define OUTBOXES       32
-#define REPORTS        (2 * MAGAZINE_SLOTS)
-#define KEY_NAME_BYTES 64
+#define KEYS_MAX  65536               /* index 0 is no key */
+#define HEAPS_MAX ((uint32_t)1 << 20) /* index 0 is no heap */
+#define OUTBOXES  32
+#define REPORTS   (2 * MAGAZINE_SLOTS)
 
 /* ------------------------------------------------------------------ blocks
  *
@@ -101,7 +100,8 @@ struct past {
     uint64_t tag;
     ks_key_t handle;
     size_t bytes; /* from the slab's start: how far it was handed out; the size of a large block */
-    uint32_t class;
+    uint32_t
+        step; /* from one block to the next: the class's bytes; SLAB_BYTES for a large block; 0 where no block began */
 };
 
 struct pasts {
@@ -165,7 +165,8 @@ struct bin {
     uint64_t due;    /* allocations at that time; odd while the beat renews the credit, which counts as 0 then */
     uint64_t parked; /* blocks in the spare magazine and the depot */
     /* private */
-    struct magazine *spare; /* full, empty or NULL: keeps a free and an allocation at an edge from taking turns at it */
+    struct magazine *
+        spare; /* full, empty or NULL: keeps a free and an allocation at an edge from taking turns at it. quarantine.h */
     struct magazine_list depot; /* judged, not empty, hot end first */
 } CACHE_ALIGNED;
 
@@ -213,9 +214,10 @@ struct outbox {
 struct heap {
     struct bin bins[CLASS_LIMIT]; /* first: heap_bin */
     /* owner; any thread reads: a line that frees of other threads look at, and that changes rarely */
-    uint64_t tag;        /* incarnation << TAG_INDEX_BITS | index: new at each rewind and each change of key */
-    uint64_t generation; /* of the key, that the heap's blocks belong to */
-    uint32_t hungry;     /* the owner waits for blocks: send at once */
+    uint64_t tag; /* incarnation << TAG_INDEX_BITS | index: new at each rewind and each change of key */
+    const struct classes *classes; /* the key's; fixed while the heap belongs to it */
+    uint64_t generation;           /* of the key, that the heap's blocks belong to */
+    uint32_t hungry;               /* the owner waits for blocks: send at once */
     /* any, atomic: the thread that holds the heap, see heap.h */
     uintptr_t holder;
     struct entry *entry;    /* any, atomic: the table entry of the holder that names this heap */
@@ -276,15 +278,19 @@ struct key {
     /* fixed while the key lives */
     uint32_t arena;
     uint64_t incarnation; /* private to the slot's taker */
+    const struct classes *classes;
     size_t quota;
     size_t outbox_bytes;
+    uint32_t flush;    /* slow paths of a heap until what waits is sent */
+    uint32_t response; /* to refused blocks: ON_ERROR_STATUS, ... */
+    bool paranoid;     /* no thread's table names the key: every operation takes the slow path */
     ks_error_hook *on_error;
     void *on_error_context;
     char name[KEY_NAME_BYTES];
     /* any, atomic */
     uint64_t charged CACHE_ALIGNED;
     uint64_t charged_peak;
-    uint64_t refusals[KS_INVALID + 1]; /* by status */
+    uint64_t refusals[KS_DAMAGED + 1]; /* by status */
     uint64_t refused_at_home;
 };
 
@@ -317,8 +323,10 @@ LIST_HEAD(entry_list, entry);
 
 struct report {
     struct ks_error error;
-    ks_error_hook *hook;
+    ks_error_hook *hook; /* may be NULL */
     void *context;
+    uint32_t response;
+    char name[KEY_NAME_BYTES]; /* of the key, for a line of the log */
 };
 
 /*

@@ -21,6 +21,7 @@ static DWORD error_of(ks_status status)
     case KS_DOUBLE_FREE:
     case KS_STALE:
     case KS_INVALID:
+    case KS_DAMAGED:
         break;
     }
     return NMERR_INVALID_PARAMETER;

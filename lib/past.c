@@ -14,7 +14,7 @@ static struct past life_load(const struct past *from)
         .tag = load_relaxed(&from->tag),
         .handle = load_relaxed(&from->handle),
         .bytes = load_relaxed(&from->bytes),
-        .class = load_relaxed(&from->class),
+        .step = load_relaxed(&from->step),
     };
 }
 
@@ -24,7 +24,7 @@ static void life_store(struct past *to, struct past life)
     store_relaxed(&to->tag, life.tag);
     store_relaxed(&to->handle, life.handle);
     store_relaxed(&to->bytes, life.bytes);
-    store_relaxed(&to->class, life.class);
+    store_relaxed(&to->step, life.step);
 }
 
 /*
@@ -48,6 +48,13 @@ static uint32_t reach_of(const struct slab *slab)
     return blocks;
 }
 
+static uint32_t step_of(const struct slab *slab)
+{
+    if (slab->class == CLASS_COVERED)
+        return 0;
+    return slab->class == CLASS_LARGE ? SLAB_BYTES : (uint32_t)slab->block_bytes;
+}
+
 /*
  * The newest comes first. One that reached no further is covered by it for good, and one of a destroyed key answers
  * nothing that a foreign address would not. Of more than there is room for, the one that reached furthest goes.
@@ -56,7 +63,7 @@ uint32_t past_remember(struct slab *slab)
 {
     uint32_t reach = reach_of(slab);
     struct past *lives = lives_of(slab);
-    struct past next = {slab->tag & ~TAG_GIVEN, slab->handle, reach * slab->block_bytes, slab->class};
+    struct past next = {slab->tag & ~TAG_GIVEN, slab->handle, reach * slab->block_bytes, step_of(slab)};
     if (!next.tag || !next.bytes)
         return reach;
     struct past stack[PASTS + 1] = {next};

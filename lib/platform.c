@@ -11,7 +11,7 @@
 /* ------------------------------------------------------------------ thread-local storage */
 
 static pthread_key_t exit_key;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_once_t onces[ONCES] = {[ONCE_LIBRARY] = PTHREAD_ONCE_INIT, [ONCE_CONFIG] = PTHREAD_ONCE_INIT};
 
 bool platform_exit_hook(void (*at_exit)(void *))
 {
@@ -28,9 +28,16 @@ bool platform_fork_hook(void (*child)(void))
     return !FAULT() && pthread_atfork(NULL, NULL, child) == 0;
 }
 
-void platform_once(void (*start)(void))
+void platform_once(enum platform_once which, void (*start)(void))
 {
-    pthread_once(&once, start);
+    pthread_once(&onces[which], start);
+}
+
+void platform_log(const char *line, size_t length)
+{
+    int before = errno;
+    if (write(STDERR_FILENO, line, length) < 0)
+        errno = before; /* closed: there is nobody to tell */
 }
 
 /* ------------------------------------------------------------------ the system's memory */

@@ -1,6 +1,6 @@
 /*
  * Everything that comes from outside the library: atomics, Concurrency Kit, arenas, thread-local storage, and the
- * system. No other file names them, so that ThreadSanitizer can be given C11 atomics instead of ck's
+ * system. No other file names them, but for those that read the config file; so that ThreadSanitizer can be given C11 atomics instead of ck's
  * inline assembly, which it cannot see, and so that tests can make each call to the outside fail.
  */
 #ifndef LIB_PLATFORM_H
@@ -206,7 +206,11 @@ bool platform_at_exit(void *value);
 bool platform_fork_hook(void (*child)(void));
 
 /* Runs `start` once in the process, and lets callers go on only when it has run. */
-void platform_once(void (*start)(void));
+enum platform_once { ONCE_LIBRARY, ONCE_CONFIG, ONCES };
+void platform_once(enum platform_once which, void (*start)(void));
+
+/* A line to standard error: one write, which allocates nothing. */
+void platform_log(const char *line, size_t length);
 
 /* ------------------------------------------------------------------ the system's memory
  *
@@ -272,6 +276,11 @@ void platform_arena_give(void *start);
 
 /* What platform_arena_take would really hand out for `bytes`, 0 for too many. */
 size_t platform_arena_round(size_t bytes, size_t alignment);
+
+/* How long the arena keeps unused pages. */
+#define DECAY_FOR_EVER ((int64_t)-1)
+#define DECAY_AS_EVER  ((int64_t)-2) /* as jemalloc has it where nobody has said so */
+void platform_arena_decay(unsigned arena, int64_t milliseconds);
 
 /* Gives the arena's unused pages back to the system at once. */
 void platform_arena_purge(unsigned arena);

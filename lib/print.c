@@ -49,6 +49,7 @@ static const struct member key_members[] = {
     KEY_MEMBER(refused_large), KEY_MEMBER(bad_block),
     KEY_MEMBER(wrong_key),     KEY_MEMBER(double_free),
     KEY_MEMBER(stale),         KEY_MEMBER(refused_at_home),
+    KEY_MEMBER(damaged),
 };
 
 static const struct member class_members[] = {

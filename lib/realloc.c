@@ -33,7 +33,7 @@ static void *heap_realloc(struct heap *heap, void *block, size_t size, ks_status
         report_refused(thread_self, heap, verdict.status, block, verdict.class_size, false);
         return NULL;
     }
-    if (block_fits(verdict.class_size, size) || ks_good_size(size) == verdict.class_size)
+    if (block_fits(verdict.class_size, size) || good_size(heap->classes, size) == verdict.class_size)
         return block;
     void *moved = heap_alloc(heap, size, CLASS_GRANULE, status);
     if (!moved)

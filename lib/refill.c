@@ -3,9 +3,10 @@
 #include "depot.h"
 #include "key.h"
 #include "large.h"
+#include "quarantine.h"
 #include "returns.h"
 
-#define EVENTS_A_TICK 64
+#define EVENTS_A_TICK 64 /* what waits to be sent goes by the key's own number, key.flush */
 #define GIVEN_A_TICK  16 /* magazines of each class, slabs, large blocks */
 /* Magazines of a class in a depot, at the most: where blocks are small, more of them would cost as much as the blocks. */
 #define DEPOT_LEAST  256
@@ -35,9 +36,10 @@ static uint32_t at_most(uint64_t surplus)
  */
 static void heap_trim(struct thread *thread, struct heap *heap)
 {
+    uint32_t kept = heap->key->paranoid ? QUARANTINE : 0;
     for (uint32_t class = 0; class < CLASS_LARGE; ++class) {
         struct shelf *shelf = &heap->shelves[class];
-        depot_trim(thread, heap, class, at_most(shelf->depot_low));
+        depot_trim(thread, heap, class, at_most(shelf->depot_low > kept ? shelf->depot_low - kept : 0));
         shelf->depot_low = shelf->depot_count;
     }
     slab_give_aside(heap, at_most(heap->aside_low));
@@ -92,7 +94,6 @@ static void thread_visit_next(struct thread *thread, const struct heap *working)
 
 static SLOW_PATH void heap_tick(struct thread *thread, struct heap *heap)
 {
-    outboxes_send(thread, heap, EVENTS_A_TICK);
     heap_trim(thread, heap);
     thread_visit_next(thread, heap);
 }
@@ -100,7 +101,10 @@ static SLOW_PATH void heap_tick(struct thread *thread, struct heap *heap)
 /* A slow path of the heap. */
 static void heap_event(struct thread *thread, struct heap *heap)
 {
-    if (unlikely(++heap->events % EVENTS_A_TICK == 0))
+    ++heap->events;
+    if (heap->boxes && heap->events % heap->key->flush == 0)
+        outboxes_send(thread, heap, heap->key->flush);
+    if (unlikely(heap->events % EVENTS_A_TICK == 0))
         heap_tick(thread, heap);
 }
 
@@ -135,6 +139,8 @@ static struct magazine *heap_next_full(struct heap *heap, uint32_t class)
 {
     struct bin *bin = &heap->bins[class];
     struct magazine *magazine = bin->spare;
+    if (heap->key->paranoid)
+        return quarantine_take(heap, class);
     if (!magazine || !magazine->count) {
         magazine = TAILQ_FIRST(&bin->depot);
         return magazine ? depot_remove(bin, &heap->shelves[class], magazine) : NULL;
@@ -144,11 +150,31 @@ static struct magazine *heap_next_full(struct heap *heap, uint32_t class)
     return magazine;
 }
 
-/* Fills an empty magazine with what has come home. C6.5. */
+/* Freers read the word at each block: it is written only when it changes. C6.5. */
+static void heap_is_fed(struct heap *heap)
+{
+    if (heap->hungry)
+        store_relaxed(&heap->hungry, 0u);
+}
+
+/* What has come home to a paranoid key waits. */
+static void heap_quarantine_returned(struct thread *thread, struct heap *heap, uint32_t class)
+{
+    struct slot slots[MAGAZINE_SLOTS];
+    uint32_t count;
+    returns_take(thread, heap);
+    while (returns_judge(thread, heap, class, slots, MAGAZINE_SLOTS, &count)) {
+        for (uint32_t i = 0; i < count; i++)
+            quarantine_put(thread, heap, class, slots[i]);
+        heap_is_fed(heap);
+    }
+}
+
+/* Fills an empty magazine with what has come home. */
 static bool heap_fill_returned(struct thread *thread, struct heap *heap, uint32_t class, struct magazine *magazine)
 {
-    struct slot *floor = magazine_floor(magazine, class);
-    uint32_t most = classes.table[class].magazine;
+    struct slot *floor = magazine_floor(magazine, heap->classes, class);
+    uint32_t most = heap->classes->table[class].magazine;
     if (TAILQ_EMPTY(&heap->shelves[class].returned))
         returns_take(thread, heap);
     uint32_t count;
@@ -156,9 +182,7 @@ static bool heap_fill_returned(struct thread *thread, struct heap *heap, uint32_
         magazine->count += count;
     if (!magazine->count)
         return false;
-    /* Freers read the word at each block: it is written only when it changes. */
-    if (heap->hungry)
-        store_relaxed(&heap->hungry, 0u);
+    heap_is_fed(heap);
     return true;
 }
 
@@ -166,8 +190,8 @@ static bool heap_fill_returned(struct thread *thread, struct heap *heap, uint32_
 static bool heap_fill(struct heap *heap, uint32_t class, struct magazine *magazine, ks_status *status)
 {
     struct shelf *shelf = &heap->shelves[class];
-    struct slot *floor = magazine_floor(magazine, class);
-    uint32_t most = classes.table[class].magazine;
+    struct slot *floor = magazine_floor(magazine, heap->classes, class);
+    uint32_t most = heap->classes->table[class].magazine;
     struct slab *slab = TAILQ_FIRST(&shelf->partial);
     if (slab) {
         magazine->count = slab_unshelve(heap, slab, floor, most);
@@ -187,11 +211,13 @@ bool heap_refill(struct heap *heap, uint32_t class, ks_status *status)
     struct bin *bin = &heap->bins[class];
     heap_event(thread, heap);
 
+    if (heap->key->paranoid)
+        heap_quarantine_returned(thread, heap, class);
     struct magazine *empty = bin_unload(bin);
     struct magazine *magazine = heap_next_full(heap, class);
     if (magazine) {
         bin_keep_empty(thread, bin, empty);
-        bin_load(bin, magazine, class);
+        bin_load(bin, magazine, magazine_floor(magazine, heap->classes, class));
         return true;
     }
     if (!empty)
@@ -201,7 +227,7 @@ bool heap_refill(struct heap *heap, uint32_t class, ks_status *status)
         return false;
     bool filled = heap_fill_returned(thread, heap, class, empty) || heap_fill(heap, class, empty, status);
     if (filled)
-        bin_load(bin, empty, class);
+        bin_load(bin, empty, magazine_floor(empty, heap->classes, class));
     else
         bin_keep_empty(thread, bin, empty);
     return filled;
@@ -212,7 +238,7 @@ static void heap_park(struct thread *thread, struct heap *heap, uint32_t class, 
 {
     struct shelf *shelf = &heap->shelves[class];
     depot_push(&heap->bins[class], shelf, full);
-    if (shelf->depot_count > DEPOT_LEAST + DEPOT_PART * classes.table[class].bytes / MAGAZINE_SIZE)
+    if (shelf->depot_count > DEPOT_LEAST + DEPOT_PART * heap->classes->table[class].bytes / MAGAZINE_SIZE)
         depot_trim(thread, heap, class, 1);
 }
 
@@ -225,7 +251,7 @@ void heap_overflow(struct heap *heap, uint32_t class, struct slot slot)
     struct magazine *empty = bin->spare && !bin->spare->count ? bin->spare : magazine_get(thread);
     if (!empty) {
         if (full)
-            bin_load(bin, full, class);
+            bin_load(bin, full, magazine_floor(full, heap->classes, class));
         slab_shelve(heap, slot);
         return;
     }
@@ -234,7 +260,7 @@ void heap_overflow(struct heap *heap, uint32_t class, struct slot slot)
     bin->spare = full;
     if (full)
         owner_add(&bin->parked, full->count);
-    bin_load(bin, empty, class);
+    bin_load(bin, empty, magazine_floor(empty, heap->classes, class));
     *bin->top = slot;
     store_relaxed(&bin->top, bin->top + 1);
     heap_event(thread, heap);

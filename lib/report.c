@@ -1,5 +1,9 @@
 #include "report.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
 /* C11.1. */
 void report_refused(struct thread *thread, const struct heap *heap, ks_status status, const void *block,
                     size_t class_size, bool at_home)
@@ -8,9 +12,10 @@ void report_refused(struct thread *thread, const struct heap *heap, ks_status st
     fetch_add(&key->refusals[status], 1);
     if (at_home)
         fetch_add(&key->refused_at_home, 1);
-    if (!key->on_error)
+    if (!key->on_error && key->response == ON_ERROR_STATUS)
         return;
-    thread->reports[thread->reports_count++] = (struct report){
+    struct report *report = &thread->reports[thread->reports_count++];
+    *report = (struct report){
         .error =
             {
                 .status = status,
@@ -22,7 +27,33 @@ void report_refused(struct thread *thread, const struct heap *heap, ks_status st
             },
         .hook = key->on_error,
         .context = key->on_error_context,
+        .response = key->response,
     };
+    memcpy(report->name, key->name, sizeof report->name);
+}
+
+/* C11.1. */
+void report_damaged(struct thread *thread, const struct heap *heap, const void *block, size_t class_size)
+{
+    if (report_room(thread, 1))
+        report_refused(thread, heap, KS_DAMAGED, block, class_size, false);
+    else
+        fetch_add(&heap->key->refusals[KS_DAMAGED], 1);
+}
+
+/* One write, and no memory: the program's malloc may be this library. */
+static void report_log(const struct report *report)
+{
+    const struct ks_error *error = &report->error;
+    char line[256];
+    char bytes[48] = "";
+    if (error->class_size)
+        snprintf(bytes, sizeof bytes, ", %zu bytes", error->class_size);
+    int length =
+        snprintf(line, sizeof line, "keyslab: key \"%s\": block %p%s: %s; found by thread %llu%s\n", report->name,
+                 error->block, bytes, ks_strerror(error->status), (unsigned long long)error->thread,
+                 error->at_home ? ", its owner, when another thread's free arrived" : "");
+    platform_log(line, (size_t)length);
 }
 
 void report_deliver(struct thread *thread)
@@ -31,6 +62,11 @@ void report_deliver(struct thread *thread)
      * once. */
     while (unlikely(thread->reports_count)) {
         struct report report = thread->reports[--thread->reports_count];
-        report.hook(report.context, &report.error);
+        if (report.response != ON_ERROR_STATUS)
+            report_log(&report);
+        if (report.hook)
+            report.hook(report.context, &report.error);
+        if (report.response == ON_ERROR_ABORT)
+            abort();
     }
 }

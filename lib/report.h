@@ -16,6 +16,9 @@
 void report_refused(struct thread *thread, const struct heap *heap, ks_status status, const void *block,
                     size_t class_size, bool at_home);
 
+/* The same for a free block that was written to; only counted where there is no room. */
+void report_damaged(struct thread *thread, const struct heap *heap, const void *block, size_t class_size);
+
 /* Whether `count` more reports fit before the operation ends. */
 static inline bool report_room(const struct thread *thread, uint32_t count)
 {

@@ -1,5 +1,6 @@
 #include "returns.h"
 
+#include "quarantine.h"
 #include "report.h"
 
 /* ------------------------------------------------------------------ opening and closing */
@@ -14,9 +15,8 @@ static void outbox_arm(struct outbox *box, struct magazine *magazine)
 }
 
 /* The blocks that one of `open` boxes of a home holds when it is sent, so that together they hold no more than `bytes`. */
-static uint32_t room_of(size_t bytes, uint32_t open, uint32_t class)
+static uint32_t room_of(size_t bytes, uint32_t open, const struct class *kind)
 {
-    const struct class *kind = &classes.table[class];
     size_t blocks = kind->bytes ? bytes / open / kind->bytes : 0;
     return blocks < 1 ? 1 : blocks < kind->magazine ? (uint32_t)blocks : kind->magazine;
 }
@@ -32,7 +32,7 @@ static void account_divide(struct thread *thread, struct heap *heap, uint32_t *a
     for (struct outbox *box = heap->outboxes; box < heap->outboxes + OUTBOXES; box++) {
         if (!box->tag || account_of(heap, box->tag) != account)
             continue;
-        box->room = room_of(heap->key->outbox_bytes, *account, box->class);
+        box->room = room_of(heap->key->outbox_bytes, *account, &heap->classes->table[box->class]);
         box->limit = box->floor + box->room;
         if (box->top >= box->limit)
             outbox_send(thread, heap, box);
@@ -196,7 +196,7 @@ static uint32_t magazine_unpack(struct thread *thread, struct heap *heap, const 
 {
     uint32_t class = magazine->class;
     const packed *words = magazine_words(magazine);
-    size_t block_bytes = class == CLASS_LARGE ? magazine->bytes : classes.table[class].bytes;
+    size_t block_bytes = class == CLASS_LARGE ? magazine->bytes : heap->classes->table[class].bytes;
     struct slot *top = floor;
     struct slab *slab = NULL;
     uintptr_t start = 0;
@@ -238,6 +238,8 @@ bool returns_judge(struct thread *thread, struct heap *heap, uint32_t class, str
     if (class == CLASS_LARGE)
         owner_add(&heap->large_received, magazine->bytes);
     *count = magazine_unpack(thread, heap, magazine, floor);
+    if (heap->key->paranoid && class != CLASS_LARGE)
+        poison_fill(heap, class, floor, *count);
     owner_add(&shelf->freed_remote, *count);
     magazine_put(thread, magazine);
     return true;

@@ -66,7 +66,7 @@ static void states_start(uint8_t *states, size_t count)
  */
 static void slab_start_life(struct heap *heap, struct slab *slab, uint32_t class, size_t block_bytes)
 {
-    const struct class *kind = &classes.table[class];
+    const struct class *kind = &heap->classes->table[class];
     uint8_t *states = states_of(slab, kind->capacity);
     size_t dirty = past_remember(slab);
     if (slab->tag && (states != slab->states || kind->capacity != slab->capacity))
@@ -110,7 +110,7 @@ struct slab *slab_begin(struct heap *heap, uint32_t class, ks_status *status)
             return NULL;
         slab = arena_slab((size_t)(start - range.base));
     }
-    slab_start_life(heap, slab, class, classes.table[class].bytes);
+    slab_start_life(heap, slab, class, heap->classes->table[class].bytes);
     TAILQ_INSERT_TAIL(&heap->slabs, slab, link);
     owner_add(&heap->shelves[class].slabs, 1);
     *status = KS_OK;
@@ -124,7 +124,7 @@ struct slab *slab_begin(struct heap *heap, uint32_t class, ks_status *status)
 static void slab_cover(struct heap *heap, struct slab *slab, size_t bytes, uint8_t *states)
 {
     past_remember(slab);
-    store_relaxed(&slab->reciprocal, classes.table[CLASS_COVERED].reciprocal);
+    store_relaxed(&slab->reciprocal, heap->classes->table[CLASS_COVERED].reciprocal);
     store_relaxed(&slab->states, states);
     store_relaxed(&slab->handle, heap->handle);
     store_relaxed(&slab->block_bytes, bytes);

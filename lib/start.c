@@ -4,18 +4,19 @@
 #include "holder.h"
 #include "key.h"
 #include "magazine.h"
+#include "tables.h"
 
 static bool started;
 
 static void start(void)
 {
-    classes_start();
+    tables_start();
     key_start();
     started = arena_start() && magazine_start() && heap_start() && thread_start(heaps_leave, heaps_inherit);
 }
 
 bool library_start(void)
 {
-    platform_once(start);
+    platform_once(ONCE_LIBRARY, start);
     return started;
 }

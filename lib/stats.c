@@ -90,7 +90,7 @@ static void class_sum(struct key *key, uint32_t class, uint64_t generation, stru
         sum.sent += census.sent;
         sum.received += census.received;
     }
-    stats->size = classes.table[class].bytes;
+    stats->size = key->classes->table[class].bytes;
     stats->allocated = sum.allocated;
     stats->held = sum.held;
     stats->slabs = sum.slabs;
@@ -154,6 +154,7 @@ static void stats_refusals(struct key *key, struct ks_key_stats *stats)
     stats->wrong_key = load_relaxed(&key->refusals[KS_WRONG_KEY]);
     stats->double_free = load_relaxed(&key->refusals[KS_DOUBLE_FREE]);
     stats->stale = load_relaxed(&key->refusals[KS_STALE]);
+    stats->damaged = load_relaxed(&key->refusals[KS_DAMAGED]);
     stats->refused_at_home = load_relaxed(&key->refused_at_home);
 }
 
@@ -173,9 +174,9 @@ ks_status ks_key_stats(ks_key_t handle, struct ks_key_stats *stats)
     stats->quota = key->quota;
     stats->arena_bytes = load_relaxed(&key->charged);
     stats->arena_peak = load_relaxed(&key->charged_peak);
-    stats->class_count = classes.count + 1;
-    for (uint32_t i = 0; i <= classes.count; i++) {
-        uint32_t class = i < classes.count ? i : CLASS_LARGE;
+    stats->class_count = key->classes->count + 1;
+    for (uint32_t i = 0; i <= key->classes->count; i++) {
+        uint32_t class = i < key->classes->count ? i : CLASS_LARGE;
         class_sum(key, class, stats->generation, &stats->classes[i]);
         if (class == CLASS_LARGE)
             large_sum(key, stats->generation, stats, &stats->classes[i]);

@@ -14,6 +14,7 @@ const char *ks_strerror(ks_status status)
         [KS_STALE] = "a block that a reset has dropped",
         [KS_TOO_LARGE] = "the size is too large",
         [KS_INVALID] = "invalid argument",
+        [KS_DAMAGED] = "a free block that was written to",
     };
     size_t index = (size_t)status;
     return index < sizeof text / sizeof *text ? text[index] : "unknown status";

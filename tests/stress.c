@@ -7,6 +7,8 @@
  * break an invariant. At each quiet point the invariants are walked and the statistics balanced.
  *
  *     stress [SECONDS [THREADS [SEED]]]
+ *
+ * The calm keys are named "calm" and the others "wild": KEYSLAB_CONF may name a file with settings for each.
  */
 #include <keyslab/keyslab.h>
 
@@ -299,7 +301,7 @@ static void quiet_point(uint64_t *random)
             fail("stats", status);
         if (s.allocated != s.freed_local + s.freed_remote + s.live + s.dropped)
             fail("statistics do not balance", KS_INVALID);
-        if (k < CALM && (s.live || s.double_free || s.stale || s.refused_at_home))
+        if (k < CALM && (s.live || s.double_free || s.stale || s.refused_at_home || s.damaged))
             fail("a calm key lost count", KS_DOUBLE_FREE);
         if (k >= CALM)
             ks_key_reset(key);

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+static struct classes classes;
+
 static void every_offset_of_every_class(void **state)
 {
     (void)state;
@@ -41,9 +43,9 @@ static void every_size_at_its_edges(void **state)
 static void every_size_gets_the_smallest_class(void **state)
 {
     (void)state;
-    assert_int_equal(class_of_size(0), 0);
+    assert_int_equal(class_of_size(&classes, 0), 0);
     for (size_t size = 1; size <= CLASS_TOP; size++) {
-        uint32_t class = class_of_size(size);
+        uint32_t class = class_of_size(&classes, size);
         assert_true(classes.table[class].bytes >= size);
         assert_true(class == 0 || classes.table[class - 1].bytes < size);
     }
@@ -87,7 +89,7 @@ static void the_table_wastes_what_the_docs_say(void **state)
         if (length > 1536)
             continue;
         used += (double)length * count;
-        given += (double)classes.table[class_of_size(length)].bytes * count;
+        given += (double)classes.table[class_of_size(&classes, length)].bytes * count;
     }
     fclose(file);
     double waste = 100 * (1 - used / given);
@@ -97,7 +99,7 @@ static void the_table_wastes_what_the_docs_say(void **state)
 static int start(void **state)
 {
     (void)state;
-    classes_start();
+    classes_fill(&classes, &class_choice_default);
     return 0;
 }
 

@@ -21,7 +21,7 @@ LIMITS = {
     "allocation": ("pairs", "ks_alloc", 34.1),
     "free, own block": ("pairs", "ks_free", 46.0),
     "free, another thread's block": ("away", "ks_free", 77.9),
-    "allocation, burst of 32": ("bursts", "ks_alloc_bulk", 17.5),
+    "allocation, burst of 32": ("bursts", "ks_alloc_bulk", 18.1),
     "free, burst of 32, own blocks": ("bursts", "ks_free_bulk", 35.6),
     "free, burst of 32, another thread's blocks": ("bursts-away", "ks_free_bulk", 38.6),
 }

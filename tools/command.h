@@ -19,6 +19,7 @@ extern const struct command command_run;
 extern const struct command command_record;
 extern const struct command command_tune;
 extern const struct command command_replay;
+extern const struct command command_config;
 
 /* "keyslab: " and the message, on standard error. */
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));

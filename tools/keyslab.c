@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct command *const commands[] = {&command_run, &command_record, &command_tune, &command_replay};
+static const struct command *const commands[] = {&command_run, &command_record, &command_tune, &command_replay,
+                                                 &command_config};
 
 enum { COMMANDS = sizeof commands / sizeof *commands };
 

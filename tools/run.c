@@ -36,6 +36,8 @@ static void print_help(void)
          "                             come with keyslab, and are the default\n"
          "  -t, --threads N            threads an expert, 1 to 64; default 1. Each flow goes\n"
          "                             to the same thread always\n"
+         "      --config FILE          settings of the keys, keyslab.conf(5); without this the file\n"
+         "                             of KEYSLAB_CONF, or the system's\n"
          "  -f, --filter BPF           only frames that a pcap filter accepts\n"
          "  -l, --loop N               replay a file N times, from memory\n"
          "  -c, --count N              stop after N frames\n"
@@ -50,15 +52,27 @@ static void print_help(void)
          "a bad command line.");
 }
 
+static void complain_of_config(void *context, const char *text)
+{
+    (void)context;
+    complain("%s", text);
+}
+
 static int parse_options(int argc, char **argv, struct options *options)
 {
-    enum { FAIL = 256, TOP };
+    enum { FAIL = 256, TOP, CONFIG };
     static const struct option names[] = {
-        {"expert", required_argument, NULL, 'e'}, {"threads", required_argument, NULL, 't'},
-        {"filter", required_argument, NULL, 'f'}, {"loop", required_argument, NULL, 'l'},
-        {"count", required_argument, NULL, 'c'},  {"fail", required_argument, NULL, FAIL},
-        {"top", required_argument, NULL, TOP},    {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},         {0},
+        {"expert", required_argument, NULL, 'e'},
+        {"threads", required_argument, NULL, 't'},
+        {"filter", required_argument, NULL, 'f'},
+        {"loop", required_argument, NULL, 'l'},
+        {"count", required_argument, NULL, 'c'},
+        {"fail", required_argument, NULL, FAIL},
+        {"top", required_argument, NULL, TOP},
+        {"json", no_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},
+        {"config", required_argument, NULL, CONFIG},
+        {0},
     };
     uint64_t number;
     int option;
@@ -86,6 +100,10 @@ static int parse_options(int argc, char **argv, struct options *options)
             break;
         case FAIL:
             options->fail = optarg;
+            break;
+        case CONFIG:
+            if (ks_config_load(optarg, complain_of_config, NULL) != KS_OK)
+                return EXIT_FAILED;
             break;
         case TOP:
             if (!parse_number("--top", optarg, 0, UINT32_MAX, &options->top))

@@ -55,6 +55,7 @@ typedef enum ks_status {
     KS_TOO_LARGE,   /* the size overflows, or exceeds what can be addressed */
     KS_INVALID,     /* an argument outside its range: an alignment that is no power of two, a NULL result pointer
                  */
+    KS_DAMAGED,     /* only told to the error hook, by keys with KS_CHECKS_PARANOID: a free block was written to */
 } ks_status;
 
 /* One line of English for a status, static storage, never NULL: "unknown status" for other values. Constant
@@ -72,7 +73,7 @@ KS_API const char *ks_version(void);
  * answered `status`.
  */
 struct ks_error {
-    ks_status status; /* KS_BAD_BLOCK, KS_WRONG_KEY, KS_DOUBLE_FREE or KS_STALE */
+    ks_status status; /* KS_BAD_BLOCK, KS_WRONG_KEY, KS_DOUBLE_FREE, KS_STALE or KS_DAMAGED */
     bool at_home;
     ks_key_t key;
     const void *block;
@@ -87,21 +88,40 @@ struct ks_error {
  */
 typedef void ks_error_hook(void *context, const struct ks_error *error);
 
-/* Zero-initialise, then set what you need: zero is every member's default. Unknown members are refused. */
+enum ks_response { KS_RESPONSE_UNSET, KS_RESPONSE_STATUS, KS_RESPONSE_LOG, KS_RESPONSE_ABORT };
+enum ks_checks { KS_CHECKS_UNSET, KS_CHECKS_STANDARD, KS_CHECKS_PARANOID };
+enum ks_arena { KS_ARENA_UNSET, KS_ARENA_SHARED, KS_ARENA_KEY };
+
+#define KS_QUOTA_NONE SIZE_MAX /* no limit, whatever the config file says */
+
+/*
+ * Zero-initialise, then set what you need. A member that is zero is as the config file has it for keys of that name
+ * (ks_config_load, keyslab.conf(5)), or else as it is built in. Unknown members are refused.
+ */
 struct ks_key_options {
     const char *name;        /* copied, cut after 63 bytes; for statistics; default "" */
-    size_t quota;            /* most bytes to take from the arena, 0 for no limit; see ks_key_stats */
+    size_t quota;            /* most bytes to take from the arena; built in: no limit; see ks_key_stats */
     ks_error_hook *on_error; /* default none */
     void *on_error_context;
-    size_t
-        outbox_bytes; /* most bytes that a thread collects for one other thread before it sends them home; default 16 KiB */
-    uint64_t reserved[11]; /* zero: a later version may name them */
+    size_t outbox_bytes; /* most that a thread collects for one other before it sends it home; built in: 16 KiB */
+    /* sizes of the key's classes, rising, copied; as in keyslab.conf(5); built in: those of docs/size-classes.md */
+    const uint32_t *classes;
+    uint32_t class_count;      /* 1 to 47 */
+    uint32_t magazine_blocks;  /* most blocks in a magazine, 1 to 60; built in: 60 */
+    size_t magazine_bytes;     /* most bytes of blocks in one of more than 4, 16 to 4 MiB; built in: 128 KiB */
+    uint32_t flush;            /* slow paths until waiting blocks go home, 1 to 1,000,000; built in: 64 */
+    enum ks_response response; /* to a refused block; log and abort write a line on standard error; built in: status */
+    enum ks_checks checks;     /* paranoid: free blocks are poisoned, and reused late; built in: standard */
+    enum ks_arena arena;       /* shared with other keys, or the key's own; built in: shared */
+    uint64_t reserved[6];      /* zero: a later version may name them */
 };
 
 /*
  * Creates a key; `options` may be NULL. No memory is taken for it until it is needed: a microsecond or less.
- * KS_INVALID for a NULL `key` or a reserved member that is not zero; KS_NO_MEMORY when 65,535 keys are live, and from
- * every call where the first one could not get what the library needs from the system.
+ * KS_INVALID for a NULL `key`, a member out of its range or a reserved one that is not zero; KS_NO_MEMORY when 65,535 keys are
+ * live, or 2,048 with arenas of their own, and from every call where the first one could not get what the library needs from the
+ * system. The first key's creation reads the config file, where there is one; the first that has certain classes makes
+ * their table, in some ten microseconds.
  */
 KS_API ks_status ks_key_create(const struct ks_key_options *options, ks_key_t *key);
 
@@ -180,8 +200,13 @@ KS_API ks_status ks_free(ks_key_t key, void *block);
  */
 KS_API size_t ks_size(ks_key_t key, const void *block);
 
-/* Bytes that a block of `size` bytes would really have; 0 where it would be refused as too large. Constant time. */
+/*
+ * Bytes that a block of `size` bytes would really have; 0 where it would be refused as too large. Keys may have size classes
+ * of their own: the second tells what a block of that key would have, 0 for no live key too; the first what it would have in a
+ * key with the built-in classes. Constant time.
+ */
 KS_API size_t ks_good_size(size_t size);
+KS_API size_t ks_key_good_size(ks_key_t key, size_t size);
 
 /*
  * Up to `count` blocks of one size at once. Returns how many were stored, from `blocks[0]` on; fewer only
@@ -202,6 +227,22 @@ KS_API size_t ks_free_bulk(ks_key_t key, void *const *blocks, size_t count, ks_s
  * then goes idle calls this; batches also go when full, with age, and at thread exit.
  */
 KS_API void ks_flush(void);
+
+/* ------------------------------------------------------------------ config */
+
+/* One error of a config file: "file:line: [section] setting: what is wrong: expected what", without a newline. */
+typedef void ks_config_error(void *context, const char *text);
+
+/*
+ * Reads a config file (keyslab.conf(5), docs/config.md); its settings are those of keys that are created from now on. NULL: built-in
+ * settings from now on. A program that never calls this has the file that the environment names by KEYSLAB_CONF, else the
+ * system's, where there is one: it is read when the first key is created, and if it is bad the library says so on standard
+ * error, once, and goes on with built-in settings.
+ *
+ * KS_INVALID for a file that cannot be read, or with errors: each of them is passed to `tell`, or goes to standard error where that is
+ * NULL, and what was in effect stays. KS_NO_MEMORY. Waits for the file, and for a thread that is reading one for the first key.
+ */
+KS_API ks_status ks_config_load(const char *path, ks_config_error *tell, void *context);
 
 /* ------------------------------------------------------------------ statistics */
 
@@ -249,7 +290,8 @@ struct ks_key_stats {
     uint64_t refused_memory, refused_quota, refused_terminated, refused_large; /* allocations, by reason */
     uint64_t bad_block, wrong_key, double_free, stale;                         /* frees and resizes, by reason */
     uint64_t refused_at_home; /* of double_free: found when the block got home */
-    uint64_t reserved[16];
+    uint64_t damaged;         /* free blocks that were found written to; see KS_CHECKS_PARANOID */
+    uint64_t reserved[15];
     uint32_t class_count;
     struct ks_class_stats classes[KS_CLASSES_MAX];
 };

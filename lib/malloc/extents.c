@@ -299,6 +299,12 @@ size_t platform_arena_round(size_t bytes, size_t alignment)
     return length << SLAB_SHIFT;
 }
 
+/* Nobody sets a decay: the process's key has built-in settings. */
+void platform_arena_decay(unsigned arena, int64_t milliseconds)
+{
+    (void)arena, (void)milliseconds;
+}
+
 void platform_arena_purge(unsigned arena)
 {
     (void)arena;

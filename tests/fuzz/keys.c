@@ -61,7 +61,7 @@ void operate_create(struct operation *op)
     struct input *input = op->input;
     struct ks_key_options options = {.name = "fuzz", .on_error = account_hook};
     if (key_of(op->slot) || reference.keys_count == KEYS_MOST) {
-        options.reserved[op->variant % 11] = 1;
+        options.reserved[op->variant % (sizeof options.reserved / sizeof *options.reserved)] = 1;
         ks_key_t none = 0;
         expect_status("a reserved member", ks_key_create(&options, &none), KS_INVALID);
         expect_status("no key", ks_key_create(NULL, NULL), KS_INVALID);

@@ -1,0 +1,78 @@
+#include "current.h"
+
+#include "arena.h"
+#include "keyslab/keyslab.h"
+#include "start.h"
+
+#include <stdio.h>
+
+/*
+ *     current == NULL: built-in settings
+ *     a reader is counted from before it loads `current` until it has done with what it got
+ */
+static struct config *current; /* any, atomic */
+static uint32_t readers;       /* any, atomic */
+
+/* With one write, and no memory: this may run inside the program's malloc. */
+static void tell_stderr(void *context, const char *text)
+{
+    (void)context;
+    char line[1200];
+    int length = snprintf(line, sizeof line, "keyslab: %s\n", text);
+    platform_log(line, (size_t)length);
+}
+
+/* The old config goes, unless somebody is looking at it at this moment: then it stays mapped. C12.1. */
+static void current_replace(struct config *config)
+{
+    struct config *old = swap(&current, config);
+    struct settings settings;
+    config_settings(config, "", &settings);
+    arena_decay_shared(setting_decay(&settings));
+    POINT("config: replaced");
+    if (old && !load_ordered(&readers))
+        platform_unmap(old, sizeof *old);
+}
+
+static ks_status config_adopt(const char *path, ks_config_error *tell, void *context)
+{
+    struct config *config = platform_map(sizeof *config);
+    if (!config)
+        return KS_NO_MEMORY;
+    struct config_errors errors = {.path = path, .tell = tell, .context = context};
+    if (!config_read(path, config, &errors)) {
+        platform_unmap(config, sizeof *config);
+        return KS_INVALID;
+    }
+    current_replace(config);
+    return KS_OK;
+}
+
+static void current_find(void)
+{
+    enum config_source source;
+    const char *path = config_path(&source);
+    if (path && config_adopt(path, tell_stderr, NULL) != KS_OK)
+        tell_stderr(NULL, "built-in settings are used instead");
+}
+
+/* C12.1. */
+void current_settings(const char *key_name, struct settings *settings)
+{
+    platform_once(ONCE_CONFIG, current_find);
+    fetch_add(&readers, 1);
+    config_settings(load_ordered(&current), key_name, settings);
+    POINT("config: read");
+    fetch_sub(&readers, 1);
+}
+
+ks_status ks_config_load(const char *path, ks_config_error *tell, void *context)
+{
+    if (!library_start())
+        return KS_NO_MEMORY;
+    platform_once(ONCE_CONFIG, current_find);
+    if (path)
+        return config_adopt(path, tell ? tell : tell_stderr, context);
+    current_replace(NULL);
+    return KS_OK;
+}

@@ -1,0 +1,749 @@
+/* The config file and the options that it stands behind: which setting a key gets, and that each of them does what it says. */
+#include "test.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+enum { TEXTS = 16, SLAB = 256 << 10, QUARANTINED = 8 * 60 };
+
+static char config_path[] = "/tmp/keyslab-config-XXXXXX";
+
+/* ------------------------------------------------------------------ helpers */
+
+struct told {
+    unsigned count;
+    char texts[TEXTS][256];
+};
+
+static void tell(void *context, const char *text)
+{
+    struct told *told = context;
+    if (told->count < TEXTS)
+        snprintf(told->texts[told->count], sizeof told->texts[0], "%s", text);
+    told->count++;
+}
+
+static void file_write(const char *text)
+{
+    FILE *file = fopen(config_path, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    assert_int_equal(fclose(file), 0);
+}
+
+static ks_status load(const char *text, struct told *told)
+{
+    *told = (struct told){0};
+    file_write(text);
+    return ks_config_load(config_path, tell, told);
+}
+
+static void load_ok(const char *text)
+{
+    struct told told;
+    ks_status status = load(text, &told);
+    if (status != KS_OK)
+        fail_msg("%s", told.texts[0]);
+    assert_int_equal(told.count, 0);
+}
+
+static ks_key_t key_with(struct ks_key_options options)
+{
+    ks_key_t key;
+    assert_status(ks_key_create(&options, &key), KS_OK);
+    return key;
+}
+
+static ks_key_t key_named(const char *name)
+{
+    return key_with((struct ks_key_options){.name = name});
+}
+
+static int unload(void **state)
+{
+    (void)state;
+    assert_status(ks_config_load(NULL, NULL, NULL), KS_OK);
+    return 0;
+}
+
+static void assert_good_size(const char *name, size_t size, size_t expected)
+{
+    ks_key_t key = key_named(name);
+    assert_int_equal(ks_key_good_size(key, size), expected);
+    void *block = alloc_ok(key, size);
+    assert_int_equal(ks_size(key, block), expected);
+    assert_status(ks_free(key, block), KS_OK);
+    key_end(key);
+}
+
+/* ------------------------------------------------------------------ which setting */
+
+static void the_most_specific_section_counts(void **state)
+{
+    (void)state;
+    load_ok("[key d*]\nclasses = 208, 65536\n"
+            "[key dns-*]\nclasses = 224, 65536\n"
+            "[key dns-exact]\nclasses = 240, 65536\n"
+            "[defaults]\nclasses = 256, 65536\n"
+            "[key plain]\noutbox = 1\n"
+            "[key [ab]?x]\nclasses = 272, 65536\n");
+    assert_good_size("dns-exact", 100, 240);
+    assert_good_size("dns-other", 100, 208); /* the first that fits, not the longest */
+    assert_good_size("plain", 100, 256);
+    assert_good_size("a1x", 100, 272);
+    assert_good_size("c1x", 100, 256);
+    assert_good_size("", 100, 256);
+    assert_int_equal(ks_good_size(100), 112);
+}
+
+static void an_option_wins_over_the_file(void **state)
+{
+    (void)state;
+    static const uint32_t sizes[] = {1024, 65536};
+    load_ok("[defaults]\nclasses = 512, 65536\nquota = 1 MiB\n");
+    ks_key_t key = key_with((struct ks_key_options){.classes = sizes, .class_count = 2, .quota = 2 << 20});
+    assert_int_equal(ks_key_good_size(key, 1), 1024);
+    assert_int_equal(stats_of(key).quota, 2 << 20);
+    key_end(key);
+    key = key_with((struct ks_key_options){.quota = KS_QUOTA_NONE});
+    assert_int_equal(ks_key_good_size(key, 1), 512);
+    assert_int_equal(stats_of(key).quota, 0);
+    key_end(key);
+    key = key_new();
+    assert_int_equal(stats_of(key).quota, 1 << 20);
+    key_end(key);
+}
+
+static void options_out_of_range_are_refused(void **state)
+{
+    (void)state;
+    static const uint32_t good[] = {64, 65536}, odd[] = {72, 65536}, line[] = {528, 65536}, down[] = {64, 64, 65536},
+                          low[] = {64, 128}, none[] = {0, 65536}, high[] = {64, 131072};
+    uint32_t many[48];
+    for (uint32_t i = 0; i < 48; i++)
+        many[i] = i < 47 ? 64 * (i + 1) : 65536;
+    const struct ks_key_options bad[] = {
+        {.classes = good},
+        {.class_count = 2},
+        {.classes = odd, .class_count = 2},
+        {.classes = line, .class_count = 2},
+        {.classes = down, .class_count = 3},
+        {.classes = low, .class_count = 2},
+        {.classes = none, .class_count = 2},
+        {.classes = high, .class_count = 2},
+        {.classes = many, .class_count = 48},
+        {.magazine_blocks = 61},
+        {.magazine_bytes = 15},
+        {.magazine_bytes = (4 << 20) + 1},
+        {.flush = 1000001},
+        {.response = (enum ks_response)4},
+        {.checks = (enum ks_checks)3},
+        {.arena = (enum ks_arena)3},
+        {.reserved = {[5] = 1}},
+    };
+    ks_key_t key = 1;
+    for (size_t i = 0; i < COUNT(bad); i++) {
+        assert_status(ks_key_create(&bad[i], &key), KS_INVALID);
+        assert_int_equal(key, 0);
+    }
+    many[46] = 65536;
+    key_end(key_with((struct ks_key_options){.classes = many, .class_count = 47}));
+}
+
+static void a_bad_file_changes_nothing(void **state)
+{
+    (void)state;
+    struct told told;
+    load_ok("[defaults]\nclasses = 512, 65536\n");
+    assert_status(load("[defaults]\nclasses = 1024, 65536\nquota = lots\nflush = 0\n", &told), KS_INVALID);
+    assert_int_equal(told.count, 2);
+    assert_non_null(strstr(told.texts[0], ":3: [defaults] quota: 'lots': expected none or 256 KiB to 1024 GiB"));
+    assert_non_null(strstr(told.texts[1], ":4: [defaults] flush: '0': expected 1 to 1000000"));
+    assert_good_size("", 1, 512);
+    told = (struct told){0};
+    assert_status(ks_config_load("/nowhere/keyslab.conf", tell, &told), KS_INVALID);
+    assert_int_equal(told.count, 1);
+    assert_string_equal(told.texts[0], "/nowhere/keyslab.conf: No such file or directory");
+    told = (struct told){0};
+    assert_status(ks_config_load("/", tell, &told), KS_INVALID);
+    assert_string_equal(told.texts[0], "/: Is a directory");
+    assert_good_size("", 1, 512);
+}
+
+static void keys_keep_what_they_were_created_with(void **state)
+{
+    (void)state;
+    load_ok("[defaults]\nclasses = 512, 65536\n");
+    ks_key_t old = key_new();
+    load_ok("[defaults]\nclasses = 1024, 65536\n");
+    ks_key_t young = key_new();
+    assert_status(ks_config_load(NULL, NULL, NULL), KS_OK);
+    assert_int_equal(ks_key_good_size(old, 1), 512);
+    assert_int_equal(ks_key_good_size(young, 1), 1024);
+    assert_good_size("", 1, 16);
+    key_end(old);
+    key_end(young);
+}
+
+static atomic_bool loading_ends;
+
+static void *load_again_and_again(void *argument)
+{
+    (void)argument;
+    while (!atomic_load(&loading_ends))
+        assert_status(ks_config_load(config_path, NULL, NULL), KS_OK);
+    return NULL;
+}
+
+/* The config goes while keys are created by it. */
+static void loading_and_creating_meet(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    file_write("[key x]\nclasses = 512, 65536\nquota = 1 MiB\n");
+    assert_status(ks_config_load(config_path, NULL, NULL), KS_OK);
+    atomic_store(&loading_ends, false);
+    assert_int_equal(pthread_create(&thread, NULL, load_again_and_again, NULL), 0);
+    for (int i = 0; i < 3000; i++) {
+        ks_key_t key = key_named("x");
+        assert_int_equal(ks_key_good_size(key, 1), 512);
+        assert_int_equal(stats_of(key).quota, 1 << 20);
+        assert_status(ks_key_destroy(key), KS_OK);
+    }
+    atomic_store(&loading_ends, true);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
+/* ------------------------------------------------------------------ classes */
+
+static const uint32_t coarse[] = {4096, 65536};
+static const uint32_t fine[] = {16,   48,   80,   112,  144,  176,  208,  240,   272,   304,
+                                336,  368,  400,  432,  464,  496,  576,  704,   1088,  1216,
+                                1472, 1536, 2112, 3008, 4160, 8000, 9216, 16000, 32704, 65536};
+
+static const struct ks_key_options key_coarse = {.name = "coarse", .classes = coarse, .class_count = COUNT(coarse)};
+static const struct ks_key_options key_fine = {.name = "fine", .classes = fine, .class_count = COUNT(fine)};
+/* The last class is that of the large blocks. */
+static const struct ks_key_options *const tables[] = {&key_coarse, &key_fine};
+
+static size_t class_expected(const struct ks_key_options *options, size_t size)
+{
+    uint32_t i = 0;
+    while (options->classes[i] < size)
+        i++;
+    return options->classes[i];
+}
+
+static void every_size_has_the_keys_own_class(void **state)
+{
+    (void)state;
+    for (size_t t = 0; t < COUNT(tables); t++) {
+        ks_key_t key = key_with(*tables[t]);
+        for (size_t size = 0; size <= 65536; size += size < 1600 ? 1 : 97) {
+            size_t expected = class_expected(tables[t], size);
+            char *block = alloc_ok(key, size);
+            assert_int_equal(ks_key_good_size(key, size), expected);
+            assert_int_equal(ks_size(key, block), expected);
+            assert_int_equal((uintptr_t)block % (size >= 512 ? 64 : 16), 0);
+            assert_status(ks_free(key, block + 1), KS_BAD_BLOCK);
+            assert_status(ks_free(key, block), KS_OK);
+        }
+        struct ks_key_stats stats = stats_of(key);
+        assert_int_equal(stats.class_count, tables[t]->class_count + 1);
+        for (uint32_t i = 0; i < tables[t]->class_count; i++)
+            assert_int_equal(stats.classes[i].size, tables[t]->classes[i]);
+        assert_int_equal(ks_key_good_size(key, 65537), ks_good_size(65537));
+        assert_stats_balance(key);
+        key_end(key);
+        assert_int_equal(ks_key_good_size(key, 1), 0);
+    }
+}
+
+static void alignment_holds_in_every_table(void **state)
+{
+    (void)state;
+    for (size_t t = 0; t < COUNT(tables); t++) {
+        ks_key_t key = key_with(*tables[t]);
+        for (size_t alignment = 16; alignment <= 131072; alignment *= 2)
+            for (size_t size = 1; size < 70000; size = size * 3 + 1) {
+                ks_status status;
+                void *block = ks_aligned_alloc(key, alignment, size, &status);
+                assert_status(status, KS_OK);
+                assert_int_equal((uintptr_t)block % alignment, 0);
+                assert_true(ks_size(key, block) >= size);
+                assert_status(ks_free(key, block), KS_OK);
+            }
+        key_end(key);
+    }
+}
+
+static void realloc_goes_by_the_keys_classes(void **state)
+{
+    (void)state;
+    ks_status status;
+    ks_key_t key = key_with(key_coarse);
+    char *block = alloc_ok(key, 10);
+    memset(block, 'x', 10);
+    assert_ptr_equal(ks_realloc(key, block, 4096, &status), block);
+    char *moved = ks_realloc(key, block, 4097, &status);
+    assert_ptr_not_equal(moved, block);
+    assert_int_equal(ks_size(key, moved), 65536);
+    assert_memory_equal(moved, "xxxxxxxxxx", 10);
+    assert_status(ks_free(key, block), KS_DOUBLE_FREE);
+    moved = ks_realloc(key, moved, 1, &status);
+    assert_int_equal(ks_size(key, moved), 4096);
+    assert_memory_equal(moved, "x", 1);
+    key_end(key);
+}
+
+struct crowd {
+    ks_key_t keys[2];
+    void *blocks[2][500];
+};
+
+static void crowd_free(void *argument)
+{
+    struct crowd *crowd = argument;
+    for (size_t i = 0; i < 500; i++)
+        for (size_t k = 0; k < 2; k++)
+            assert_status(ks_free(crowd->keys[k], crowd->blocks[k][i]), KS_OK);
+    ks_flush();
+}
+
+/* Two keys whose classes have the same numbers and other sizes, freed by one other thread, several times over. */
+static void blocks_of_both_tables_come_home(void **state)
+{
+    (void)state;
+    struct worker worker;
+    struct crowd crowd = {.keys = {key_with(key_coarse), key_with(key_fine)}};
+    worker_start(&worker);
+    for (int round = 0; round < 20; round++) {
+        for (size_t i = 0; i < 500; i++)
+            for (size_t k = 0; k < 2; k++)
+                crowd.blocks[k][i] = alloc_ok(crowd.keys[k], i * 131 % (round % 3 ? 60000 : 140000));
+        worker_do(&worker, crowd_free, &crowd);
+        if (round % 5 == 4)
+            for (size_t k = 0; k < 2; k++)
+                assert_status(ks_key_reset(crowd.keys[k]), KS_OK);
+    }
+    for (size_t k = 0; k < 2; k++) {
+        assert_status(ks_key_purge(crowd.keys[k]), KS_OK);
+        assert_stats_balance(crowd.keys[k]);
+        assert_int_equal(stats_of(crowd.keys[k]).live, 0);
+        assert_int_equal(stats_of(crowd.keys[k]).arena_bytes, 0);
+        assert_int_equal(stats_of(crowd.keys[k]).double_free, 0);
+        key_end(crowd.keys[k]);
+    }
+    worker_end(&worker);
+}
+
+struct heard {
+    unsigned count;
+    struct ks_error last;
+};
+
+static void hear(void *context, const struct ks_error *error)
+{
+    struct heard *heard = context;
+    heard->count++;
+    heard->last = *error;
+}
+
+/* A slab goes from a key with one table to a key with another: old pointers are judged by the table that they came from. */
+static void a_past_life_keeps_its_classes(void **state)
+{
+    (void)state;
+    enum { OLD = 200 };
+    struct heard heard = {0};
+    struct ks_key_options options = key_fine;
+    options.on_error = hear;
+    options.on_error_context = &heard;
+    ks_key_t old = key_with(options);
+    char *blocks[OLD];
+    for (size_t i = 0; i < OLD; i++)
+        blocks[i] = alloc_ok(old, 1100); /* 1,216 */
+    assert_status(ks_key_reset(old), KS_OK);
+    assert_status(ks_key_purge(old), KS_OK);
+    /* Other keys in the old one's place, until one has its slab: they share its arena. */
+    ks_key_t young[64];
+    size_t count = 0;
+    for (ks_status status = KS_STALE; count < COUNT(young) && status == KS_STALE; count++) {
+        young[count] = key_with(key_coarse);
+        alloc_ok(young[count], 4096);
+        status = ks_free(old, blocks[0]);
+        assert_true(status == KS_STALE || status == KS_WRONG_KEY);
+    }
+    assert_status(ks_free(old, blocks[0]), KS_WRONG_KEY);
+    /* Beyond what the young life has handed out. */
+    for (size_t i = 4; i < OLD; i++) {
+        assert_status(ks_free(old, blocks[i]), KS_STALE);
+        assert_int_equal(heard.last.class_size, 1216);
+        assert_status(ks_free(old, blocks[i] + 16), KS_BAD_BLOCK);
+        assert_status(ks_free(young[count - 1], blocks[i]), KS_WRONG_KEY);
+    }
+    key_end(old);
+    for (size_t i = 4; i < OLD; i++)
+        assert_status(ks_free(young[count - 1], blocks[i]), KS_BAD_BLOCK);
+    while (count)
+        key_end(young[--count]);
+}
+
+/* ------------------------------------------------------------------ magazine, outbox, flush, quota */
+
+static void magazines_of_any_size_work(void **state)
+{
+    (void)state;
+    struct worker worker;
+    worker_start(&worker);
+    for (uint32_t blocks = 1; blocks <= 60; blocks += blocks < 5 ? 1 : 11) {
+        const struct ks_key_options options = {.magazine_blocks = blocks, .magazine_bytes = blocks == 3 ? 16 : 0};
+        struct crowd crowd = {.keys = {key_with(options), key_with(options)}};
+        for (int round = 0; round < 4; round++) {
+            for (size_t i = 0; i < 500; i++)
+                for (size_t k = 0; k < 2; k++)
+                    crowd.blocks[k][i] = alloc_ok(crowd.keys[k], i * 13);
+            if (round % 2)
+                crowd_free(&crowd);
+            else
+                worker_do(&worker, crowd_free, &crowd);
+            assert_key_whole(crowd.keys[0]);
+        }
+        /* What a thread takes from a slab at once, the first sixteen blocks apart: a magazine. */
+        ks_key_t key = key_with(options);
+        for (uint32_t i = 0; i < (blocks < 16 ? 1 : 17); i++)
+            alloc_ok(key, 64);
+        assert_int_equal(stats_of(key).held, blocks - 1);
+        key_end(key);
+        key_end(crowd.keys[0]);
+        key_end(crowd.keys[1]);
+    }
+    worker_end(&worker);
+}
+
+struct trickle {
+    ks_key_t key;
+    void *block;
+    unsigned slow_paths;
+};
+
+/* One block of the owner's is freed, then the thread goes about its own business. */
+static void trickle(void *argument)
+{
+    struct trickle *trickle = argument;
+    assert_status(ks_free(trickle->key, trickle->block), KS_OK);
+    for (unsigned i = 0; i < trickle->slow_paths; i++)
+        for (unsigned k = 0; k < 60; k++)
+            alloc_ok(trickle->key, 64);
+}
+
+/* Whether a block that another thread has freed is home after so many slow paths of that thread. */
+static bool comes_home_after(const char *setting, unsigned slow_paths)
+{
+    struct worker worker;
+    load_ok(setting);
+    struct trickle errand = {.key = key_new(), .slow_paths = slow_paths};
+    errand.block = alloc_ok(errand.key, 1000);
+    worker_start(&worker);
+    worker_do(&worker, trickle, &errand);
+    ks_status status;
+    void *blocks[240];
+    assert_int_equal(ks_alloc_bulk(errand.key, 1000, blocks, 240, &status), 240);
+    bool home = stats_of(errand.key).in_flight == 0;
+    worker_end(&worker);
+    key_end(errand.key);
+    return home;
+}
+
+static void flush_says_when_waiting_blocks_go(void **state)
+{
+    (void)state;
+    assert_true(comes_home_after("[defaults]\nflush = 2\n", 8));
+    assert_false(comes_home_after("[defaults]\nflush = 1000\n", 200));
+    assert_false(comes_home_after("[defaults]\n", 8));
+    assert_true(comes_home_after("[defaults]\n", 200));
+    assert_true(comes_home_after("[defaults]\noutbox = 1\nflush = 1000\n", 1));
+}
+
+static void a_quota_from_the_file_is_kept(void **state)
+{
+    (void)state;
+    load_ok("[key small]\nquota = 1 MiB\n");
+    ks_key_t key = key_named("small");
+    ks_status status;
+    assert_null(ks_alloc(key, 2 << 20, &status));
+    assert_status(status, KS_QUOTA);
+    key_end(key);
+}
+
+/* ------------------------------------------------------------------ on error */
+
+/* What `work` writes to standard error. */
+static void stderr_of(void (*work)(ks_key_t), ks_key_t key, char *text, size_t size)
+{
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    fflush(stderr);
+    int kept = dup(STDERR_FILENO);
+    dup2(ends[1], STDERR_FILENO);
+    work(key);
+    dup2(kept, STDERR_FILENO);
+    close(kept);
+    close(ends[1]);
+    ssize_t got = read(ends[0], text, size - 1);
+    close(ends[0]);
+    text[got > 0 ? got : 0] = '\0';
+}
+
+static void misuse_once(ks_key_t key)
+{
+    assert_status(ks_free(key, (void *)8), KS_BAD_BLOCK);
+}
+
+static void a_log_is_one_line_for_each_block(void **state)
+{
+    (void)state;
+    char text[512];
+    struct heard heard = {0};
+    load_ok("[key loud]\non error = log\n");
+    ks_key_t key = key_with((struct ks_key_options){.name = "loud", .on_error = hear, .on_error_context = &heard});
+    stderr_of(misuse_once, key, text, sizeof text);
+    assert_int_equal(
+        strncmp(text, "keyslab: key \"loud\": block 0x8: not a block of this library; found by thread ", 76), 0);
+    assert_ptr_equal(strchr(text, '\n'), text + strlen(text) - 1);
+    assert_int_equal(heard.count, 1);
+    key_end(key);
+    key = key_with((struct ks_key_options){.name = "loud", .response = KS_RESPONSE_STATUS});
+    stderr_of(misuse_once, key, text, sizeof text);
+    assert_string_equal(text, "");
+    key_end(key);
+}
+
+/* ------------------------------------------------------------------ arena, decay */
+
+static void own_arenas_are_used_again(void **state)
+{
+    (void)state;
+    enum { OWN = 2048 };
+    static ks_key_t keys[OWN];
+    ks_key_t more;
+    const struct ks_key_options own = {.arena = KS_ARENA_KEY};
+    for (int i = 0; i < 6000; i++) {
+        ks_key_t key = key_with(own);
+        alloc_ok(key, 1000);
+        alloc_ok(key, 1 << 20);
+        key_end(key);
+    }
+    for (size_t i = 0; i < OWN; i++)
+        keys[i] = key_with(own);
+    assert_status(ks_key_create(&own, &more), KS_NO_MEMORY);
+    assert_status(ks_key_create(NULL, &more), KS_OK);
+    assert_status(ks_key_destroy(more), KS_OK);
+    assert_status(ks_key_destroy(keys[7]), KS_OK);
+    keys[7] = key_with(own);
+    for (size_t i = 0; i < OWN; i++)
+        assert_status(ks_key_destroy(keys[i]), KS_OK);
+}
+
+/* MiB of a block that are resident. */
+static unsigned resident_mib(void *block, size_t bytes)
+{
+    static unsigned char pages[(6 << 20) / 4096];
+    size_t count = 0;
+    assert_int_equal(mincore(block, bytes, pages), 0);
+    for (size_t i = 0; i < bytes / 4096; i++)
+        count += pages[i] & 1;
+    return (unsigned)(count >> 8);
+}
+
+/* Of a block of 6 MiB that has been freed. jemalloc gives back more than 8 at once, unless it is told never to. */
+static unsigned left_of_6(const char *setting)
+{
+    load_ok(setting);
+    ks_key_t key = key_named("big");
+    char *block = alloc_ok(key, 6 << 20);
+    memset(block, 1, 6 << 20);
+    assert_int_equal(resident_mib(block, 6 << 20), 6);
+    assert_status(ks_free(key, block), KS_OK);
+    unsigned left = resident_mib(block, 6 << 20);
+    assert_status(ks_key_purge(key), KS_OK);
+    assert_int_equal(resident_mib(block, 6 << 20), 0);
+    key_end(key);
+    return left;
+}
+
+static void decay_says_how_long_pages_stay(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(left_of_6("[key big]\narena = key\ndecay = 0\n"), 0);
+        assert_int_equal(left_of_6("[key big]\narena = key\ndecay = never\n"), 6);
+        assert_int_equal(left_of_6("[defaults]\ndecay = 0 ms\n"), 0);
+        assert_int_equal(left_of_6("[defaults]\ndecay = never\n"), 6);
+        assert_int_equal(left_of_6("[defaults]\ndecay = 0 ms\n"), 0);
+        /* Not set: ten seconds, of which none have passed. */
+        assert_int_equal(left_of_6("[defaults]\n"), 6);
+    }
+}
+
+/* ------------------------------------------------------------------ check = paranoid */
+
+static const struct ks_key_options paranoid = {.name = "paranoid", .checks = KS_CHECKS_PARANOID};
+
+static void a_free_block_is_filled_and_reused_late(void **state)
+{
+    (void)state;
+    for (size_t size = 16; size <= 8192; size = size * 3 + 16) {
+        ks_key_t key = key_with(paranoid);
+        unsigned char *block = alloc_ok(key, size);
+        memset(block, 1, size);
+        assert_status(ks_free(key, block), KS_OK);
+        for (size_t i = 0; i < size; i++)
+            assert_int_equal(block[i], 0xdb);
+        unsigned until = 1;
+        for (void *other; (other = alloc_ok(key, size)) != block; until++) {
+            assert_status(ks_free(key, other), KS_OK);
+            assert_true(until < 100000);
+        }
+        size_t magazine = (128 << 10) / ks_key_good_size(key, size);
+        assert_true(until >= 8 * (magazine < 60 ? magazine : 60));
+        assert_int_equal(stats_of(key).damaged, 0);
+        assert_stats_balance(key);
+        key_end(key);
+    }
+}
+
+static void a_write_after_free_is_reported(void **state)
+{
+    (void)state;
+    struct heard heard = {0};
+    struct ks_key_options options = paranoid;
+    options.on_error = hear;
+    options.on_error_context = &heard;
+    ks_key_t key = key_with(options);
+    char *block = alloc_ok(key, 112);
+    assert_status(ks_free(key, block), KS_OK);
+    block[111] ^= 1; /* the last byte of its class */
+    for (void *other; (other = alloc_ok(key, 112)) != block;)
+        assert_status(ks_free(key, other), KS_OK);
+    assert_int_equal(heard.count, 1);
+    assert_int_equal(heard.last.status, KS_DAMAGED);
+    assert_ptr_equal(heard.last.block, block);
+    assert_int_equal(heard.last.class_size, 112);
+    assert_int_equal(stats_of(key).damaged, 1);
+    key_end(key);
+}
+
+static void free_all(void *argument)
+{
+    crowd_free(argument);
+}
+
+/* Every call, other threads, resets, purges and a quota: no good block is called damaged. */
+static void nothing_good_is_called_damaged(void **state)
+{
+    (void)state;
+    struct worker worker;
+    worker_start(&worker);
+    struct ks_key_options small = paranoid;
+    small.quota = 24 << 20;
+    struct crowd crowd = {.keys = {key_with(paranoid), key_with(small)}};
+    for (int round = 0; round < 40; round++) {
+        for (size_t k = 0; k < 2; k++) {
+            ks_status status;
+            for (size_t i = 0; i < 500; i++) {
+                crowd.blocks[k][i] = alloc_ok(crowd.keys[k], 100 + i * 7);
+                memset(crowd.blocks[k][i], 0x55, 100 + i * 7);
+            }
+            void *bulk[300];
+            assert_int_equal(ks_alloc_bulk(crowd.keys[k], 700, bulk, 300, &status), 300);
+            for (size_t i = 0; i < 300; i++)
+                memset(bulk[i], 0x33, 700);
+            char *zeroed = ks_calloc(crowd.keys[k], 1, 500, &status);
+            for (size_t i = 0; i < 500; i++)
+                assert_int_equal(zeroed[i], 0);
+            zeroed = ks_realloc(crowd.keys[k], zeroed, 5000, &status);
+            assert_status(ks_free(crowd.keys[k], zeroed), KS_OK);
+            assert_status(ks_free(crowd.keys[k], zeroed), KS_DOUBLE_FREE);
+            assert_int_equal(ks_free_bulk(crowd.keys[k], bulk, 300, &status), 300);
+            void *large = alloc_ok(crowd.keys[k], 100000);
+            assert_status(ks_free(crowd.keys[k], large), KS_OK);
+        }
+        worker_do(&worker, free_all, &crowd);
+        for (size_t k = 0; k < 2; k++) {
+            if (round % 7 == 6)
+                assert_status(ks_key_reset(crowd.keys[k]), KS_OK);
+            if (round % 11 == 10)
+                assert_status(ks_key_purge(crowd.keys[k]), KS_OK);
+            assert_key_whole(crowd.keys[k]);
+            assert_stats_balance(crowd.keys[k]);
+            assert_int_equal(stats_of(crowd.keys[k]).damaged, 0);
+        }
+    }
+    for (size_t k = 0; k < 2; k++) {
+        assert_status(ks_key_purge(crowd.keys[k]), KS_OK);
+        assert_int_equal(stats_of(crowd.keys[k]).arena_bytes, 0);
+        key_end(crowd.keys[k]);
+    }
+    worker_end(&worker);
+}
+
+/* More damage in one operation than reports have room for. */
+static void much_damage_is_counted_in_full(void **state)
+{
+    (void)state;
+    enum { MANY = 2000 };
+    static char *blocks[MANY];
+    static void *again[3 * MANY];
+    struct heard heard = {0};
+    struct ks_key_options options = paranoid;
+    options.on_error = hear;
+    options.on_error_context = &heard;
+    ks_key_t key = key_with(options);
+    for (size_t i = 0; i < MANY; i++)
+        blocks[i] = alloc_ok(key, 64);
+    for (size_t i = 0; i < MANY; i++)
+        assert_status(ks_free(key, blocks[i]), KS_OK);
+    for (size_t i = 0; i < MANY; i++)
+        blocks[i][5] = 1;
+    ks_status status;
+    assert_int_equal(ks_alloc_bulk(key, 64, again, COUNT(again), &status), COUNT(again));
+    uint64_t damaged = stats_of(key).damaged;
+    assert_in_range(damaged, MANY - QUARANTINED - 120, MANY);
+    assert_in_range(heard.count, 100, 120);
+    key_end(key);
+}
+
+static int make_file(void **state)
+{
+    (void)state;
+    int file = mkstemp(config_path);
+    return file < 0 || close(file);
+}
+
+static int remove_file(void **state)
+{
+    (void)state;
+    return unlink(config_path);
+}
+
+#define TEST(name) cmocka_unit_test_teardown(name, unload)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(the_most_specific_section_counts),      TEST(an_option_wins_over_the_file),
+        TEST(options_out_of_range_are_refused),      TEST(a_bad_file_changes_nothing),
+        TEST(keys_keep_what_they_were_created_with), TEST(loading_and_creating_meet),
+        TEST(every_size_has_the_keys_own_class),     TEST(alignment_holds_in_every_table),
+        TEST(realloc_goes_by_the_keys_classes),      TEST(blocks_of_both_tables_come_home),
+        TEST(a_past_life_keeps_its_classes),         TEST(magazines_of_any_size_work),
+        TEST(flush_says_when_waiting_blocks_go),     TEST(a_quota_from_the_file_is_kept),
+        TEST(a_log_is_one_line_for_each_block),      TEST(own_arenas_are_used_again),
+        TEST(decay_says_how_long_pages_stay),        TEST(a_free_block_is_filled_and_reused_late),
+        TEST(a_write_after_free_is_reported),        TEST(nothing_good_is_called_damaged),
+        TEST(much_damage_is_counted_in_full),
+    };
+    return cmocka_run_group_tests_name("config", tests, make_file, remove_file);
+}

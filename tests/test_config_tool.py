@@ -1,0 +1,363 @@
+"""Config files as users meet them: `keyslab config`, its messages, and where a program finds its file.
+
+    test_config_tool.py KEYSLAB PROBE PROBE-SYSTEM SYSTEM-FILE SOURCE-ROOT
+
+PROBE-SYSTEM is PROBE linked statically, with SYSTEM-FILE as the system-wide file.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import unittest
+
+KEYSLAB, PROBE, PROBE_SYSTEM, SYSTEM, ROOT = sys.argv[1:6]
+MIB = 1 << 20
+SANITIZED = "asan" in os.path.realpath(KEYSLAB)
+
+# Each file with all that it must be told, line numbers first.
+BAD = [
+    ("outbox = 1\n", ["1: outbox: outside of a section: expected [defaults] or [key NAME] above it"]),
+    ("[defaults]\nclases = 64\n", ["2: [defaults] clases: no such setting: did you mean 'classes'?"]),
+    ("[defaults]\nfrobnicate = 64\n", ["2: [defaults] frobnicate: no such setting: 'keyslab config list' names them"]),
+    ("[defaults]\n= 64\n", ["2: [defaults] =: no name before it: expected NAME = VALUE"]),
+    ("[defaults]\nflush\n", ["2: 'flush': expected NAME = VALUE, [defaults] or [key NAME]"]),
+    ("[defaults]\n  flush\n", ["2: 'flush': expected NAME = VALUE, [defaults] or [key NAME]"]),
+    ("[defaults]\nflush =\n", ["2: [defaults] flush: no value: expected 1 to 1000000"]),
+    ("[defaults]\nflush = 0\n", ["2: [defaults] flush: '0': expected 1 to 1000000"]),
+    ("[defaults]\nflush = 1000001\n", ["2: [defaults] flush: '1000001': expected 1 to 1000000"]),
+    ("[defaults]\nflush = 99999999999999999999999\n",
+     ["2: [defaults] flush: '99999999999999999999999': expected 1 to 1000000"]),
+    ("[defaults]\nflush = -1\n", ["2: [defaults] flush: '-1': expected 1 to 1000000"]),
+    ("[defaults]\nflush = 1 KiB\n", ["2: [defaults] flush: '1 KiB': expected 1 to 1000000"]),
+    ("[defaults]\nmagazine = 61\n", ["2: [defaults] magazine: '61': expected 1 to 60"]),
+    ("[defaults]\nmagazine bytes = 15\n",
+     ["2: [defaults] magazine bytes: '15': expected 16 to 4 MiB, as 1500, 64 KiB or 2 MiB"]),
+    ("[key a]\noutbox = 10k\n", ["2: [key a] outbox: '10k': expected 1 to 1 GiB, as 1500, 64 KiB or 2 MiB"]),
+    ("[key a]\noutbox = 10 kib\n", ["2: [key a] outbox: '10 kib': expected 1 to 1 GiB, as 1500, 64 KiB or 2 MiB"]),
+    ("[key a]\noutbox = 17179869184 GiB\n",
+     ["2: [key a] outbox: '17179869184 GiB': expected 1 to 1 GiB, as 1500, 64 KiB or 2 MiB"]),
+    ("[key a]\nquota = 100\n",
+     ["2: [key a] quota: '100': expected none or 256 KiB to 1024 GiB, as 1500, 64 KiB or 2 MiB"]),
+    ("[key a]\non error = shout\n", ["2: [key a] on error: 'shout': expected status, log or abort"]),
+    ("[key a]\ncheck = Paranoid\n", ["2: [key a] check: 'Paranoid': expected standard or paranoid"]),
+    ("[key a]\narena = own\n", ["2: [key a] arena: 'own': expected shared or key"]),
+    ("[defaults]\ndecay = 10\n", ["2: [defaults] decay: '10': expected never or 0 ms to 86400 s, as 500 ms or 10 s"]),
+    ("[defaults]\ndecay = 10 min\n",
+     ["2: [defaults] decay: '10 min': expected never or 0 ms to 86400 s, as 500 ms or 10 s"]),
+    ("[key a]\ndecay = 10 s\n",
+     ["2: [key a] decay: the arena is shared with other keys: expected 'arena = key', or decay in [defaults]"]),
+    ("[key a]\nflush = 1\n\nflush = 2\n", ["4: [key a] flush: set in line 2 already: expected once in a section"]),
+    ("[key a]\n[key b]\n[key  a ]\nflush = 0\n",
+     ["3: [key  a ]: begun in line 1 already: expected once in a file",
+      "4: [key  a ] flush: '0': expected 1 to 1000000"]),
+    ("[defaults]\n[defaults]\n", ["2: [defaults]: begun in line 1 already: expected once in a file"]),
+    ("[default]\n", ["1: [default]: no such section: did you mean [defaults]?"]),
+    ("[keys a]\n", ["1: [keys a]: no such section: did you mean [key NAME]?"]),
+    ("[statistics]\n", ["1: [statistics]: no such section: expected [defaults] or [key NAME]"]),
+    ("[]\n", ["1: []: no such section: expected [defaults] or [key NAME]"]),
+    ("[key]\n", ["1: [key]: no name: expected [key NAME], or a pattern as [key dns-*]"]),
+    ("[key a\n", ["1: '[key a': expected ] at its end"]),
+    ("[key a] b\n", ["1: '[key a] b': expected ] at its end"]),
+    ("[key " + "n" * 64 + "]\n", ["1: [key " + "n" * 64 + "]: a key's name has 63 bytes at the most"]),
+    ("[defaults]\nflush = 1\n  [key a]\n",
+     ["3: [defaults] flush: '[key a]' is indented, and so goes on with the line above: "
+      "only classes may take more than one line"]),
+    ("[defaults]\n  [key a]\n", ["2: '[key a]': expected NAME = VALUE, [defaults] or [key NAME]"]),
+    ("[defaults]\nflush =\n  1\n",
+     ["2: [defaults] flush: no value: expected 1 to 1000000",
+      "3: [defaults] flush: '1' is indented, and so goes on with the line above: "
+      "only classes may take more than one line"]),
+    ("[defaults]\nclasses = 64, 72, 65536\n", ["2: [defaults] classes: 72: expected a multiple of 16"]),
+    ("[defaults]\nclasses = 64,\n    528, # no\n    65536\n",
+     ["3: [defaults] classes: 528: expected a multiple of 64, as all classes from 512 up"]),
+    ("[defaults]\nclasses = 64, 64, 65536\n", ["2: [defaults] classes: 64: expected more than the class before"]),
+    ("[defaults]\nclasses = 0, 65536\n", ["2: [defaults] classes: 0: expected 16 to 65536"]),
+    ("[defaults]\nclasses = 64, 128 KiB\n",
+     ["2: [defaults] classes: 128 KiB: expected 16 to 65536",
+      "2: [defaults] classes: the list does not end with 65536: expected that as the last size"]),
+    ("[defaults]\nclasses =\n",
+     ["2: [defaults] classes: the list does not end with 65536: expected that as the last size"]),
+    ("[defaults]\nclasses = 64, 80 96, 65536\n",
+     ["2: [defaults] classes: '80 96' is no size: expected bytes, as 1536 or 64 KiB, with commas between them"]),
+    ("[defaults]\nclasses = 64,, 65536\n",
+     ["2: [defaults] classes: '' is no size: expected bytes, as 1536 or 64 KiB, with commas between them"]),
+    ("[defaults]\nclasses = " + ", ".join(str(16 * i) for i in range(1, 33)) + ",\n    "
+     + ", ".join(str(64 * i) for i in range(9, 24)) + ",\n    65536\n",
+     ["4: [defaults] classes: '65536' is one too many: expected 47 sizes at the most",
+      "2: [defaults] classes: the list does not end with 65536: expected that as the last size"]),
+    ("[defaults]\nflush = " + "1" * 300 + "\noutbox = 0\n",
+     ["2: a line of 308 bytes: expected 198 at the most",
+      "3: [defaults] outbox: '0': expected 1 to 1 GiB, as 1500, 64 KiB or 2 MiB"]),
+    ("[defaults]\nfl\0ush = 1\n", ["2: a zero byte: expected a text file"]),
+    # All of a file's errors, and nothing of its good lines.
+    ("x = 1\n[defaults]\nflush = a\noutbox = 4 KiB\n[key a]\nquota = b\n[foo]\narena\n",
+     ["1: x: outside of a section: expected [defaults] or [key NAME] above it",
+      "3: [defaults] flush: 'a': expected 1 to 1000000",
+      "6: [key a] quota: 'b': expected none or 256 KiB to 1024 GiB, as 1500, 64 KiB or 2 MiB",
+      "7: [foo]: no such section: expected [defaults] or [key NAME]",
+      "8: 'arena': expected NAME = VALUE, [defaults] or [key NAME]"]),
+]
+
+GOOD = """\ufeff# a comment, behind a byte order mark
+; another
+[defaults]  # of every key
+classes = 64, 80, 96,   ; frames
+    112,
+    # between the lines
+
+    2 KiB
+    64 KiB,
+quota: 64 MiB
+decay=500 ms
+\t
+[key dns-*]
+on error = log\r
+[key\ta b]
+  arena = key
+decay = never
+magazine   bytes = 1 MiB
+"""
+
+
+def run(*arguments, conf=None, program=KEYSLAB):
+    environment = {k: v for k, v in os.environ.items() if k != "KEYSLAB_CONF"}
+    if conf is not None:
+        environment["KEYSLAB_CONF"] = conf
+    return subprocess.run([program, *arguments], capture_output=True, text=True, timeout=120, env=environment)
+
+
+class Folder(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+
+    def tearDown(self):
+        self.folder.cleanup()
+
+    def file(self, text, name="test.conf"):
+        path = os.path.join(self.folder.name, name)
+        with open(path, "w", newline="") as file:
+            file.write(text)
+        return path
+
+
+class Check(Folder):
+    def test_every_error(self):
+        for text, expected in BAD:
+            with self.subTest(text):
+                path = self.file(text)
+                result = run("config", "check", path)
+                self.assertEqual(result.stderr.splitlines(), [f"keyslab: {path}:{line}" for line in expected])
+                self.assertEqual(result.stdout, "")
+                self.assertEqual(result.returncode, 1)
+                data = json.loads(run("config", "check", "--json", path).stdout)
+                self.assertEqual(data, [{"file": path, "errors": [f"{path}:{e}" for e in expected], "sections": []}])
+
+    def test_good_file(self):
+        text = GOOD.replace("magazine   bytes", "magazine bytes")
+        path = self.file(text)
+        result = run("config", "check", path)
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        self.assertIn("good, 3 sections\n", result.stdout)
+        data = json.loads(run("config", "check", "--json", path).stdout)[0]
+        self.assertEqual(data["errors"], [])
+        self.assertEqual([(s["section"], s["line"], [(v["name"], v["value"], v["line"]) for v in s["settings"]])
+                          for s in data["sections"]],
+                         [("[defaults]", 3, [("classes", [64, 80, 96, 112, 2048, 65536], 4), ("quota", "64 MiB", 10),
+                                             ("decay", "500 ms", 11)]),
+                          ("[key dns-*]", 13, [("on error", "log", 14)]),
+                          ("[key a b]", 15, [("magazine bytes", "1 MiB", 18), ("arena", "key", 16),
+                                             ("decay", "never", 17)])])
+
+    def test_blanks_inside_a_name_count(self):
+        self.assertIn("18: [key\ta b] magazine   bytes: no such setting: did you mean 'magazine bytes'?",
+                      run("config", "check", self.file(GOOD)).stderr)
+
+    def test_several_files(self):
+        good, bad = self.file("[defaults]\n", "good.conf"), self.file("[what]\n", "bad.conf")
+        result = run("config", "check", good, bad, "/nowhere")
+        self.assertEqual(result.returncode, 1)
+        self.assertEqual(result.stdout, f"{good}: good, 1 section\n")
+        self.assertEqual(result.stderr, f"keyslab: {bad}:1: [what]: no such section: expected [defaults] or [key NAME]\n"
+                                        "keyslab: /nowhere: No such file or directory\n")
+
+    def test_empty_file(self):
+        self.assertEqual(run("config", "check", self.file("")).returncode, 0)
+
+    def test_no_newline_at_the_end(self):
+        path = self.file("[defaults]\nflush = 7")
+        self.assertIn("flush    7", run("config", "check", path).stdout)
+
+    def test_many_sections(self):
+        text = "".join(f"[key k{i}]\nflush = {i + 1}\n" for i in range(4096))
+        path = self.file(text)
+        self.assertEqual(run("config", "check", path).returncode, 0)
+        self.assertIn("line 6002", run("config", "show", "--key", "k3000", path).stdout)
+        result = run("config", "check", self.file(text + "[key more]\n"))
+        self.assertIn(":8193: one section too many: expected 4096 at the most\n", result.stderr)
+
+    def test_not_text(self):
+        result = run("config", "check", KEYSLAB)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("a zero byte: expected a text file", result.stderr)
+
+    def test_usage(self):
+        for arguments in (["config"], ["config", "what"], ["config", "check"], ["config", "list", "x"],
+                          ["config", "show", "a", "b"], ["config", "check", "--key", "a", "b"], ["config", "--what"]):
+            with self.subTest(arguments):
+                self.assertEqual(run(*arguments).returncode, 2)
+        self.assertIn("usage: keyslab config", run("config", "--help").stdout)
+
+
+class Show(Folder):
+    def test_where_each_comes_from(self):
+        path = self.file("[defaults]\nquota = 8 MiB\nflush = 3\n[key d*]\nflush = 5\n[key dns]\noutbox = 1\n")
+        for key, quota, flush, outbox in (("dns", 2, 3, 7), ("dn", 2, 5, 0), ("x", 2, 3, 0), (None, 2, 3, 0)):
+            data = json.loads(run("config", "show", "--json", *(["--key", key] if key else []), path).stdout)
+            origins = {s["name"]: s["from"] for s in data["settings"]}
+            at = lambda line: f"{path}:{line}" if line else "built in"
+            self.assertEqual((origins["quota"], origins["flush"], origins["outbox"], origins["arena"]),
+                             (at(quota), at(flush), at(outbox), "built in"))
+
+    def test_the_file_in_effect(self):
+        path = self.file("[defaults]\nflush = 3\n")
+        self.assertIn(f"config: {path} (named by KEYSLAB_CONF)\n", run("config", "show", conf=path).stdout)
+        self.assertTrue(run("config", "show", conf="").stdout.startswith("config: none\n"))
+
+    def test_a_bad_file(self):
+        result = run("config", "show", self.file("[x]\n"))
+        self.assertEqual((result.returncode, result.stdout), (1, ""))
+
+
+class Found(Folder):
+    """Which file a program has: the probe prints quota, and the real size of 100 bytes."""
+
+    def probe(self, *names, program=PROBE, **kwargs):
+        result = run(*names, program=program, **kwargs)
+        self.assertEqual(result.returncode, 0)
+        return [tuple(line.split()) for line in result.stdout.splitlines()], result.stderr
+
+    def system(self, text):
+        with open(SYSTEM, "w") as file:
+            file.write(text)
+        self.addCleanup(os.unlink, SYSTEM)
+
+    def test_environment(self):
+        path = self.file("[defaults]\nquota = 2 MiB\n[key dns]\nclasses = 512, 65536\n")
+        lines, errors = self.probe("dns", "other", conf=path)
+        self.assertEqual(lines, [("dns", str(2 * MIB), "512"), ("option", str(MIB), "512"),
+                                 ("other", str(2 * MIB), "112"), ("option", str(MIB), "112")])
+        self.assertEqual(errors, "")
+
+    def test_bad_environment(self):
+        path = self.file("[defaults]\nquota = 2 MiB\nflush = x\noutbox = y\n")
+        lines, errors = self.probe("a", "b", conf=path)
+        self.assertEqual(lines[::2], [("a", "0", "112"), ("b", "0", "112")])
+        self.assertEqual(errors, f"keyslab: {path}:3: [defaults] flush: 'x': expected 1 to 1000000\n"
+                                 f"keyslab: {path}:4: [defaults] outbox: 'y': expected 1 to 1 GiB, "
+                                 "as 1500, 64 KiB or 2 MiB\n"
+                                 "keyslab: built-in settings are used instead\n")
+
+    def test_missing_environment(self):
+        lines, errors = self.probe("a", conf="/nowhere")
+        self.assertEqual(lines[0], ("a", "0", "112"))
+        self.assertEqual(errors, "keyslab: /nowhere: No such file or directory\n"
+                                 "keyslab: built-in settings are used instead\n")
+
+    def test_system(self):
+        self.assertEqual(self.probe("a", program=PROBE_SYSTEM), ([("a", "0", "112"), ("option", str(MIB), "112")], ""))
+        self.system("[defaults]\nquota = 3 MiB\n")
+        self.assertEqual(self.probe("a", program=PROBE_SYSTEM)[0][0], ("a", str(3 * MIB), "112"))
+        # One file counts: the environment's, where there is one, even an empty name.
+        path = self.file("[key a]\nclasses = 512, 65536\n")
+        self.assertEqual(self.probe("a", program=PROBE_SYSTEM, conf=path)[0][0], ("a", "0", "512"))
+        self.assertEqual(self.probe("a", program=PROBE_SYSTEM, conf="")[0][0], ("a", "0", "112"))
+
+    def test_bad_system(self):
+        self.system("[defaults]\nquota = 1\n")
+        lines, errors = self.probe("a", program=PROBE_SYSTEM)
+        self.assertEqual(lines[0], ("a", "0", "112"))
+        self.assertIn(f"keyslab: {SYSTEM}:2: [defaults] quota: '1'", errors)
+
+    @unittest.skipIf(SANITIZED, "AddressSanitizer does not run in privileged programs")
+    @unittest.skipUnless(os.geteuid() == 0, "only root can make a set-user-ID program of another user's")
+    def test_privileged_programs_ignore_the_environment(self):
+        program = os.path.join(self.folder.name, "probe")
+        shutil.copy(PROBE_SYSTEM, program)
+        os.chown(program, 65534, 65534)
+        os.chmod(program, 0o4755)
+        os.chmod(self.folder.name, 0o755)
+        self.system("[defaults]\nquota = 3 MiB\n")
+        path = self.file("[defaults]\nquota = 2 MiB\n")
+        if os.statvfs(self.folder.name).f_flag & os.ST_NOSUID:
+            self.skipTest("no set-user-ID programs in the folder for temporary files")
+        self.assertEqual(self.probe("a", program=program, conf=path)[0][0], ("a", str(3 * MIB), "112"))
+
+    def test_on_error(self):
+        line = 'keyslab: key "misuse": block 0x8: not a block of this library; found by thread 1\n'
+        for setting, status, errors in (("status", 0, ""), ("log", 0, line), ("abort", -signal.SIGABRT, line)):
+            with self.subTest(setting):
+                path = self.file(f"[key misuse]\non error = {setting}\n")
+                result = run("misuse", program=PROBE, conf=path)
+                self.assertEqual((result.returncode, result.stderr), (status, errors))
+
+    def test_run(self):
+        sample = os.path.join(ROOT, "tools", "sample.pcap.gz")
+        path = self.file("[key frames]\nclasses = 2048, 65536\n")
+        data = json.loads(run("run", "--json", "--count", "500", "--config", path, sample).stdout)
+        self.assertEqual(data["frames"], 500)
+        used = [c["size"] for c in data["frames_key"]["classes"] if c["allocated"]]
+        self.assertEqual(used, [2048])
+        result = run("run", "--config", self.file("[x]\n"), sample)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn(":1: [x]: no such section", result.stderr)
+
+
+class Documents(unittest.TestCase):
+    def read(self, *path):
+        with open(os.path.join(ROOT, *path)) as file:
+            return file.read()
+
+    def settings(self):
+        return json.loads(run("config", "list", "--json").stdout)
+
+    @staticmethod
+    def built_in(setting):
+        value = setting["built_in"]
+        return value if isinstance(value, str) else f"{len(value)} classes, {value[0]} to {value[-1]}"
+
+    def test_manual(self):
+        """keyslab.conf(5) has each setting as the table has it, in its order, and no other."""
+        manual = self.read("docs", "man", "keyslab.conf.5")
+        section = manual[manual.index(".SH SETTINGS"):manual.index(".SH FILES")]
+        entries = re.findall(r"\.TP\n\.B (.*)\n(.*)\nValues: (.*)\. Built in: (.*)\.\n", section)
+        self.assertEqual(entries, [(s["name"], s["text"][0].upper() + s["text"][1:] + ".", s["values"], self.built_in(s))
+                                   for s in self.settings()])
+
+    def test_guide(self):
+        rows = re.findall(r"^\| `(.*?)` \| (.*?) \| (.*?) \|", self.read("docs", "config.md"), re.M)
+        self.assertEqual(rows, [(s["name"], s["values"], self.built_in(s)) for s in self.settings()])
+
+    def test_examples_load(self):
+        found = 0
+        for path in (("docs", "config.md"), ("docs", "man", "keyslab.conf.5"), ("README.md",)):
+            text = self.read(*path)
+            blocks = re.findall(r"```ini\n(.*?)```", text, re.S) + re.findall(r"\.EX\n(.*?)\.EE", text, re.S)
+            for block in blocks:
+                if not block.startswith(("[", "#")):
+                    continue
+                found += 1
+                with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
+                    file.write(block)
+                    file.flush()
+                    result = run("config", "check", file.name)
+                    self.assertEqual((result.returncode, result.stderr), (0, ""), block)
+        self.assertGreaterEqual(found, 5)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1], verbosity=2)

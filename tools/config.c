@@ -1,0 +1,159 @@
+/* `keyslab config`: checks config files, and shows what they make of a key. */
+#include "command.h"
+#include "config_report.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct options {
+    const char *key;
+    bool json;
+};
+
+static void print_help(void)
+{
+    puts("usage: keyslab config check [OPTION]... FILE...\n"
+         "       keyslab config show [OPTION]... [FILE]\n"
+         "       keyslab config list [OPTION]...\n"
+         "\n"
+         "  check  reads config files, prints every error, or what each section sets\n"
+         "  show   prints the settings of a key, and the line that each comes from; without\n"
+         "         FILE by the file that a program would find: that of KEYSLAB_CONF, else\n"
+         "         the system's. A program's own options win over any file\n"
+         "  list   prints every setting that there is\n"
+         "\n"
+         "options:\n"
+         "  -k, --key NAME  of show: a key of this name\n"
+         "  -j, --json      print JSON instead\n"
+         "  -h, --help      print this\n"
+         "\n"
+         "Exit status: 0 for good files, 1 for bad ones, 2 for a bad command line.");
+}
+
+/* ------------------------------------------------------------------ files */
+
+static void keep_error(void *context, const char *text)
+{
+    struct checked *file = context;
+    /* A path or a line need not be UTF-8. */
+    if (json_array_append_new(file->errors, json_string(text)))
+        json_array_append_new(file->errors, json_string("an error in a line that is not UTF-8"));
+}
+
+static struct checked file_check(const char *path)
+{
+    struct checked file = {.path = path, .config = calloc(1, sizeof *file.config), .errors = json_array()};
+    if (!file.config || !file.errors) {
+        complain("out of memory for %s", path);
+        exit(EXIT_FAILED);
+    }
+    config_read(path, file.config, &(struct config_errors){.path = path, .tell = keep_error, .context = &file});
+    return file;
+}
+
+static void file_free(struct checked *file)
+{
+    json_decref(file->errors);
+    free(file->config);
+}
+
+/* ------------------------------------------------------------------ the three */
+
+static int check(const struct options *options, int count, char **paths)
+{
+    if (!count)
+        return usage_error("config", "check: no file named");
+    struct checked *files = calloc((size_t)count, sizeof *files);
+    if (!files) {
+        complain("out of memory for %d files", count);
+        return EXIT_FAILED;
+    }
+    int status = EXIT_DONE;
+    for (int i = 0; i < count; i++) {
+        files[i] = file_check(paths[i]);
+        if (json_array_size(files[i].errors))
+            status = EXIT_FAILED;
+    }
+    report_check(files, (size_t)count, options->json);
+    for (int i = 0; i < count; i++)
+        file_free(&files[i]);
+    free(files);
+    return status;
+}
+
+static int show(const struct options *options, int count, char **paths)
+{
+    static const char *const sources[] = {"none", "named by KEYSLAB_CONF", "the system's"};
+    if (count > 1)
+        return usage_error("config", "show: more than one file named: %s", paths[1]);
+    enum config_source source = SOURCE_NONE;
+    const char *path = count ? paths[0] : config_path(&source);
+    struct settings settings;
+    if (!path) {
+        config_settings(NULL, "", &settings);
+        report_show(&settings, options->key, NULL, sources[source], options->json);
+        return EXIT_DONE;
+    }
+    struct checked file = file_check(path);
+    int status = json_array_size(file.errors) ? EXIT_FAILED : EXIT_DONE;
+    if (status == EXIT_FAILED) {
+        report_check(&file, 1, options->json);
+    } else {
+        config_settings(file.config, options->key ? options->key : "", &settings);
+        report_show(&settings, options->key, path, count ? "named here" : sources[source], options->json);
+    }
+    file_free(&file);
+    return status;
+}
+
+static int list(const struct options *options, int count, char **arguments)
+{
+    if (count)
+        return usage_error("config", "list: takes no file: %s", arguments[0]);
+    report_list(options->json);
+    return EXIT_DONE;
+}
+
+static int run(int argc, char **argv)
+{
+    static const struct option names[] = {
+        {"key", required_argument, NULL, 'k'},
+        {"json", no_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},
+        {0},
+    };
+    struct options options = {0};
+    int option;
+    while ((option = getopt_long(argc, argv, "k:jh", names, NULL)) != -1) {
+        switch (option) {
+        case 'k':
+            options.key = optarg;
+            break;
+        case 'j':
+            options.json = true;
+            break;
+        case 'h':
+            print_help();
+            return EXIT_DONE;
+        default:
+            fprintf(stderr, "Try 'keyslab config --help'.\n");
+            return EXIT_USAGE;
+        }
+    }
+    const char *what = optind < argc ? argv[optind] : "";
+    int count = argc - optind - 1;
+    char **arguments = argv + optind + 1;
+    if (options.key && strcmp(what, "show") != 0)
+        return usage_error("config", "--key goes with show");
+    if (!strcmp(what, "check"))
+        return check(&options, count, arguments);
+    if (!strcmp(what, "show"))
+        return show(&options, count, arguments);
+    if (!strcmp(what, "list"))
+        return list(&options, count, arguments);
+    return usage_error("config", *what ? "%s: expected check, show or list" : "expected check, show or list", what);
+}
+
+const struct command command_config = {"config", "check config files, and show what they set", run};

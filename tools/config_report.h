@@ -1,0 +1,24 @@
+/* What `keyslab config` prints, as text and as JSON. */
+#ifndef TOOLS_CONFIG_REPORT_H
+#define TOOLS_CONFIG_REPORT_H
+
+#include "config.h"
+
+#include <jansson.h>
+
+/* A file that has been read, with its errors. */
+struct checked {
+    const char *path;
+    struct config *config;
+    json_t *errors; /* an array of texts */
+};
+
+void report_list(bool json);
+
+/* The files' errors go to standard error, as text. */
+void report_check(const struct checked *files, size_t count, bool json);
+
+/* `path` is NULL where no file is in effect; `source` says how it was found. */
+void report_show(const struct settings *settings, const char *key, const char *path, const char *source, bool json);
+
+#endif
