@@ -4,6 +4,7 @@
 #include "keyslab/keyslab.h"
 #include "start.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 /*
@@ -25,9 +26,11 @@ static void tell_stderr(void *context, const char *text)
 /* The old config goes, unless somebody is looking at it at this moment: then it stays mapped. C12.1. */
 static void current_replace(struct config *config)
 {
-    struct config *old = swap(&current, config);
+    /* Once it is in place, another thread may replace it in turn. */
     struct settings settings;
     config_settings(config, "", &settings);
+    struct config *old = swap(&current, config);
+    POINT("config: in place");
     arena_decay_shared(setting_decay(&settings));
     POINT("config: replaced");
     if (old && !load_ordered(&readers))
@@ -48,12 +51,15 @@ static ks_status config_adopt(const char *path, ks_config_error *tell, void *con
     return KS_OK;
 }
 
+/* The program did not ask for it, and keeps its errno. */
 static void current_find(void)
 {
+    int before = errno;
     enum config_source source;
     const char *path = config_path(&source);
     if (path && config_adopt(path, tell_stderr, NULL) != KS_OK)
         tell_stderr(NULL, "built-in settings are used instead");
+    errno = before;
 }
 
 /* C12.1. */
@@ -61,8 +67,9 @@ void current_settings(const char *key_name, struct settings *settings)
 {
     platform_once(ONCE_CONFIG, current_find);
     fetch_add(&readers, 1);
-    config_settings(load_ordered(&current), key_name, settings);
-    POINT("config: read");
+    const struct config *config = load_ordered(&current);
+    POINT("config: loaded");
+    config_settings(config, key_name, settings);
     fetch_sub(&readers, 1);
 }
 

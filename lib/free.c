@@ -10,18 +10,21 @@ static void free_overflow(struct heap *heap, void *block, struct place place)
         heap_overflow(heap, place.slab->class, (struct slot){block, place.state});
 }
 
-/* A block that judge_local has accepted, on a slow path. */
-static void free_home(struct heap *heap, void *block, struct place place)
+static SLOW_PATH void free_to_quarantine(struct heap *heap, void *block, struct place place)
 {
     struct slot slot = {block, place.state};
-    uint32_t class = place.slab->class;
-    if (heap->key->paranoid && class != CLASS_LARGE) {
-        state_take_back(place);
-        poison_fill(heap, class, &slot, 1);
-        quarantine_put(thread_self, heap, class, slot);
-    } else if (!heap_free_local(heap, block, place)) {
+    state_take_back(place);
+    poison_fill(heap, place.slab->class, &slot, 1);
+    quarantine_put(thread_self, heap, place.slab->class, slot);
+}
+
+/* A live block of the heap's own, on a slow path. */
+static void free_home(struct heap *heap, void *block, struct place place)
+{
+    if (unlikely(heap->key->paranoid && place.slab->class != CLASS_LARGE))
+        free_to_quarantine(heap, block, place);
+    else if (!heap_free_local(heap, block, place))
         free_overflow(heap, block, place);
-    }
 }
 
 /* C6.1. */

@@ -102,7 +102,7 @@ static SLOW_PATH void heap_tick(struct thread *thread, struct heap *heap)
 static void heap_event(struct thread *thread, struct heap *heap)
 {
     ++heap->events;
-    if (heap->boxes && heap->events % heap->key->flush == 0)
+    if (unlikely(heap->boxes) && heap->events % heap->key->flush == 0)
         outboxes_send(thread, heap, heap->key->flush);
     if (unlikely(heap->events % EVENTS_A_TICK == 0))
         heap_tick(thread, heap);

@@ -317,6 +317,21 @@ class Found(Folder):
         self.assertIn(":1: [x]: no such section", result.stderr)
 
 
+class Tuned(Folder):
+    def test_what_tune_writes_is_read(self):
+        sample = os.path.join(ROOT, "tools", "sample.pcap.gz")
+        path = os.path.join(self.folder.name, "tuned.conf")
+        self.assertEqual(run("tune", "-o", path, sample).returncode, 0)
+        result = run("config", "check", "--json", path)
+        self.assertEqual(result.returncode, 0)
+        sections = json.loads(result.stdout)[0]["sections"]
+        tuned = next(v["value"] for s in sections for v in s["settings"] if v["name"] == "classes")
+        self.assertEqual(tuned[-1], 65536)
+        data = json.loads(run("run", "--json", "--count", "5000", "--config", path, sample).stdout)
+        sizes = [c["size"] for c in data["frames_key"]["classes"] if c["size"]]
+        self.assertIn(sizes, [v["value"] for s in sections for v in s["settings"]])
+
+
 class Documents(unittest.TestCase):
     def read(self, *path):
         with open(os.path.join(ROOT, *path)) as file:

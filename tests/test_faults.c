@@ -406,6 +406,40 @@ static void create(void)
     key = first;
 }
 
+/* ------------------------------------------------------------------ settings */
+
+static void obtain_every_class(void *argument);
+
+/* A table of size classes of its own, an arena of its own, and checks that fill blocks: none of them half. */
+static void configured(void)
+{
+    static const uint32_t sizes[] = {48, 1536, 9216, 65536};
+    static const struct ks_key_options options[] = {
+        {.classes = sizes, .class_count = COUNT(sizes)},
+        {.classes = sizes, .class_count = COUNT(sizes), .magazine_blocks = 5},
+        {.arena = KS_ARENA_KEY},
+        {.checks = KS_CHECKS_PARANOID, .arena = KS_ARENA_KEY},
+        {.checks = KS_CHECKS_PARANOID, .classes = sizes, .class_count = COUNT(sizes)},
+    };
+    ks_key_t first = key;
+    ks_status status;
+    for (size_t i = 0; i < COUNT(options); i++) {
+        TWICE(status, ks_key_create(&options[i], &key));
+        CHECK(status == KS_OK);
+        obtain_every_class(NULL);
+        release_some((void *)2);
+        whole();
+        obtain_every_class(NULL);
+        release_some((void *)1);
+        whole();
+        CHECK(!stats().damaged);
+        destroy();
+    }
+    TWICE(status, ks_config_load(NULL, NULL, NULL));
+    CHECK(status == KS_OK);
+    key = first;
+}
+
 /* ------------------------------------------------------------------ alloc, bulk, realloc */
 
 static void obtain_every_class(void *argument)
@@ -828,16 +862,10 @@ static const struct workload {
     const char *name;
     void (*run)(void);
 } workloads[] = {
-    {"create", create},
-    {"alloc", alloc},
-    {"bulk", bulk},
-    {"realloc", reallocate},
-    {"free", free_everywhere},
-    {"reset", reset},
-    {"purge", purge_sleepers},
-    {"destroy", destroy_sleepers},
-    {"exit", ends},
-    {"fork", forked},
+    {"create", create}, {"settings", configured},  {"alloc", alloc},
+    {"bulk", bulk},     {"realloc", reallocate},   {"free", free_everywhere},
+    {"reset", reset},   {"purge", purge_sleepers}, {"destroy", destroy_sleepers},
+    {"exit", ends},     {"fork", forked},
 };
 
 /* In a process of its own, because the library starts once, and its start is to fail too. */

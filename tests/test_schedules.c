@@ -14,6 +14,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #define BIG ((size_t)65536) /* four blocks in a magazine, and in a slab */
 
@@ -53,6 +55,11 @@ static void begin_with(struct ks_key_options *options)
 static void begin(void)
 {
     begin_with(NULL);
+}
+
+static void begin_paranoid(void)
+{
+    begin_with(&(struct ks_key_options){.checks = KS_CHECKS_PARANOID});
 }
 
 static void begin_small(void)
@@ -491,6 +498,54 @@ static void end_slab_changes_hands(void)
     HOLDS(s.live == 1 || taken[1] == blocks[0]);
 }
 
+/* ------------------------------------------------------------------ a config is replaced */
+
+/* Files in memory, each opened anew by its name. */
+static const char *config_file(int which)
+{
+    static const char *const texts[] = {"[defaults]\nclasses = 512, 65536\nquota = 1 MiB\n",
+                                        "[defaults]\nclasses = 1024, 65536\nquota = 2 MiB\n"};
+    static char paths[2][32];
+    if (!*paths[which]) {
+        int file = memfd_create("config", 0);
+        HOLDS(file >= 0 && write(file, texts[which], strlen(texts[which])) == (ssize_t)strlen(texts[which]));
+        snprintf(paths[which], sizeof paths[which], "/proc/self/fd/%d", file);
+    }
+    return paths[which];
+}
+
+static void begin_configured(void)
+{
+    begin();
+    HOLDS(ks_config_load(config_file(0), NULL, NULL) == KS_OK);
+}
+
+static void create_other(void)
+{
+    HOLDS(ks_key_create(NULL, &other) == KS_OK);
+}
+
+static void replace_config(void)
+{
+    HOLDS(ks_config_load(config_file(1), NULL, NULL) == KS_OK);
+}
+
+static void replace_config_twice(void)
+{
+    replace_config();
+    HOLDS(ks_config_load(config_file(0), NULL, NULL) == KS_OK);
+}
+
+/* All of its settings are of one config, whichever. */
+static void end_configured(void)
+{
+    struct ks_key_stats s;
+    HOLDS(ks_key_stats(other, &s) == KS_OK);
+    HOLDS(s.quota == (uint64_t)ks_key_good_size(other, 1) << 11);
+    HOLDS(ks_key_destroy(other) == KS_OK && ks_config_load(NULL, NULL, NULL) == KS_OK);
+    end_live();
+}
+
 /* ------------------------------------------------------------------ the table */
 
 static const struct scenario scenarios[] = {
@@ -662,6 +717,30 @@ static const struct scenario scenarios[] = {
      end_entry_and_terminate,
      "operation alloc free new publish terminate key ",
      .preemptions = UNBOUNDED},
+    {"a config is replaced while a key is created",
+     begin_configured,
+     {{.act = create_other}, {.act = replace_config_twice}, {.act = replace_config}},
+     end_configured,
+     "config create ",
+     .preemptions = UNBOUNDED},
+    {"a paranoid key: a return meets an allocation and a reset",
+     begin_paranoid,
+     {{.prepare = prepare_big, .act = allocate_first}, {.act = free_second}, {.act = reset_key}},
+     end_return_and_reset,
+     "free send take judge publish rewind reset key ",
+     .preemptions = 3},
+    {"a paranoid key: an owner wakes in a purge",
+     begin_paranoid,
+     {{.prepare = prepare_slabs, .act = allocate_and_free, .after = call_once_more}, {.act = purge_second}},
+     end_purge_and_wake,
+     "operation enter publish leave orphan adopt visit ",
+     .preemptions = 3},
+    {"a paranoid key: a thread at work, its key is destroyed",
+     begin_paranoid,
+     {{.prepare = prepare_big, .act = allocate_first, .after = the_key_is_gone}, {.act = destroy_second}},
+     end_entry_and_destroy,
+     "operation enter publish leave orphan retire visit destroy key release ",
+     .preemptions = 3},
     {"an owner wakes in a purge, another resets",
      begin,
      {{.prepare = prepare_slabs, .act = allocate_and_free, .after = call_once_more},
