@@ -238,7 +238,7 @@ static void heap_park(struct thread *thread, struct heap *heap, uint32_t class, 
 {
     struct shelf *shelf = &heap->shelves[class];
     depot_push(&heap->bins[class], shelf, full);
-    if (shelf->depot_count > DEPOT_LEAST + DEPOT_PART * heap->classes->table[class].bytes / MAGAZINE_SIZE)
+    if (shelf->depot_count > DEPOT_LEAST + DEPOT_PART * (size_t)heap->classes->table[class].bytes / MAGAZINE_SIZE)
         depot_trim(thread, heap, class, 1);
 }
 
