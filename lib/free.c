@@ -142,7 +142,7 @@ void ks_flush(void)
 {
     struct thread *thread = thread_begin();
     struct entry *entry;
-    LIST_FOREACH (entry, &thread->entries, link) {
+    for (entry = entry_first(thread); entry; entry = entry_next(thread, entry)) {
         struct heap *heap = heap_of_entry(thread, entry);
         if (heap)
             outboxes_send(thread, heap, 0);

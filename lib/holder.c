@@ -2,6 +2,7 @@
 
 #include "key.h"
 #include "returns.h"
+#include "tables.h"
 
 /* heap.holder, see holder.h: the lowest bit of a thread's address is free. */
 #define HOLDER_NONE      ((uintptr_t)0)
@@ -31,9 +32,9 @@ static void entry_forget(struct thread *thread, struct entry *entry)
 {
     store_relaxed(&entry->handle, (ks_key_t)0);
     entry->heap = NULL;
-    if (thread->cursor == entry)
-        thread->cursor = LIST_NEXT(entry, link);
-    LIST_REMOVE(entry, link);
+    if (thread->cursor == entry_index(thread, entry))
+        thread->cursor = entry->next;
+    entry_unlink(thread, entry);
 }
 
 /*
@@ -114,7 +115,7 @@ struct heap *heap_of_entry(struct thread *thread, struct entry *entry)
 void heaps_leave(struct thread *thread)
 {
     struct entry *entry;
-    while ((entry = LIST_FIRST(&thread->entries))) {
+    while ((entry = entry_first(thread))) {
         struct heap *heap = heap_of_entry(thread, entry);
         if (heap)
             outboxes_close(thread, heap);
@@ -160,7 +161,8 @@ static struct heap *heap_join(struct thread *thread, struct key *key, ks_key_t h
         return NULL;
     struct entry *entry = thread_entry(thread, handle);
     entry->heap = heap;
-    LIST_INSERT_HEAD(&thread->entries, entry, link);
+    entry->tuned = heap->classes == &tables_default ? NULL : heap->classes;
+    entry_link(thread, entry);
     return heap;
 }
 

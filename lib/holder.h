@@ -28,14 +28,21 @@ struct heap *heap_enter(ks_key_t handle, ks_status *status);
  * The heap of a thread that is inside an operation, where its table still names the key: the check of the
  * fast path, and the way that slow paths go as long as nothing has happened to the key. C3.1.
  */
-FAST_PATH struct heap *heap_current(struct thread *thread, ks_key_t handle)
+FAST_PATH struct entry *entry_current(struct thread *thread, ks_key_t handle)
 {
     struct entry *entry = thread_entry(thread, handle);
     if (unlikely(!equals_relaxed(&entry->handle, handle)))
         return NULL;
     CHECKED(assert(!load_relaxed(&entry->heap->worker)));
     assume(entry->heap);
-    return entry->heap;
+    return entry;
+}
+
+/* C3.1. */
+FAST_PATH struct heap *heap_current(struct thread *thread, ks_key_t handle)
+{
+    struct entry *entry = entry_current(thread, handle);
+    return likely(entry) ? entry->heap : NULL;
 }
 
 static inline struct heap *heap_current_or_enter(ks_key_t handle, ks_status *status)

@@ -314,12 +314,12 @@ struct entry {
     ks_key_t handle; /* any, atomic: the owner sets it, any thread clears it */
     /* private */
     struct heap *heap;
-    LIST_ENTRY(entry) link;
+    const struct classes *tuned; /* the heap's size classes; NULL for the default ones */
+    uint32_t next;               /* on thread.entries, by index; 0 is none */
+    uint32_t previous;
 };
 
 static_assert(sizeof(struct entry) == 1 << HANDLE_INDEX_SHIFT, "a handle holds an offset into a table of entries");
-
-LIST_HEAD(entry_list, entry);
 
 struct report {
     struct ks_error error;
@@ -348,9 +348,9 @@ struct thread {
     struct magazine *empties; /* chained by link.tqe_next */
     uint32_t empties_count;
     uint32_t reports_count;
-    bool crowded; /* returned magazines were left unjudged, because their refusals might not find room */
-    struct entry_list entries;
-    struct entry *cursor; /* the next to visit */
+    bool crowded;     /* returned magazines were left unjudged, because their refusals might not find room */
+    uint32_t entries; /* the first, by index; see entry_first */
+    uint32_t cursor;  /* the next to visit */
     struct report reports[REPORTS];
 };
 

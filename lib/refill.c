@@ -68,8 +68,8 @@ static struct entry *thread_next_entry(struct thread *thread, const struct heap 
 {
     struct entry *entry = NULL;
     for (int tries = 0; tries < 2; tries++) {
-        entry = thread->cursor ? thread->cursor : LIST_FIRST(&thread->entries);
-        thread->cursor = LIST_NEXT(entry, link);
+        entry = thread->cursor ? entry_at(thread, thread->cursor) : entry_first(thread);
+        thread->cursor = entry->next;
         if (entry->heap != working)
             return entry;
     }

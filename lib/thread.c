@@ -45,10 +45,10 @@ static void thread_exit(void *value)
 static void thread_abandon(struct thread *thread)
 {
     struct entry *entry;
-    while ((entry = LIST_FIRST(&thread->entries))) {
+    while ((entry = entry_first(thread))) {
         store_relaxed(&entry->handle, (ks_key_t)0);
         entry->heap = NULL;
-        LIST_REMOVE(entry, link);
+        entry_unlink(thread, entry);
     }
     thread->reports_count = 0;
     magazine_put_all(thread);
@@ -111,8 +111,8 @@ struct thread *thread_register(void)
         thread = thread_new();
     if (!thread)
         return NULL;
-    LIST_INIT(&thread->entries);
-    thread->cursor = NULL;
+    thread->entries = 0;
+    thread->cursor = 0;
     thread->leaving = thread_left || !platform_at_exit(thread);
     store_relaxed(&thread->busy, BUSY);
     fence_compiler();

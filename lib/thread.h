@@ -58,4 +58,45 @@ static inline struct entry *thread_entry(struct thread *thread, ks_key_t handle)
     return (struct entry *)((char *)thread + HANDLE_OFFSET(handle));
 }
 
+/* ------------------------------------------------------------------ thread.entries */
+
+static inline struct entry *entry_at(struct thread *thread, uint32_t index)
+{
+    return index ? &thread->table[index - 1] : NULL;
+}
+
+static inline uint32_t entry_index(const struct thread *thread, const struct entry *entry)
+{
+    return (uint32_t)(entry - thread->table) + 1;
+}
+
+static inline struct entry *entry_first(struct thread *thread)
+{
+    return entry_at(thread, thread->entries);
+}
+
+static inline struct entry *entry_next(struct thread *thread, const struct entry *entry)
+{
+    return entry_at(thread, entry->next);
+}
+
+static inline void entry_link(struct thread *thread, struct entry *entry)
+{
+    entry->previous = 0;
+    entry->next = thread->entries;
+    thread->entries = entry_index(thread, entry);
+    if (entry->next)
+        entry_at(thread, entry->next)->previous = thread->entries;
+}
+
+static inline void entry_unlink(struct thread *thread, struct entry *entry)
+{
+    if (entry->next)
+        entry_at(thread, entry->next)->previous = entry->previous;
+    if (entry->previous)
+        entry_at(thread, entry->previous)->next = entry->next;
+    else
+        thread->entries = entry->next;
+}
+
 #endif

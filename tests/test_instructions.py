@@ -18,7 +18,7 @@ COUNT = 32 * 2000
 
 # What is counted: the workload, the call, and instructions for each block.
 LIMITS = {
-    "allocation": ("pairs", "ks_alloc", 34.1),
+    "allocation": ("pairs", "ks_alloc", 37.1),
     "free, own block": ("pairs", "ks_free", 46.0),
     "free, another thread's block": ("away", "ks_free", 77.9),
     "allocation, burst of 32": ("bursts", "ks_alloc_bulk", 18.1),
