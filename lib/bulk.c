@@ -54,8 +54,11 @@ static size_t heap_alloc_bulk_traced(struct heap *heap, size_t size, void **bloc
     return done;
 }
 
-static size_t heap_alloc_each(struct heap *heap, size_t size, void **blocks, size_t count, ks_status *status)
+/* Of a watched key, or large. */
+static SLOW_PATH size_t heap_alloc_each(struct heap *heap, size_t size, void **blocks, size_t count, ks_status *status)
 {
+    if (size <= CLASS_TOP && !heap->key->paranoid)
+        return heap_alloc_bulk_traced(heap, size, blocks, count, status);
     size_t done = 0;
     for (; done < count && (blocks[done] = heap_alloc(heap, size, CLASS_GRANULE, status)); done++)
         if (heap->key->trace)
@@ -67,8 +70,6 @@ static size_t heap_alloc_bulk(struct heap *heap, size_t size, void **blocks, siz
 {
     if (size <= CLASS_TOP && !heap->key->watched)
         return heap_alloc_bulk_class(heap, class_of_size(heap->classes, size), blocks, count, status);
-    if (size <= CLASS_TOP && !heap->key->paranoid)
-        return heap_alloc_bulk_traced(heap, size, blocks, count, status);
     return heap_alloc_each(heap, size, blocks, count, status);
 }
 
@@ -141,25 +142,21 @@ static __attribute__((noinline)) size_t heap_send_bulk(struct heap *heap, void *
     return done;
 }
 
-static bool heap_free_one(struct heap *heap, void *block, size_t *freed, ks_status *first)
-{
-    ks_status status = block ? heap_free(heap, block) : KS_OK;
-    if (status == KS_OK)
-        ++*freed;
-    else if (*first == KS_OK)
-        *first = status;
-    return block && status == KS_OK;
-}
-
 /* The blocks of a watched key one by one. */
 static SLOW_PATH size_t heap_free_each(struct heap *heap, void *const *blocks, size_t count, size_t *freed,
                                        ks_status *first)
 {
     uint64_t before = heap->key->trace ? traced_before(heap) : 0;
     size_t i = 0;
-    for (; i < count && report_room(thread_self, MAGAZINE_SLOTS); i++)
-        if (heap_free_one(heap, blocks[i], freed, first) && heap->key->trace)
+    for (; i < count && report_room(thread_self, MAGAZINE_SLOTS); i++) {
+        ks_status status = blocks[i] ? heap_free(heap, blocks[i]) : KS_OK;
+        if (status == KS_OK)
+            ++*freed;
+        else if (*first == KS_OK)
+            *first = status;
+        if (status == KS_OK && blocks[i])
             traced_free(heap, blocks[i], before);
+    }
     return i;
 }
 
@@ -177,8 +174,12 @@ static size_t heap_free_some(struct heap *heap, void *const *blocks, size_t coun
         *freed += run;
         if (i == count)
             break;
-        heap_free_one(heap, blocks[i], freed, first);
+        ks_status status = blocks[i] ? heap_free(heap, blocks[i]) : KS_OK;
         i++;
+        if (status == KS_OK)
+            ++*freed;
+        else if (*first == KS_OK)
+            *first = status;
     }
     return i;
 }
