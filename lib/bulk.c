@@ -142,20 +142,28 @@ static __attribute__((noinline)) size_t heap_send_bulk(struct heap *heap, void *
     return done;
 }
 
-/* The blocks of a watched key one by one. */
-static SLOW_PATH size_t heap_free_each(struct heap *heap, void *const *blocks, size_t count, size_t *freed,
-                                       ks_status *first)
+/* The same for a watched key. What is freed has the time of the burst's beginning, and is recorded when it is gone. */
+static SLOW_PATH size_t heap_free_watched(struct heap *heap, void *const *blocks, size_t count, size_t *freed,
+                                          ks_status *first)
 {
-    uint64_t before = heap->key->trace ? traced_before(heap) : 0;
+    const struct key *key = heap->key;
+    uint64_t before = key->trace ? traced_before(heap) : 0;
     size_t i = 0;
-    for (; i < count && report_room(thread_self, MAGAZINE_SLOTS); i++) {
-        ks_status status = blocks[i] ? heap_free(heap, blocks[i]) : KS_OK;
-        if (status == KS_OK)
-            ++*freed;
-        else if (*first == KS_OK)
+    while (i < count && report_room(thread_self, MAGAZINE_SLOTS)) {
+        size_t run = key->paranoid ? 0 : heap_push_bulk(heap, blocks + i, count - i);
+        if (!run)
+            run = heap_send_bulk(heap, blocks + i, count - i);
+        ks_status status = KS_OK;
+        if (!run && blocks[i])
+            status = heap_free(heap, blocks[i]);
+        if (status != KS_OK && *first == KS_OK)
             *first = status;
-        if (status == KS_OK && blocks[i])
-            traced_free(heap, blocks[i], before);
+        size_t gone = status != KS_OK ? 0 : run ? run : 1;
+        for (size_t j = i; j < i + gone && key->trace; j++)
+            if (blocks[j])
+                traced_free(heap, blocks[j], before);
+        *freed += gone;
+        i += run ? run : 1;
     }
     return i;
 }
@@ -164,7 +172,7 @@ static SLOW_PATH size_t heap_free_each(struct heap *heap, void *const *blocks, s
 static size_t heap_free_some(struct heap *heap, void *const *blocks, size_t count, size_t *freed, ks_status *first)
 {
     if (heap->key->watched)
-        return heap_free_each(heap, blocks, count, freed, first);
+        return heap_free_watched(heap, blocks, count, freed, first);
     size_t i = 0;
     while (i < count && report_room(thread_self, MAGAZINE_SLOTS)) {
         size_t run = heap_push_bulk(heap, blocks + i, count - i);
