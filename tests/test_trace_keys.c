@@ -381,6 +381,14 @@ static void resets_are_in_order(void **state)
 
 /* ------------------------------------------------------------------ processes */
 
+/* Which allows no threads after a fork. */
+static void not_under_thread_sanitizer(void)
+{
+#if defined(__SANITIZE_THREAD__)
+    skip();
+#endif
+}
+
 /* Runs in a child, whose standard error is returned; it ends by exit, with the library's destructor. */
 static void in_child(void (*work)(void), char *told, size_t room)
 {
@@ -429,6 +437,7 @@ static void children_record_nothing_unless_they_ask(void **state)
 {
     (void)state;
     char told[256];
+    not_under_thread_sanitizer();
     start(1);
     inherited = key_named("inherited", KS_TRACE_UNSET);
     void *block = alloc_ok(inherited, 1);
@@ -455,6 +464,47 @@ static void children_record_nothing_unless_they_ask(void **state)
     unlink(path);
 }
 
+#if CONFIG_FILES
+
+/* Ends without ks_trace_stop. */
+static void run_by_config(void)
+{
+    char path[sizeof trace_path + 8];
+    snprintf(path, sizeof path, "%s.conf", trace_path);
+    if (ks_config_load(path, NULL, NULL) != KS_OK)
+        exit(1);
+    ks_key_t plain = key_named("plain", KS_TRACE_UNSET);
+    ks_key_t off = key_named("quiet-one", KS_TRACE_UNSET);
+    ks_key_t overruled = key_named("quiet-two", KS_TRACE_ON);
+    alloc_ok(plain, 10);
+    alloc_ok(off, 20);
+    alloc_ok(overruled, 30);
+}
+
+static void the_config_file_begins_it(void **state)
+{
+    (void)state;
+    not_under_thread_sanitizer();
+    char told[512];
+    char path[sizeof trace_path + 8];
+    snprintf(path, sizeof path, "%s.conf", trace_path);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fprintf(file, "[defaults]\ntrace = on\ntrace file = %s\n[key quiet-*]\ntrace = off\n", trace_path);
+    assert_int_equal(fclose(file), 0);
+    in_child(run_by_config, told, sizeof told);
+    assert_string_equal(told, "");
+    unlink(path);
+    struct trace_reader *reader = open_whole();
+    uint64_t plain = expect_key(reader, "plain");
+    uint64_t overruled = expect_key(reader, "quiet-two");
+    expect(reader, TRACE_ALLOC, plain, NULL, 10);
+    expect(reader, TRACE_ALLOC, overruled, NULL, 30);
+    expect_end(reader);
+}
+
+#endif
+
 static void fill_the_disk(void)
 {
     signal(SIGXFSZ, SIG_IGN);
@@ -472,6 +522,7 @@ static void fill_the_disk(void)
 static void a_full_disk_is_told_once(void **state)
 {
     (void)state;
+    not_under_thread_sanitizer();
     char told[512];
     char expected[512];
     in_child(fill_the_disk, told, sizeof told);
@@ -502,6 +553,9 @@ int main(void)
         cmocka_unit_test(nothing_is_lost_between_threads),
         cmocka_unit_test(resets_are_in_order),
         cmocka_unit_test(children_record_nothing_unless_they_ask),
+#if CONFIG_FILES
+        cmocka_unit_test(the_config_file_begins_it),
+#endif
         cmocka_unit_test(a_full_disk_is_told_once),
     };
     return cmocka_run_group_tests(tests, group_setup, group_teardown);
