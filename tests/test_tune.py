@@ -141,8 +141,8 @@ class Tuned(unittest.TestCase):
             trace = os.path.join(folder, "run.kst")
             config = os.path.join(folder, "keyslab.conf")
             environment = {**os.environ, "KEYSLAB_CONF": ""}
-            ran = subprocess.run([KEYSLAB, "run", "--json", "--expert", "flows", "--expert", "reassembly", "--trace", trace,
-                                  SAMPLE], capture_output=True, text=True, timeout=120, env=environment)
+            ran = subprocess.run([KEYSLAB, "run", "--json", "--trace", trace, SAMPLE], capture_output=True, text=True,
+                                 timeout=120, env=environment)
             self.assertEqual((ran.returncode, ran.stderr), (0, ""))
             told = json.loads(ran.stdout)
             keys = [told["frames_key"], *(expert["key"] for expert in told["experts"])]
