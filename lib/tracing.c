@@ -61,7 +61,8 @@ static bool change_begin(bool runs)
 /* C13.4. */
 static bool start(const char *path, uint32_t sample, enum phase phase)
 {
-    if (strlen(path) >= sizeof path_now) {
+    size_t length = strlen(path);
+    if (length >= sizeof path_now) {
         errno = ENAMETOOLONG;
         return false;
     }
@@ -69,7 +70,7 @@ static bool start(const char *path, uint32_t sample, enum phase phase)
         errno = EBUSY;
         return false;
     }
-    strcpy(path_now, path);
+    memcpy(path_now, path, length + 1);
     store_ordered(&told, 0u);
     bool started = trace_start(&(struct trace_options){
         .path = path_now,
