@@ -96,6 +96,8 @@ static void *alloc_entered(ks_key_t key, size_t size, size_t alignment, bool zer
         block = heap_alloc(heap, size, alignment, &why);
     if (block && zero)
         memset(block, 0, size);
+    if (block && heap->key->trace)
+        traced_allocs(heap, &block, 1, size, alignment, zero);
     thread_end_slow();
     answer(status, why);
     return block;

@@ -8,6 +8,7 @@
 #include "report.h"
 #include "returns.h"
 #include "thread.h"
+#include "traced.h"
 
 #define ALIGNMENT_MOST ((size_t)1 << 30)
 

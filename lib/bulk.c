@@ -36,14 +36,41 @@ static size_t heap_alloc_bulk_class(struct heap *heap, uint32_t class, void **bl
     return done;
 }
 
-static size_t heap_alloc_bulk(struct heap *heap, size_t size, void **blocks, size_t count, ks_status *status)
+/*
+ * The same for a traced key. Each run is recorded before the next is made sure of, which may find that a reset has dropped it:
+ * C13.3. C0.6.
+ */
+static size_t heap_alloc_bulk_traced(struct heap *heap, size_t size, void **blocks, size_t count, ks_status *status)
+{
+    uint32_t class = class_of_size(heap->classes, size);
+    size_t done = 0;
+    do {
+        size_t run = heap_pop_bulk(heap, class, blocks + done, count - done);
+        traced_allocs(heap, blocks + done, run, size, CLASS_GRANULE, false);
+        done += run;
+    } while (done < count && heap_stock(heap, class, status));
+    if (done < count)
+        fetch_add(&heap->key->refusals[*status], 1);
+    return done;
+}
+
+/* Of a watched key, or large. */
+static SLOW_PATH size_t heap_alloc_each(struct heap *heap, size_t size, void **blocks, size_t count, ks_status *status)
 {
     if (size <= CLASS_TOP && !heap->key->paranoid)
-        return heap_alloc_bulk_class(heap, class_of_size(heap->classes, size), blocks, count, status);
+        return heap_alloc_bulk_traced(heap, size, blocks, count, status);
     size_t done = 0;
-    while (done < count && (blocks[done] = heap_alloc(heap, size, CLASS_GRANULE, status)))
-        done++;
+    for (; done < count && (blocks[done] = heap_alloc(heap, size, CLASS_GRANULE, status)); done++)
+        if (heap->key->trace)
+            traced_allocs(heap, &blocks[done], 1, size, CLASS_GRANULE, false);
     return done;
+}
+
+static size_t heap_alloc_bulk(struct heap *heap, size_t size, void **blocks, size_t count, ks_status *status)
+{
+    if (size <= CLASS_TOP && !heap->key->watched)
+        return heap_alloc_bulk_class(heap, class_of_size(heap->classes, size), blocks, count, status);
+    return heap_alloc_each(heap, size, blocks, count, status);
 }
 
 size_t ks_alloc_bulk(ks_key_t key, size_t size, void **blocks, size_t count, ks_status *status)
@@ -115,9 +142,37 @@ static __attribute__((noinline)) size_t heap_send_bulk(struct heap *heap, void *
     return done;
 }
 
+/* The same for a watched key. What is freed has the time of the burst's beginning, and is recorded when it is gone. */
+static SLOW_PATH size_t heap_free_watched(struct heap *heap, void *const *blocks, size_t count, size_t *freed,
+                                          ks_status *first)
+{
+    const struct key *key = heap->key;
+    uint64_t before = key->trace ? traced_before(heap) : 0;
+    size_t i = 0;
+    while (i < count && report_room(thread_self, MAGAZINE_SLOTS)) {
+        size_t run = key->paranoid ? 0 : heap_push_bulk(heap, blocks + i, count - i);
+        if (!run)
+            run = heap_send_bulk(heap, blocks + i, count - i);
+        ks_status status = KS_OK;
+        if (!run && blocks[i])
+            status = heap_free(heap, blocks[i]);
+        if (status != KS_OK && *first == KS_OK)
+            *first = status;
+        size_t gone = status != KS_OK ? 0 : run ? run : 1;
+        for (size_t j = i; j < i + gone && key->trace; j++)
+            if (blocks[j])
+                traced_free(heap, blocks[j], before);
+        *freed += gone;
+        i += run ? run : 1;
+    }
+    return i;
+}
+
 /* Until the thread's room for reports is used up: the caller delivers them and goes on. */
 static size_t heap_free_some(struct heap *heap, void *const *blocks, size_t count, size_t *freed, ks_status *first)
 {
+    if (heap->key->watched)
+        return heap_free_watched(heap, blocks, count, freed, first);
     size_t i = 0;
     while (i < count && report_room(thread_self, MAGAZINE_SLOTS)) {
         size_t run = heap_push_bulk(heap, blocks + i, count - i);

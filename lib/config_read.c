@@ -117,6 +117,19 @@ static void sizes_end(struct reading *reading)
 
 /* ------------------------------------------------------------------ settings */
 
+/* A path, or the word that stands for none. */
+static void path_set(struct reading *reading, const struct setting *setting, const char *path)
+{
+    char expected[SETTING_TEXT];
+    char *to = reading->section->settings.trace_file;
+    if (!strcmp(path, setting->special))
+        *to = '\0';
+    else if (strlen(path) < PATH_ROOM)
+        memcpy(to, path, strlen(path) + 1);
+    else
+        ERROR_IN(reading, setting->name, "%zu bytes: expected %s", strlen(path), setting_expected(setting, expected));
+}
+
 static void value_set(struct reading *reading, char *value)
 {
     const struct setting *setting = &settings_table[reading->setting];
@@ -125,6 +138,8 @@ static void value_set(struct reading *reading, char *value)
         sizes_add(reading, value);
     else if (!*value)
         ERROR_IN(reading, setting->name, "no value: expected %s", setting_expected(setting, expected));
+    else if (setting->type == TYPE_PATH)
+        path_set(reading, setting, value);
     else if (!setting_parse(setting, value, &reading->section->settings.values[reading->setting]))
         ERROR_IN(reading, setting->name, "'%.*s': expected %s", QUOTED, value, setting_expected(setting, expected));
 }
@@ -163,6 +178,8 @@ static void setting_begin(struct reading *reading, const char *name, char *value
         return;
     }
     *origin = reading->line;
+    if (settings_table[reading->setting].defaults_only && *reading->section->name)
+        ERROR_IN(reading, name, "of the whole program: expected in [defaults]");
     value_set(reading, value);
 }
 

@@ -72,12 +72,36 @@ ks_status heap_free(struct heap *heap, void *block)
     return free_judged(heap, block, &verdict);
 }
 
+/* Another thread's block that has an open outbox, without looking for more. C6.1. */
+static bool heap_free_away(struct heap *heap, void *block)
+{
+    size_t within;
+    struct away away;
+    uint16_t carried;
+    struct slab *slab = judge_range(block, &within);
+    if (!slab || judge_owner(heap, slab) || !away_find(heap, slab, &away) || !away_judge(&away, within, &carried))
+        return false;
+    if (outbox_put(away.box, block, carried))
+        heap_send(thread_self, heap, away.box);
+    return true;
+}
+
+/* The time is of before the block goes; it is told when it is gone. */
+static ks_status heap_free_traced(struct heap *heap, void *block)
+{
+    uint64_t before = traced_before(heap);
+    ks_status status = heap_free_away(heap, block) ? KS_OK : heap_free(heap, block);
+    if (status == KS_OK)
+        traced_free(heap, block, before);
+    return status;
+}
+
 static SLOW_PATH ks_status free_slow(ks_key_t key, void *block)
 {
     ks_status status = KS_OK;
     struct heap *heap = block ? heap_current_or_enter(key, &status) : NULL;
     if (heap) {
-        ks_status freed = heap_free(heap, block);
+        ks_status freed = heap->key->trace ? heap_free_traced(heap, block) : heap_free(heap, block);
         if (status == KS_OK)
             status = freed;
     }

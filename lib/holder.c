@@ -166,6 +166,12 @@ static struct heap *heap_join(struct thread *thread, struct key *key, ks_key_t h
     return heap;
 }
 
+/* C13.1. */
+static ks_key_t handle_published(const struct key *key, ks_key_t handle)
+{
+    return key->trace ? HANDLE_TRACED(handle) : handle;
+}
+
 /*
  * Publishes the handle in the thread's table. Published first, looked at again after: a reset, terminate or
  * destroy changes the key first and clears the handle after that, so either it clears this one or the change
@@ -180,7 +186,7 @@ static ks_status heap_publish(struct thread *thread, struct key *key, struct hea
         if (thread->leaving || key->paranoid || load_ordered(&key->terminated))
             return load_ordered(&key->terminated) ? KS_TERMINATED : KS_OK;
         POINT("publish: caught up");
-        store_ordered(published, heap->handle);
+        store_ordered(published, handle_published(key, heap->handle));
         POINT("publish: handle stored");
         bool live = key_is_live(key, heap->handle);
         bool same = live && !load_ordered(&key->terminated) && load_ordered(&key->generation) == heap->generation;
@@ -210,9 +216,13 @@ static SLOW_PATH struct heap *heap_dead(ks_key_t handle, ks_status *status)
     return NULL;
 }
 
-/* C5.2. */
+/* C5.2, C13.1. */
 struct heap *heap_enter(ks_key_t handle, ks_status *status)
 {
+    struct heap *traced = heap_current_traced(thread_self, handle);
+    *status = KS_OK;
+    if (traced)
+        return traced;
     struct key *key = key_reference(handle);
     if (!key)
         return heap_dead(handle, status);

@@ -49,6 +49,7 @@ struct key *key_take(ks_key_t *handle)
     key->heaps = NULL;
     store_relaxed(&key->terminated, 0u);
     store_relaxed(&key->generation, (uint64_t)0);
+    store_relaxed(&key->resets, (uint64_t)0);
     store_relaxed(&key->charged, (uint64_t)0);
     store_relaxed(&key->charged_peak, (uint64_t)0);
     store_relaxed(&key->refused_at_home, (uint64_t)0);
@@ -79,6 +80,18 @@ struct key *key_reference(ks_key_t handle)
         return key;
     key_release(key);
     return NULL;
+}
+
+/* C2.2. */
+void keys_visit(void (*visit)(const struct key *))
+{
+    for (uint32_t index = 1; index < load_acquire(&next_slot); index++) {
+        struct key *key = key_reference(load_relaxed(&keys[index].control));
+        if (!key)
+            continue;
+        visit(key);
+        key_release(key);
+    }
 }
 
 /* C2.5. */

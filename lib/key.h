@@ -29,6 +29,9 @@ static inline bool key_is_live(struct key *key, ks_key_t handle)
     return load_ordered(&key->control) == handle;
 }
 
+/* Every key that is live all the time. */
+void keys_visit(void (*visit)(const struct key *));
+
 /* Whether a handle is that of a live key at this moment, without a reference. */
 bool key_exists(ks_key_t handle);
 

@@ -6,6 +6,8 @@
 #include "refill.h"
 #include "start.h"
 #include "tables.h"
+#include "traced.h"
+#include "tracing.h"
 
 #include <string.h>
 
@@ -35,6 +37,8 @@ static bool key_furnish(struct key *key, ks_key_t handle, const struct settings 
     key->flush = (uint32_t)settings->values[SET_FLUSH];
     key->response = (uint32_t)settings->values[SET_ON_ERROR];
     key->paranoid = settings->values[SET_CHECK] == CHECK_PARANOID;
+    key->trace = tracing_key(settings);
+    key->watched = key->paranoid || key->trace;
     return true;
 }
 
@@ -68,6 +72,8 @@ ks_status ks_key_create(const struct ks_key_options *options, ks_key_t *handle)
     POINT("create: slot taken");
     /* From here on the handle is good, in every thread that is given it. */
     store_ordered(&key->control, taken);
+    if (key->trace)
+        traced_name(key);
     *handle = taken;
     return KS_OK;
 }
@@ -89,6 +95,8 @@ ks_status ks_key_reset(ks_key_t handle)
     struct key *key = key_reference(handle);
     if (!key)
         return KS_BAD_KEY;
+    if (key->trace)
+        traced_reset(key);
     fetch_add(&key->generation, 1);
     POINT("reset: generation raised");
     handles_clear(key);
@@ -120,6 +128,8 @@ static bool heaps_remain(struct key *key)
 static ks_status key_end(struct thread *thread, struct key *key, ks_key_t handle)
 {
     ks_key_t live = handle;
+    if (key->trace)
+        traced_reset(key);
     if (!cas(&key->control, &live, (ks_key_t)0))
         return KS_BAD_KEY;
     POINT("destroy: handle withdrawn");

@@ -271,6 +271,7 @@ struct key {
     /* any, atomic */
     ks_key_t control;
     uint64_t generation;
+    uint64_t resets; /* begun, and a destroy: >= generation; counted where the key is traced */
     uint32_t refs;
     uint32_t terminated;
     struct heap *heaps; /* pushed to; heaps leave only when refs == 0 */
@@ -284,6 +285,8 @@ struct key {
     uint32_t flush;    /* slow paths of a heap until what waits is sent */
     uint32_t response; /* to refused blocks: ON_ERROR_STATUS, ... */
     bool paranoid;     /* no thread's table names the key: every operation takes the slow path */
+    bool watched;      /* paranoid or traced: bursts are not taken as a whole */
+    uint32_t trace;    /* its number in traces; 0: it is not traced, and no trace names it */
     ks_error_hook *on_error;
     void *on_error_context;
     char name[KEY_NAME_BYTES];
@@ -302,12 +305,19 @@ struct key {
 #define HANDLE_OFFSET(handle)    ((handle) & (uint64_t)(KEYS_MAX - 1) << HANDLE_INDEX_SHIFT)
 #define KEY_INDEX(handle)        ((uint32_t)(HANDLE_OFFSET(handle) >> HANDLE_INDEX_SHIFT))
 
+/*
+ * What stands in a thread's table for a traced key. Its index is another one than the entry's, so that it equals no value that
+ * leads there, and it is never 0.
+ */
+#define HANDLE_TRACED(handle) (~(handle))
+
 /* ------------------------------------------------------------------ thread
  *
  * Threads are never unmapped, so that anyone may look at `busy` of a thread that has ended.
  *
  *     entry.handle == h != 0  =>  entry.heap belongs to key h and this thread holds it, at the key's generation as far
  *                                 as the thread knows; reset, terminate, purge and destroy write 0 into it
+ *     entry.handle == HANDLE_TRACED(h)  =>  the same, and h is traced
  *     on thread.entries      <=>  entry.heap != NULL
  */
 struct entry {

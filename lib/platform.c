@@ -11,7 +11,8 @@
 /* ------------------------------------------------------------------ thread-local storage */
 
 static pthread_key_t exit_key;
-static pthread_once_t onces[ONCES] = {[ONCE_LIBRARY] = PTHREAD_ONCE_INIT, [ONCE_CONFIG] = PTHREAD_ONCE_INIT};
+static pthread_once_t onces[ONCES] = {
+    [ONCE_LIBRARY] = PTHREAD_ONCE_INIT, [ONCE_CONFIG] = PTHREAD_ONCE_INIT, [ONCE_TRACE] = PTHREAD_ONCE_INIT};
 
 bool platform_exit_hook(void (*at_exit)(void *))
 {

@@ -1,6 +1,6 @@
 /*
  * Everything that comes from outside the library: atomics, Concurrency Kit, arenas, thread-local storage, and the
- * system. No other file names them, but for those that read the config file; so that ThreadSanitizer can be given C11 atomics instead of ck's
+ * system. No other file names them, but for those that read the config file or write traces; so that ThreadSanitizer can be given C11 atomics instead of ck's
  * inline assembly, which it cannot see, and so that tests can make each call to the outside fail.
  */
 #ifndef LIB_PLATFORM_H
@@ -206,7 +206,7 @@ bool platform_at_exit(void *value);
 bool platform_fork_hook(void (*child)(void));
 
 /* Runs `start` once in the process, and lets callers go on only when it has run. */
-enum platform_once { ONCE_LIBRARY, ONCE_CONFIG, ONCES };
+enum platform_once { ONCE_LIBRARY, ONCE_CONFIG, ONCE_TRACE, ONCES };
 void platform_once(enum platform_once which, void (*start)(void));
 
 /* A line to standard error: one write, which allocates nothing. */

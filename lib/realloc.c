@@ -51,6 +51,15 @@ static void *heap_realloc(struct heap *heap, void *block, size_t size, ks_status
     return NULL;
 }
 
+static void *heap_realloc_traced(struct heap *heap, void *block, size_t size, ks_status *status)
+{
+    uint64_t before = traced_before(heap);
+    void *result = heap_realloc(heap, block, size, status);
+    if (result)
+        traced_realloc(heap, block, before, result, size);
+    return result;
+}
+
 void *ks_realloc(ks_key_t key, void *block, size_t size, ks_status *status)
 {
     if (!block)
@@ -64,7 +73,8 @@ void *ks_realloc(ks_key_t key, void *block, size_t size, ks_status *status)
     void *result = NULL;
     struct heap *heap = heap_to_allocate(key, &why);
     if (heap)
-        result = heap_realloc(heap, block, size, &why);
+        result =
+            heap->key->trace ? heap_realloc_traced(heap, block, size, &why) : heap_realloc(heap, block, size, &why);
     thread_end_slow();
     answer(status, why);
     return result;

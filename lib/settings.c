@@ -103,6 +103,33 @@ const struct setting settings_table[SETTINGS] = {
             .special_value = (uint64_t)DECAY_FOR_EVER,
             .text = "time after which an arena gives unused pages back to the system",
         },
+    [SET_TRACE] =
+        {
+            .name = "trace",
+            .type = TYPE_WORD,
+            .words = {"off", "on"},
+            .initial = TRACE_OFF,
+            .text = "on: record every allocation, free, resize and reset of the key",
+        },
+    [SET_TRACE_FILE] =
+        {
+            .name = "trace file",
+            .type = TYPE_PATH,
+            .special = "none",
+            .defaults_only = true,
+            .text = "where what is traced is recorded, from the first key with trace = on",
+        },
+    [SET_TRACE_SAMPLE] =
+        {
+            .name = "trace sample",
+            .type = TYPE_COUNT,
+            .unit = "blocks",
+            .least = 1,
+            .most = 1000000,
+            .initial = 1,
+            .defaults_only = true,
+            .text = "one of so many blocks is recorded",
+        },
 };
 
 /* ------------------------------------------------------------------ sets of them */
@@ -126,6 +153,8 @@ void settings_overlay(struct settings *settings, const struct settings *over)
             memcpy(settings->sizes, over->sizes, sizeof settings->sizes);
             settings->sizes_count = over->sizes_count;
         }
+        if (i == SET_TRACE_FILE)
+            memcpy(settings->trace_file, over->trace_file, sizeof settings->trace_file);
     }
 }
 
@@ -298,6 +327,8 @@ char *setting_range(const struct setting *setting, char *text)
         snprintf(text, SETTING_TEXT, "1 to 47 sizes, rising: multiples of 16, from 512 up of 64; the last is 65536");
     } else if (setting->type == TYPE_WORD) {
         words_join(setting, text);
+    } else if (setting->type == TYPE_PATH) {
+        snprintf(text, SETTING_TEXT, "none or a path of %u bytes at the most", PATH_ROOM - 1);
     } else {
         number_format(setting, setting->least, least);
         number_format(setting, setting->most, most);

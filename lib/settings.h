@@ -20,17 +20,22 @@ enum {
     SET_CHECK,
     SET_ARENA,
     SET_DECAY,
+    SET_TRACE,
+    SET_TRACE_FILE,
+    SET_TRACE_SAMPLE,
     SETTINGS,
 };
 
-enum setting_type { TYPE_CLASSES, TYPE_COUNT, TYPE_BYTES, TYPE_TIME, TYPE_WORD };
+enum setting_type { TYPE_CLASSES, TYPE_COUNT, TYPE_BYTES, TYPE_TIME, TYPE_WORD, TYPE_PATH };
 
 /* Values of words: their places in setting.words. */
 enum { ON_ERROR_STATUS, ON_ERROR_LOG, ON_ERROR_ABORT };
 enum { CHECK_STANDARD, CHECK_PARANOID };
 enum { ARENA_SHARED, ARENA_KEY };
+enum { TRACE_OFF, TRACE_ON };
 
 #define QUOTA_NONE 0
+#define PATH_ROOM  160
 
 struct setting {
     const char *name;
@@ -40,6 +45,7 @@ struct setting {
     const char *special; /* a word in place of a number, or NULL */
     uint64_t special_value;
     const char *words[4]; /* TYPE_WORD; ends with NULL */
+    bool defaults_only;   /* of the process, not of a key */
     const char *text;     /* what it does, one line */
 };
 
@@ -49,10 +55,11 @@ extern const struct setting settings_table[SETTINGS];
 #define ORIGIN_OPTION   UINT32_MAX
 
 struct settings {
-    uint64_t values[SETTINGS];   /* but that of the classes */
+    uint64_t values[SETTINGS];   /* but those of the classes and the path */
     uint32_t origins[SETTINGS];  /* ORIGIN_BUILT_IN: not set; the file's line; ORIGIN_OPTION */
     uint32_t sizes[CLASS_LARGE]; /* of the classes */
     uint32_t sizes_count;
+    char trace_file[PATH_ROOM]; /* "" for none */
 };
 
 /* The built-in ones. */
@@ -77,7 +84,7 @@ const char *setting_name(uint32_t index);
 /* "1500", "64 KiB", "2 MiB": false for anything else, and for what does not fit. */
 bool bytes_parse(const char *text, uint64_t *bytes);
 
-/* A value of any type but the classes; false for anything that setting_expected does not describe. */
+/* A value of any type but the classes and the path; false for anything that setting_expected does not describe. */
 bool setting_parse(const struct setting *setting, const char *text, uint64_t *value);
 
 #define SETTING_TEXT 160

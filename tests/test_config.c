@@ -141,7 +141,7 @@ static void options_out_of_range_are_refused(void **state)
         {.response = (enum ks_response)4},
         {.checks = (enum ks_checks)3},
         {.arena = (enum ks_arena)3},
-        {.reserved = {[5] = 1}},
+        {.reserved = {[4] = 1}},
     };
     ks_key_t key = 1;
     for (size_t i = 0; i < COUNT(bad); i++) {

@@ -149,7 +149,8 @@ static void name_the_key(void)
 
 static void start_trace(uint32_t sample)
 {
-    struct trace_options options = {.path = path, .program = "test", .sample = sample, .begun = name_the_key};
+    struct trace_options options = {
+        .path = path, .children = path, .program = "test", .sample = sample, .begun = name_the_key};
     assert_true(trace_start(&options));
 }
 

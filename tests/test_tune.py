@@ -135,6 +135,35 @@ class Tuned(unittest.TestCase):
         self.assertEqual([key["key"] for key in joint], [None])
         self.assertEqual(joint[0]["blocks"], sum(key["blocks"] for key in data["keys"]))
 
+    def test_run_records_its_keys(self):
+        """Each key of `keyslab run` has a table, and the trace has every block that the run's own statistics have."""
+        with tempfile.TemporaryDirectory() as folder:
+            trace = os.path.join(folder, "run.kst")
+            config = os.path.join(folder, "keyslab.conf")
+            environment = {**os.environ, "KEYSLAB_CONF": ""}
+            ran = subprocess.run([KEYSLAB, "run", "--json", "--trace", trace, SAMPLE], capture_output=True, text=True,
+                                 timeout=120, env=environment)
+            self.assertEqual((ran.returncode, ran.stderr), (0, ""))
+            told = json.loads(ran.stdout)
+            keys = [told["frames_key"], *(expert["key"] for expert in told["experts"])]
+            allocated = {key["name"]: key["allocated"] for key in keys}
+            tuned = report("-o", config, trace)
+            self.assertEqual({key["key"]: key["blocks"] + key["large_blocks"] for key in tuned["keys"]}, allocated)
+            self.assertEqual(sorted(allocated), ["flows", "frames", "reassembly"])
+            for key in tuned["keys"]:
+                self.assertTrue(good(key["classes"]))
+            again = subprocess.run([KEYSLAB, "run", "--config", config, SAMPLE], capture_output=True, text=True,
+                                   timeout=120, env=environment)
+            self.assertEqual((again.returncode, again.stderr), (0, ""))
+            replayed = subprocess.run([KEYSLAB, "replay", "--json", trace], capture_output=True, text=True, timeout=120)
+            self.assertEqual((replayed.returncode, replayed.stderr), (0, ""))
+
+    def test_run_cannot_record(self):
+        ran = subprocess.run([KEYSLAB, "run", "--trace", "/nonexistent/t", SAMPLE], capture_output=True, text=True,
+                             timeout=120)
+        self.assertEqual((ran.returncode, ran.stdout, ran.stderr),
+                         (1, "", "keyslab: --trace /nonexistent/t: No such file or directory\n"))
+
     def test_deterministic(self):
         self.assertEqual(run(self.trace).stdout, run(self.trace).stdout)
 

@@ -23,10 +23,18 @@ static char *classes_text(const uint32_t *sizes, uint32_t count, char *text)
     return text;
 }
 
+static char *path_text(const struct settings *settings, char *text)
+{
+    snprintf(text, SETTING_TEXT, "%s", *settings->trace_file ? settings->trace_file : "none");
+    return text;
+}
+
 static char *value_text(const struct settings *settings, uint32_t i, char *text)
 {
     if (i == SET_CLASSES)
         return classes_text(settings->sizes, settings->sizes_count, text);
+    if (i == SET_TRACE_FILE)
+        return path_text(settings, text);
     return setting_format(&settings_table[i], settings->values[i], text);
 }
 
@@ -34,7 +42,7 @@ static json_t *value_json(const struct settings *settings, uint32_t i)
 {
     char text[SETTING_TEXT];
     if (i != SET_CLASSES)
-        return json_string(setting_format(&settings_table[i], settings->values[i], text));
+        return json_string(value_text(settings, i, text));
     json_t *sizes = json_array();
     for (uint32_t size = 0; size < settings->sizes_count; size++)
         json_array_append_new(sizes, json_integer(settings->sizes[size]));
@@ -45,7 +53,7 @@ static json_t *value_json(const struct settings *settings, uint32_t i)
 
 static void list_json(const struct settings *built_in)
 {
-    static const char *const types[] = {"sizes", "count", "bytes", "time", "word"};
+    static const char *const types[] = {"sizes", "count", "bytes", "time", "word", "path"};
     char range[SETTING_TEXT];
     json_t *list = json_array();
     for (uint32_t i = 0; i < SETTINGS; i++) {

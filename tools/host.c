@@ -98,9 +98,6 @@ bool host_load(struct host *host, const char *name)
         return false;
     if (*expert->info.szName)
         expert->name = expert->info.szName;
-    ks_status status = ks_key_create(&(struct ks_key_options){.name = expert->name}, &expert->key);
-    if (status != KS_OK)
-        host_fatal("a key for an expert", status);
     host->experts_count++;
     return true;
 }
@@ -329,6 +326,9 @@ static bool expert_start(struct expert *expert)
 {
     struct host *host = expert->host;
     EXPERTSTARTUPINFO startup = {0};
+    ks_status status = ks_key_create(&(struct ks_key_options){.name = expert->name}, &expert->key);
+    if (status != KS_OK)
+        host_fatal("a key for an expert", status);
     if (expert->info.pConfigProc && expert->info.Flags & EXPERT_ENUM_FLAG_CONFIGURABLE &&
         !expert->info.pConfigProc((HEXPERTKEY)expert->key, &expert->config, &startup, 0, NULL)) {
         complain("expert %s: Configure refused", expert->name);

@@ -17,6 +17,7 @@ struct options {
     struct host *host;
     const char *fail;
     const char *filter;
+    const char *trace;
     uint64_t loops;
     uint64_t count;
     uint64_t top;
@@ -38,6 +39,8 @@ static void print_help(void)
          "                             to the same thread always\n"
          "      --config FILE          settings of the keys, keyslab.conf(5); without this the file\n"
          "                             of KEYSLAB_CONF, or the system's\n"
+         "      --trace FILE           record what the keys do into a trace, for keyslab tune and\n"
+         "                             keyslab replay\n"
          "  -f, --filter BPF           only frames that a pcap filter accepts\n"
          "  -l, --loop N               replay a file N times, from memory\n"
          "  -c, --count N              stop after N frames\n"
@@ -60,19 +63,14 @@ static void complain_of_config(void *context, const char *text)
 
 static int parse_options(int argc, char **argv, struct options *options)
 {
-    enum { FAIL = 256, TOP, CONFIG };
+    enum { FAIL = 256, TOP, CONFIG, TRACE };
     static const struct option names[] = {
-        {"expert", required_argument, NULL, 'e'},
-        {"threads", required_argument, NULL, 't'},
-        {"filter", required_argument, NULL, 'f'},
-        {"loop", required_argument, NULL, 'l'},
-        {"count", required_argument, NULL, 'c'},
-        {"fail", required_argument, NULL, FAIL},
-        {"top", required_argument, NULL, TOP},
-        {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},
-        {"config", required_argument, NULL, CONFIG},
-        {0},
+        {"expert", required_argument, NULL, 'e'},  {"threads", required_argument, NULL, 't'},
+        {"filter", required_argument, NULL, 'f'},  {"loop", required_argument, NULL, 'l'},
+        {"count", required_argument, NULL, 'c'},   {"fail", required_argument, NULL, FAIL},
+        {"top", required_argument, NULL, TOP},     {"json", no_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},          {"config", required_argument, NULL, CONFIG},
+        {"trace", required_argument, NULL, TRACE}, {0},
     };
     uint64_t number;
     int option;
@@ -104,6 +102,9 @@ static int parse_options(int argc, char **argv, struct options *options)
         case CONFIG:
             if (ks_config_load(optarg, complain_of_config, NULL) != KS_OK)
                 return EXIT_FAILED;
+            break;
+        case TRACE:
+            options->trace = optarg;
             break;
         case TOP:
             if (!parse_number("--top", optarg, 0, UINT32_MAX, &options->top))
@@ -247,6 +248,17 @@ static int run_capture(struct options *options, struct capture *capture)
     return whole ? EXIT_DONE : EXIT_FAILED;
 }
 
+/* Before the first key is there, and until the last is gone. */
+static int run_traced(struct options *options, struct capture *capture)
+{
+    if (options->trace && ks_trace_start(options->trace, 1) != KS_OK) {
+        complain("--trace %s: %s", options->trace, strerror(errno));
+        return EXIT_FAILED;
+    }
+    int status = run_capture(options, capture);
+    return ks_trace_stop() == KS_OK ? status : EXIT_FAILED;
+}
+
 static int run(int argc, char **argv)
 {
     static struct host host = {.threads = 1};
@@ -267,7 +279,7 @@ static int run(int argc, char **argv)
     running = capture;
     sigaction(SIGINT, &(struct sigaction){.sa_handler = interrupt, .sa_flags = SA_RESTART}, NULL);
     sigaction(SIGTERM, &(struct sigaction){.sa_handler = interrupt, .sa_flags = SA_RESTART}, NULL);
-    status = run_capture(&options, capture);
+    status = run_traced(&options, capture);
     running = NULL;
     capture_close(capture);
     return status;

@@ -91,6 +91,7 @@ typedef void ks_error_hook(void *context, const struct ks_error *error);
 enum ks_response { KS_RESPONSE_UNSET, KS_RESPONSE_STATUS, KS_RESPONSE_LOG, KS_RESPONSE_ABORT };
 enum ks_checks { KS_CHECKS_UNSET, KS_CHECKS_STANDARD, KS_CHECKS_PARANOID };
 enum ks_arena { KS_ARENA_UNSET, KS_ARENA_SHARED, KS_ARENA_KEY };
+enum ks_trace { KS_TRACE_UNSET, KS_TRACE_OFF, KS_TRACE_ON };
 
 #define KS_QUOTA_NONE SIZE_MAX /* no limit, whatever the config file says */
 
@@ -113,7 +114,8 @@ struct ks_key_options {
     enum ks_response response; /* to a refused block; log and abort write a line on standard error; built in: status */
     enum ks_checks checks;     /* paranoid: free blocks are poisoned, and reused late; built in: standard */
     enum ks_arena arena;       /* shared with other keys, or the key's own; built in: shared */
-    uint64_t reserved[6];      /* zero: a later version may name them */
+    enum ks_trace trace;       /* whether the key is traced; built in: after ks_trace_start it is */
+    uint64_t reserved[5];      /* zero: a later version may name them */
 };
 
 /*
@@ -243,6 +245,28 @@ typedef void ks_config_error(void *context, const char *text);
  * NULL, and what was in effect stays. KS_NO_MEMORY. Waits for the file, and for a thread that is reading one for the first key.
  */
 KS_API ks_status ks_config_load(const char *path, ks_config_error *tell, void *context);
+
+/* ------------------------------------------------------------------ traces */
+
+/*
+ * Records what traced keys do into a file for `keyslab tune` and `keyslab replay` (docs/trace-format.md): every allocation, free and
+ * resize that succeeds, resets, and destroys as resets, of all threads, with times. `sample`: one of so many blocks; 0 or 1 for all.
+ *
+ * Keys are traced, for as long as they live, that are created from now on, unless their option or section says off, and those
+ * whose option or section says on. A traced key takes the slow path for everything, and a thread that is ahead of the file waits for it: nothing
+ * is lost. Other keys are not slowed. The recording ends with ks_trace_stop or with the program. A child of a fork records
+ * nothing, until it calls this itself. Where the file cannot be written any more, a line on standard error says so, once.
+ *
+ * KS_INVALID, with errno: no path, the file or a thread cannot be had, or a recording runs (EBUSY). The config file can begin one too:
+ * `trace file` in keyslab.conf(5). Replaces a file that is there.
+ */
+KS_API ks_status ks_trace_start(const char *path, uint32_t sample);
+
+/*
+ * Ends the recording, and completes its file. What other threads do meanwhile may be missing. KS_OK where none runs; KS_INVALID with
+ * errno: the file is not whole.
+ */
+KS_API ks_status ks_trace_stop(void);
 
 /* ------------------------------------------------------------------ statistics */
 

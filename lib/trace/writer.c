@@ -26,6 +26,9 @@ enum {
 
 #define SECOND_NS 1000000000ull
 
+/* Without a call, in a shared library too. */
+#define THREAD_LOCAL __thread __attribute__((tls_model("initial-exec")))
+
 /* ------------------------------------------------------------------ buffers
  *
  * One producer, the thread that has taken the buffer, and one consumer, the writer.
@@ -70,14 +73,15 @@ struct recording {
 };
 
 static struct recording never = {RECORDING_OFF}; /* what there is outside of start and finish */
-static struct recording *recording = &never;
+static struct recording *_Atomic recording = &never;
 static struct recording *wiped_page;
 
 static struct {
     char children[PATH_MAX];
     char program[64];
-    uint32_t sample;
+    _Atomic uint32_t sample;
     void (*begun)(void);
+    void (*failed)(int error);
     struct trace_file file;
     struct stat identity; /* of the file that the descriptor must still be */
     pid_t process;        /* whose recording it is: a child of vfork shares all this, and its end is not ours */
@@ -93,8 +97,8 @@ static struct {
 static const struct filled nothing;
 static struct buffer *_Atomic buffers;
 static _Atomic uint32_t threads;
-static __thread struct buffer *mine;
-static __thread bool inside;
+static THREAD_LOCAL struct buffer *mine;
+static THREAD_LOCAL bool inside;
 
 uint64_t trace_now(void)
 {
@@ -109,13 +113,20 @@ static void writer_wake(void)
     syscall(SYS_futex, &writer.wake, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
+static _Atomic uint32_t *state_now(void)
+{
+    return &atomic_load_explicit(&recording, memory_order_acquire)->state;
+}
+
 /* The recording ends, wherever it was. */
 static void fail(int error)
 {
     int none = 0;
     uint32_t on = RECORDING_ON;
-    atomic_compare_exchange_strong(&writer.error, &none, error);
-    atomic_compare_exchange_strong(&recording->state, &on, RECORDING_OFF);
+    bool first = atomic_compare_exchange_strong(&writer.error, &none, error);
+    atomic_compare_exchange_strong(state_now(), &on, RECORDING_OFF);
+    if (first && writer.failed)
+        writer.failed(error);
 }
 
 /* ------------------------------------------------------------------ the writer */
@@ -258,6 +269,7 @@ static bool begin(const char *path)
     atomic_store(&writer.error, 0);
     writer.events = 0;
     writer.process = getpid();
+    atomic_store(&threads, 0);
     atomic_fetch_add(&writer.epoch, 1);
     bool begun = begin_file(path);
     if (begun && !begin_thread()) {
@@ -267,24 +279,34 @@ static bool begin(const char *path)
         begun = false;
     }
     inside = outer;
-    atomic_store(&recording->state, begun ? RECORDING_ON : RECORDING_OFF);
+    atomic_store(state_now(), begun ? RECORDING_ON : RECORDING_OFF);
     if (begun && writer.begun)
         writer.begun();
     return begun;
 }
 
 /* In a child, what lies in the buffers is the parent's; its threads but this one are not there. */
-static void begin_in_child(void)
+static void leave_parent(void)
 {
-    uint32_t wiped = RECORDING_WIPED;
-    if (!atomic_compare_exchange_strong(&recording->state, &wiped, RECORDING_BEGINS))
-        return;
     for (struct buffer *buffer = atomic_load(&buffers); buffer; buffer = buffer->next)
         if (buffer != mine)
             atomic_store(&buffer->state, BUFFER_IDLE);
+    if (still_ours())
+        close(writer.file.descriptor);
+}
+
+static void begin_in_child(void)
+{
+    uint32_t wiped = RECORDING_WIPED;
+    if (!atomic_compare_exchange_strong(state_now(), &wiped, RECORDING_BEGINS))
+        return;
+    leave_parent();
+    if (!*writer.children) {
+        atomic_store(state_now(), RECORDING_OFF);
+        return;
+    }
     char path[PATH_MAX + 16];
     snprintf(path, sizeof path, "%s.%d", writer.children, (int)getpid());
-    close(writer.file.descriptor);
     begin(path);
 }
 
@@ -351,12 +373,17 @@ __attribute__((cold, noinline)) static struct buffer *attach(uint64_t time)
     return buffer;
 }
 
+static bool is_of_now(const struct buffer *buffer)
+{
+    return atomic_load_explicit(&buffer->epoch, memory_order_relaxed) == atomic_load(&writer.epoch);
+}
+
 /* Hands the full slot over, and waits for an empty one. False where the recording ends meanwhile. */
 __attribute__((cold, noinline)) static bool turn_slot(struct buffer *buffer)
 {
     uint64_t next = atomic_load_explicit(&buffer->head, memory_order_relaxed) + 1;
     while (next - atomic_load_explicit(&buffer->done, memory_order_acquire) >= SLOTS) {
-        if (atomic_load(&recording->state) != RECORDING_ON)
+        if (atomic_load(state_now()) != RECORDING_ON || !is_of_now(buffer))
             return false;
         writer_wake();
         nanosleep(&(struct timespec){.tv_nsec = WAIT_NS}, NULL);
@@ -391,27 +418,28 @@ static void record(struct buffer *buffer, const struct trace_event *event)
 /* The same answer for an address always, so that a block is in the trace with all its events or not at all. */
 static bool sampled(const struct trace_event *event)
 {
-    if (writer.sample <= 1 || event->kind == TRACE_RESET || event->kind == TRACE_KEY)
+    uint32_t sample = atomic_load_explicit(&writer.sample, memory_order_relaxed);
+    if (sample <= 1 || event->kind == TRACE_RESET || event->kind == TRACE_KEY)
         return true;
     uint64_t mixed = (event->address >> 4) * 0x9e3779b97f4a7c15ull;
-    return (mixed >> 32) % writer.sample == 0;
+    return (mixed >> 32) % sample == 0;
 }
 
 void trace_record(struct trace_event *event)
 {
-    uint32_t state = atomic_load_explicit(&recording->state, memory_order_acquire);
+    uint32_t state = atomic_load_explicit(state_now(), memory_order_acquire);
     if (inside)
         return;
     if (__builtin_expect(state == RECORDING_WIPED, false)) {
         begin_in_child();
-        state = atomic_load(&recording->state);
+        state = atomic_load(state_now());
     }
     if (state != RECORDING_ON || !sampled(event))
         return;
     int error = errno;
     inside = true;
     struct buffer *buffer = mine;
-    if (!buffer || atomic_load_explicit(&buffer->epoch, memory_order_relaxed) != atomic_load(&writer.epoch))
+    if (!buffer || !is_of_now(buffer))
         buffer = attach(event->time);
     if (buffer) {
         event->thread = buffer->thread;
@@ -439,13 +467,25 @@ static bool map_page(void)
     return true;
 }
 
+/* In the child of a fork, the parent's recording is none. */
+static bool is_busy(void)
+{
+    if (atomic_load(&recording) == &never)
+        return false;
+    if (writer.process == getpid())
+        return true;
+    if (atomic_load(state_now()) == RECORDING_WIPED)
+        leave_parent();
+    return false;
+}
+
 bool trace_start(const struct trace_options *options)
 {
-    if (recording != &never) {
+    if (is_busy()) {
         errno = EBUSY;
         return false;
     }
-    const char *children = options->children ? options->children : options->path;
+    const char *children = options->children ? options->children : "";
     if (strlen(children) >= sizeof writer.children) {
         errno = ENAMETOOLONG;
         return false;
@@ -455,25 +495,26 @@ bool trace_start(const struct trace_options *options)
     memcpy(writer.program, options->program, strnlen(options->program, sizeof writer.program - 1));
     writer.sample = options->sample ? options->sample : 1;
     writer.begun = options->begun;
+    writer.failed = options->failed;
     if (!wiped_page && !map_page())
         return false;
     atomic_store(&wiped_page->state, RECORDING_OFF);
-    recording = wiped_page;
+    atomic_store(&recording, wiped_page);
     if (begin(options->path))
         return true;
-    recording = &never;
+    atomic_store(&recording, &never);
     return false;
 }
 
 bool trace_finish(void)
 {
-    uint32_t state = atomic_load(&recording->state);
+    uint32_t state = atomic_load(state_now());
     if (state == RECORDING_WIPED || writer.process != getpid() ||
         (state == RECORDING_OFF && !atomic_load(&writer.error)))
         return true; /* none runs, or a child has recorded nothing */
     bool outer = inside;
     inside = true;
-    atomic_store(&recording->state, RECORDING_OFF);
+    atomic_store(state_now(), RECORDING_OFF);
     atomic_store(&writer.stopping, true);
     writer_wake();
     pthread_join(writer.thread, NULL);
@@ -483,7 +524,7 @@ bool trace_finish(void)
     if (!error && (!still_ours() || !trace_file_end(&writer.file, &last)))
         error = errno;
     close(writer.file.descriptor);
-    recording = &never;
+    atomic_store(&recording, &never);
     inside = outer;
     errno = error;
     return !error;

@@ -5,7 +5,7 @@
  * what lies in unfinished ones once a second. A thread whose slots are all full waits for the writer: nothing is lost unless
  * sampling is asked for. The writer allocates nothing but whole mappings, so that malloc itself may be what is recorded.
  *
- * A child of a fork records into a file of its own, with its PID at the end of the name, from its first event on.
+ * A child of a fork records nothing, or into a file of its own, with its PID at the end of the name, from its first event on.
  */
 #ifndef TRACE_WRITER_H
 #define TRACE_WRITER_H
@@ -14,14 +14,15 @@
 
 struct trace_options {
     const char *path;
-    const char *children; /* a child's file is this, a dot and its PID; NULL for path */
+    const char *children; /* a child's file is this, a dot and its PID; NULL: a child records nothing */
     const char *program;  /* for the file's head; cut after 63 bytes */
     uint32_t sample;      /* record one of so many blocks, by address; 0 or 1 for all */
     void (*begun)(
         void); /* called when a file has been begun, a child's too: names the keys that there are. May be NULL */
+    void (*failed)(int error); /* called once when the file can no longer be written, by any thread. May be NULL */
 };
 
-/* Begins. False with errno where the file or the writer thread could not be had. One recording at a time. */
+/* Begins. False with errno where the file or the writer thread could not be had. One recording at a time in a process. */
 bool trace_start(const struct trace_options *options);
 
 /* Nanoseconds of the events' clock. */

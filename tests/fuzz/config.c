@@ -49,7 +49,8 @@ static void check_value(const struct setting *setting, uint64_t value)
             words++;
         if (value >= words)
             fail("a word that is none");
-    } else if (setting->type != TYPE_CLASSES && !(setting->special && value == setting->special_value) &&
+    } else if (setting->type != TYPE_CLASSES && setting->type != TYPE_PATH &&
+               !(setting->special && value == setting->special_value) &&
                (value < setting->least || value > setting->most)) {
         fail("a value out of its range");
     }
@@ -59,6 +60,8 @@ static void check_settings(const struct settings *settings)
 {
     for (uint32_t i = 0; i < SETTINGS; i++)
         check_value(&settings_table[i], settings->values[i]);
+    if (!memchr(settings->trace_file, '\0', sizeof settings->trace_file))
+        fail("a path without an end");
     if (class_sizes_error(settings->sizes, settings->sizes_count))
         fail("classes that are none");
     struct class table[CLASS_COVERED + 1];
@@ -77,7 +80,9 @@ static void write_settings(FILE *file, const struct settings *settings)
         if (!settings->origins[i])
             continue;
         fprintf(file, "%s = ", settings_table[i].name);
-        if (i != SET_CLASSES)
+        if (i == SET_TRACE_FILE)
+            fprintf(file, "%s", *settings->trace_file ? settings->trace_file : "none");
+        else if (i != SET_CLASSES)
             fprintf(file, "%s", setting_format(&settings_table[i], settings->values[i], text));
         for (uint32_t size = 0; i == SET_CLASSES && size < settings->sizes_count; size++)
             fprintf(file, "%u,\n  ", settings->sizes[size]);
@@ -88,7 +93,8 @@ static void write_settings(FILE *file, const struct settings *settings)
 static bool is_same(const struct section *a, const struct section *b)
 {
     bool same = !strcmp(a->name, b->name) && a->settings.sizes_count == b->settings.sizes_count &&
-                !memcmp(a->settings.sizes, b->settings.sizes, a->settings.sizes_count * sizeof *a->settings.sizes);
+                !memcmp(a->settings.sizes, b->settings.sizes, a->settings.sizes_count * sizeof *a->settings.sizes) &&
+                !strcmp(a->settings.trace_file, b->settings.trace_file);
     for (uint32_t i = 0; i < SETTINGS; i++)
         same = same && !a->settings.origins[i] == !b->settings.origins[i] &&
                (!a->settings.origins[i] || a->settings.values[i] == b->settings.values[i]);
