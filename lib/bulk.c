@@ -88,14 +88,14 @@ size_t ks_alloc_bulk(ks_key_t key, size_t size, void **blocks, size_t count, ks_
 
 /*
  * How many of the first blocks are the heap's own, of one slab, and free now: what is known of the slab is looked up once for
- * the run, each block's place and state for itself. None in a paranoid key. C0.1, C7.1.
+ * the run, each block's place and state for itself. Not for a paranoid key. C0.1, C7.1.
  */
 static __attribute__((noinline)) size_t heap_push_bulk(struct heap *heap, void *const *blocks, size_t count)
 {
     size_t within;
     struct place place;
     struct slab *slab = judge_range(blocks[0], &within);
-    if (!slab || !judge_owner(heap, slab) || !slab_judge(slab, within, &place) || heap->key->paranoid)
+    if (!slab || !judge_owner(heap, slab) || !slab_judge(slab, within, &place))
         return 0;
     const char *start = arena_slab_start(slab);
     struct bin *bin = heap_bin(heap, slab->bin);
