@@ -2,9 +2,9 @@
  * Makes a trace of any length, for tests of those who read them: four threads, three keys, sizes of frames and of small things, a
  * working set of a given number of blocks in each thread.
  *
- *     make_trace FILE EVENTS [LIVE [ROUNDS]]
+ *     make_trace FILE EVENTS [LIVE [ROUNDS [NAME]]]
  *
- * Every so many rounds, one key is reset.
+ * Every so many rounds, one key is reset; 0: none is. NAME is the first key's, else it is frames.
  */
 #include "event.h"
 #include "file.h"
@@ -119,7 +119,7 @@ static void reset(uint64_t key, uint64_t live, uint64_t time)
 int main(int argc, char **argv)
 {
     if (argc < 3) {
-        fprintf(stderr, "usage: make_trace FILE EVENTS [LIVE [ROUNDS]]\n");
+        fprintf(stderr, "usage: make_trace FILE EVENTS [LIVE [ROUNDS [NAME]]]\n");
         return 2;
     }
     uint64_t events = strtoull(argv[2], NULL, 10);
@@ -135,7 +135,7 @@ int main(int argc, char **argv)
         if (!makers[i].slots)
             fail("memory");
     }
-    static const char *const names[KEYS] = {"frames", "flows", "streams"};
+    const char *const names[KEYS] = {argc > 5 ? argv[5] : "frames", "flows", "streams"};
     for (unsigned key = 0; key < KEYS; key++) {
         struct trace_event event = {.kind = TRACE_KEY, .key = key + 1};
         snprintf(event.name, sizeof event.name, "%s", names[key]);

@@ -25,12 +25,13 @@ struct names {
 
 static uint32_t name_key(struct names *names, struct tally *tally, uint64_t number, const char *name)
 {
-    char unnamed[KEY_NAME];
-    if (!name || !*name) {
-        snprintf(unnamed, sizeof unnamed, "key-%" PRIx64, number);
-        name = unnamed;
-    }
-    uint32_t key = tally_key(tally, name);
+    char made_up[KEY_NAME];
+    bool unnamed = !name || !*name;
+    if (unnamed)
+        snprintf(made_up, sizeof made_up, "key-%" PRIx64, number);
+    uint32_t key = tally_key(tally, unnamed ? made_up : name);
+    if (key != UINT32_MAX)
+        tally->keys[key].unnamed = unnamed;
     for (uint32_t i = 0; i < names->count; i++)
         if (names->numbers[i] == number)
             return names->keys[i] = key;

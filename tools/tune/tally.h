@@ -36,6 +36,7 @@ struct counts {
 
 struct tally_key {
     char name[KEY_NAME];
+    bool unnamed;  /* the source has no name for it: this one is made up */
     uint32_t life; /* counts resets */
     bool touched;  /* by the source that is read */
     bool timed;    /* every source had times: lifetimes mean something */

@@ -28,6 +28,21 @@ double avoidable_less(const struct tuning *tuning, unsigned row, unsigned than)
     return less(tuning->rows[row].all.internal - least, tuning->rows[than].all.internal - least);
 }
 
+/* No control characters, no blanks at the ends, and nothing that begins a comment. See docs/config.md. */
+bool tuning_has_section(const struct tuning *tuning)
+{
+    const char *name = tuning->name;
+    if (!name)
+        return true;
+    size_t length = strlen(name);
+    if (tuning->unnamed || !length || name[0] == ' ' || name[length - 1] == ' ')
+        return false;
+    for (const char *at = name; *at; at++)
+        if ((unsigned char)*at < ' ' || *at == '\x7f' || (*at == ' ' && (at[1] == '#' || at[1] == ';')))
+            return false;
+    return name[0] != '#' && name[0] != ';';
+}
+
 /* ------------------------------------------------------------------ weights */
 
 static void add_half(struct weights *weights, const struct tally_key *key, const struct counts *counts, bool by_time)
@@ -150,7 +165,7 @@ static bool complain_of_nothing(const struct tally *tally, const struct tuning_o
     return false;
 }
 
-bool tune_all(const struct tally *tally, const struct tuning_options *options, struct tunings *tunings)
+bool tuning_weigh(const struct tally *tally, const struct tuning_options *options, struct tunings *tunings)
 {
     bool by_time = !options->by_blocks;
     uint32_t keys = 0;
@@ -173,10 +188,18 @@ bool tune_all(const struct tally *tally, const struct tuning_options *options, s
             continue;
         struct tuning *tuning = &tunings->tunings[options->joint ? 0 : tunings->count];
         tuning->name = options->joint ? NULL : key->name;
+        tuning->unnamed = key->unnamed;
         tuning->by_time = by_time && lives_have_length(key);
         add_key(tuning, key);
         tunings->count += !options->joint || !tunings->count;
     }
+    return true;
+}
+
+bool tune_all(const struct tally *tally, const struct tuning_options *options, struct tunings *tunings)
+{
+    if (!tuning_weigh(tally, options, tunings))
+        return false;
     for (uint32_t i = 0; i < tunings->count; i++)
         if (!tune(&tunings->tunings[i], options))
             return false;

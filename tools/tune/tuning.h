@@ -25,6 +25,7 @@ struct row {
 
 struct tuning {
     const char *name; /* of the key; NULL for all of them together */
+    bool unnamed;     /* the key has none: `name` is made from its number */
     bool by_time;     /* weights are bytes that are live on average; else bytes of all blocks */
     uint64_t blocks;
     uint64_t large;
@@ -45,8 +46,17 @@ struct tunings {
     struct tuning *tunings;
 };
 
-/* One for each key that has blocks, or a joint one. False after a complaint. */
+/*
+ * One for each key that has blocks, or a joint one, with its weights and without tables: spend tells how a table does on them. False
+ * after a complaint. The names are the tally's.
+ */
+bool tuning_weigh(const struct tally *tally, const struct tuning_options *options, struct tunings *tunings);
+
+/* The same with the tables. */
 bool tune_all(const struct tally *tally, const struct tuning_options *options, struct tunings *tunings);
+
+/* A config file can have a section for it: [defaults], or one that a config file's reader takes for its key. */
+bool tuning_has_section(const struct tuning *tuning);
 
 /* Lost inside of blocks, as a part of what the blocks take. */
 double internal_part(const struct spending *spending);
