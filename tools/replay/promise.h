@@ -5,13 +5,13 @@
 #include "config.h"
 #include "tuning.h"
 
-/* Reads the trace and weighs its keys. False after a complaint. */
-bool promise_read(const char *trace, bool salvage, struct tunings *tunings);
+/* Counts the trace's blocks. False after a complaint. */
+bool promise_read(const char *trace, bool salvage, struct tally *tally);
 
 /*
  * Lost inside of blocks of up to 64 KiB, as a part of what they take: over time, or over all blocks where no block lived for any
  * length of time. `config` may be NULL: the built-in classes.
  */
-double promise_of(const struct tunings *tunings, const struct config *config);
+double promise_of(const struct tally *tally, const struct config *config);
 
 #endif

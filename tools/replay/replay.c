@@ -267,12 +267,12 @@ static bool read_configs(struct comparison *comparison)
 
 static bool promise_all(const struct replay_options *options, struct comparison *comparison)
 {
-    struct tunings tunings = {0};
-    bool good = promise_read(options->trace, options->salvage, &tunings);
+    static struct tally tally;
+    bool good = promise_read(options->trace, options->salvage, &tally);
     for (size_t i = 0; good && i < comparison->count; i++)
         if (!strcmp(comparison->contenders[i].allocator, "keyslab"))
-            comparison->contenders[i].promise = promise_of(&tunings, comparison->contenders[i].config);
-    free(tunings.tunings);
+            comparison->contenders[i].promise = promise_of(&tally, comparison->contenders[i].config);
+    tally_close(&tally);
     return good;
 }
 

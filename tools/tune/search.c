@@ -131,7 +131,7 @@ static double median(const double *numbers, uint32_t count)
 /* Half of the width of the middle half. */
 static double noise(const double *numbers, uint32_t count)
 {
-    uint32_t edge = count > 2 ? (count + 1) / 4 : 0;
+    uint32_t edge = count / 4;
     return (sorted_at(numbers, count, count - 1 - edge) - sorted_at(numbers, count, edge)) / 2;
 }
 

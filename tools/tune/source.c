@@ -59,7 +59,8 @@ static void tally_event(struct tally *tally, struct names *names, const struct t
     case TRACE_ALLOC:
     case TRACE_RESIZE:
     case TRACE_MOVED_TO:
-        tally_alloc(tally, key_of(names, tally, event->key), event->address, event->size, event->time);
+        tally_alloc_aligned(tally, key_of(names, tally, event->key), event->address, event->size,
+                            event->alignment_shift, event->time);
         break;
     case TRACE_FREE:
     case TRACE_MOVED_FROM:
