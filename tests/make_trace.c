@@ -1,6 +1,6 @@
 /*
- * Makes a trace of any length, for tests of those who read them: four threads, three keys, sizes of frames and of small things, a
- * working set of a given number of blocks in each thread.
+ * Makes a trace of any length, for tests of those who read them: four threads, three keys, sizes of frames and of small things, some
+ * blocks of the last key aligned to 128 bytes, a working set of a given number of blocks in each thread.
  *
  *     make_trace FILE EVENTS [LIVE [ROUNDS [NAME]]]
  *
@@ -16,7 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { THREADS = 4, KEYS = 3, ROUND = 1000, LIVE_DEFAULT = 10000 };
+enum { THREADS = 4, KEYS = 3, ROUND = 1000, LIVE_DEFAULT = 10000, ALIGNED = 7 };
 
 struct slot {
     uint64_t address; /* 0: empty */
@@ -104,7 +104,8 @@ static void replace(struct maker *maker, uint64_t live, uint64_t time)
                                      .time = time + 20,
                                      .key = key,
                                      .address = address,
-                                     .size = size_of(maker, (unsigned)key - 1)});
+                                     .size = size_of(maker, (unsigned)key - 1),
+                                     .alignment_shift = key == KEYS && random / 1024 % 8 == 0 ? ALIGNED : 0});
 }
 
 static void reset(uint64_t key, uint64_t live, uint64_t time)
