@@ -12,7 +12,7 @@
 
 enum { ROUNDS = 7, ROUNDS_FIRST = 3 /* after which a hopeless trial ends */, VALUES_MOST = 4, PATH_BYTES = 4096 };
 
-#define KIB              1024
+#define KIB              ((uint64_t)1024)
 #define FASTER           0.01 /* least gain of time that counts */
 #define LEANER           0.02 /* least gain of memory that counts */
 #define RESIDENT_ALLOWED 1.02 /* what a faster config may take more */

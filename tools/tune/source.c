@@ -111,6 +111,7 @@ bool source_read_trace(const struct source_options *options, struct tally *tally
         complain("%s: %s%s", source->path, trace_problem(reader),
                  result == TRACE_BROKEN ? "; --salvage passes over it" : "; passed over");
     source->kind = "trace";
+    source->trace = true;
     source->unit = "events";
     source->program = true;
     source->events = trace_events(reader);

@@ -8,7 +8,6 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum { SEARCH_SECONDS = 60, SEARCH_SECONDS_MOST = 86400 };
 enum { STEP_DEFAULT = 50, UNSEEN_DEFAULT = 1, THREADS_MOST = 4096, HEADROOM_MOST = 65536, PERCENT = 100 };
@@ -194,7 +193,7 @@ static bool search_settings(const struct tune_options *options, const struct sou
     static struct search_options with;
     if (!options->search.count)
         return true;
-    if (strcmp(source->kind, "trace") != 0) {
+    if (!source->trace) {
         complain("%s: --search replays a trace, and this is a %s", source->path, source->kind);
         return false;
     }
