@@ -94,7 +94,8 @@ class Replayed(unittest.TestCase):
         self.assertEqual((default["allocator"], default["config"]), ("default", None))
         self.assertEqual((coarse["allocator"], coarse["config"]), (path, path))
         self.assertEqual(default["ratio"], 1)
-        at_4096 = [sum(given["blocks"] for given in row["classes"] if given["size"] == 4096) for row in (default, coarse)]
+        at_4096 = [sum(given["blocks"] for given in row["classes"] if given["size"] == 4096)
+                   for row in (default, coarse)]
         self.assertGreater(at_4096[1] - at_4096[0], 40000)
         self.assertGreater(sum(given["blocks"] for given in coarse["classes"] if given["size"] < 2048), 60000)
         for row in default, coarse:
@@ -144,7 +145,8 @@ class Replayed(unittest.TestCase):
 
     def test_bad_config(self):
         path = self.config("[defaults]\nclases = 1\nflush = 0\n")
-        for arguments in (("--config", path), ("--compare", f"default,{path}"), ("--peer", "keyslab", "--config", path)):
+        for arguments in (("--config", path), ("--compare", f"default,{path}"),
+                          ("--peer", "keyslab", "--config", path)):
             result = run(*arguments, self.plain)
             self.assertEqual((result.returncode, result.stdout), (1, ""), arguments)
             self.assertIn(f"{path}:2: [defaults] clases: no such setting", result.stderr)

@@ -194,7 +194,8 @@ class Tuned(unittest.TestCase):
         self.assertLess(max(len(line) for line in text.split("\n")), 200)
         self.check(path)
         for section, *arguments in (("defaults", "--joint", self.trace), ("key frames", SAMPLE), ("key frames", FRAMES),
-                                    ("defaults", self.write("app.txt", REPLAY)), ("key flows", "-k", "flows", self.trace)):
+                                    ("defaults", self.write("app.txt", REPLAY)),
+                                    ("key flows", "-k", "flows", self.trace)):
             run("-o", path, *arguments)
             with open(path) as file:
                 self.assertEqual(re.findall(r"^\[(.*)\]$", file.read(), re.M), [section])
@@ -207,7 +208,8 @@ class Tuned(unittest.TestCase):
 
     def setting(self, path, key, name):
         """A setting that a key of that name would have, and the line that it comes from."""
-        shown = subprocess.run([KEYSLAB, "config", "show", "--json", "--key", key, path], capture_output=True, text=True)
+        shown = subprocess.run([KEYSLAB, "config", "show", "--json", "--key", key, path], capture_output=True,
+                               text=True)
         return next(setting for setting in json.loads(shown.stdout)["settings"] if setting["name"] == name)
 
     def test_config_of_each_kind(self):
@@ -239,7 +241,8 @@ class Tuned(unittest.TestCase):
             self.assertEqual(text.count("[key "), 3 if name in names else 2, name)
             self.assertEqual("# No section for a key of" in text, name not in names)
             if name in names:
-                self.assertEqual(self.setting(path, name, "classes")["value"], report("-k", name, trace)["keys"][0]["classes"])
+                self.assertEqual(self.setting(path, name, "classes")["value"],
+                                 report("-k", name, trace)["keys"][0]["classes"])
 
     def test_search(self):
         """Nothing is touched that was not asked for, and the file says what was searched."""
@@ -268,8 +271,9 @@ class Tuned(unittest.TestCase):
         """A replay that would take longer is ended; its files are removed; what is known is written."""
         path, folder = self.path("late.conf"), self.path("late")
         os.mkdir(folder)
-        result = subprocess.run([KEYSLAB, "tune", "--json", "--search", "--search-seconds", "1", "-o", path, self.trace],
-                                capture_output=True, text=True, timeout=60, env=dict(os.environ, TMPDIR=folder))
+        arguments = ["--json", "--search", "--search-seconds", "1", "-o", path, self.trace]
+        result = subprocess.run([KEYSLAB, "tune", *arguments], capture_output=True, text=True, timeout=60,
+                                env=dict(os.environ, TMPDIR=folder))
         self.assertEqual((result.returncode, result.stderr), (0, ""))
         self.assertTrue(json.loads(result.stdout)["search"]["late"])
         self.assertEqual(os.listdir(folder), [])
