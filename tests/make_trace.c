@@ -1,10 +1,10 @@
 /*
- * Makes a trace of any length, for tests of those who read them: four threads, three keys, sizes of frames and of small things, a
- * working set of a given number of blocks in each thread.
+ * Makes a trace of any length, for tests of those who read them: four threads, three keys, sizes of frames and of small things, some
+ * blocks of the last key aligned to 128 bytes, a working set of a given number of blocks in each thread.
  *
- *     make_trace FILE EVENTS [LIVE [ROUNDS]]
+ *     make_trace FILE EVENTS [LIVE [ROUNDS [NAME]]]
  *
- * Every so many rounds, one key is reset.
+ * Every so many rounds, one key is reset; 0: none is. NAME is the first key's, else it is frames.
  */
 #include "event.h"
 #include "file.h"
@@ -16,7 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { THREADS = 4, KEYS = 3, ROUND = 1000, LIVE_DEFAULT = 10000 };
+enum { THREADS = 4, KEYS = 3, ROUND = 1000, LIVE_DEFAULT = 10000, ALIGNED = 7 };
 
 struct slot {
     uint64_t address; /* 0: empty */
@@ -104,7 +104,8 @@ static void replace(struct maker *maker, uint64_t live, uint64_t time)
                                      .time = time + 20,
                                      .key = key,
                                      .address = address,
-                                     .size = size_of(maker, (unsigned)key - 1)});
+                                     .size = size_of(maker, (unsigned)key - 1),
+                                     .alignment_shift = key == KEYS && random / 1024 % 8 == 0 ? ALIGNED : 0});
 }
 
 static void reset(uint64_t key, uint64_t live, uint64_t time)
@@ -119,7 +120,7 @@ static void reset(uint64_t key, uint64_t live, uint64_t time)
 int main(int argc, char **argv)
 {
     if (argc < 3) {
-        fprintf(stderr, "usage: make_trace FILE EVENTS [LIVE [ROUNDS]]\n");
+        fprintf(stderr, "usage: make_trace FILE EVENTS [LIVE [ROUNDS [NAME]]]\n");
         return 2;
     }
     uint64_t events = strtoull(argv[2], NULL, 10);
@@ -135,7 +136,7 @@ int main(int argc, char **argv)
         if (!makers[i].slots)
             fail("memory");
     }
-    static const char *const names[KEYS] = {"frames", "flows", "streams"};
+    const char *const names[KEYS] = {argc > 5 ? argv[5] : "frames", "flows", "streams"};
     for (unsigned key = 0; key < KEYS; key++) {
         struct trace_event event = {.kind = TRACE_KEY, .key = key + 1};
         snprintf(event.name, sizeof event.name, "%s", names[key]);

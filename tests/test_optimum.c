@@ -275,18 +275,52 @@ static void lifetimes_are_added_up(void **state)
     tally_free(&tally, 4096, 1095);            /* of nobody */
     tally_end(&tally, 1100, true);
     const struct tally_key *key = &tally.keys[dns];
-    assert_int_equal(key->halves[0].blocks[7], 2);
-    assert_int_equal(key->halves[0].bytes[7], 210);
-    assert_int_equal(key->halves[0].lifetime[7], 50);
-    assert_int_equal(key->halves[0].size_lifetime[7], 40 * 100 + 10 * 110);
-    assert_int_equal(key->halves[1].lifetime[7], 10);
+    assert_int_equal(key->halves[0][0].blocks[7], 2);
+    assert_int_equal(key->halves[0][0].bytes[7], 210);
+    assert_int_equal(key->halves[0][0].lifetime[7], 50);
+    assert_int_equal(key->halves[0][0].size_lifetime[7], 40 * 100 + 10 * 110);
+    assert_int_equal(key->halves[0][1].lifetime[7], 10);
     assert_int_equal(key->large, 1);
     assert_int_equal(key->large_bytes, 70000);
     assert_int_equal(key->peak_bytes, 70100);
     assert_int_equal(key->duration, 100);
-    assert_int_equal(tally.keys[http].halves[0].lifetime[7], 80);
+    assert_int_equal(tally.keys[http].halves[0][0].lifetime[7], 80);
     assert_int_equal(tally.unmatched, 1);
     assert_true(key->timed);
+    tally_close(&tally);
+}
+
+/* A block of 240 bytes at a multiple of 256 needs a class that is one; at a multiple of 16 it has a class of its own. */
+static void alignment_needs_a_class(void **state)
+{
+    (void)state;
+    struct weights weights = {0};
+    weights.weight[240 / GRANULE] = 1;
+    weights.bytes[240 / GRANULE] = 240;
+    const struct size_table table = {.count = 5, .bytes = {240, 320, 1280, 2048, SIZE_TOP}};
+    assert_true(spend(&weights, &table, 0).internal == 0);
+    assert_true(spend_aligned(&weights, &table, 16).internal == 0);
+    assert_true(spend_aligned(&weights, &table, 64).internal == 320 - 240);
+    assert_true(spend_aligned(&weights, &table, 256).internal == 1280 - 240);
+    assert_true(spend_aligned(&weights, &table, 1024).internal == 2048 - 240);
+    assert_true(spend_aligned(&weights, &table, SIZE_TOP).internal == SIZE_TOP - 240);
+}
+
+static void alignments_are_counted_apart(void **state)
+{
+    (void)state;
+    tally_begin(&tally, 4, 0);
+    uint32_t key = tally_key(&tally, "aligned");
+    tally_alloc_aligned(&tally, key, 4096, 240, 8, 10);
+    tally_alloc_aligned(&tally, key, 8192, 240, 4, 10); /* as every block is */
+    tally_alloc_aligned(&tally, key, 1 << 20, 240, 20, 10);
+    tally_free(&tally, 4096, 30);
+    tally_end(&tally, 40, true);
+    struct counts *const *halves = tally.keys[key].halves;
+    assert_int_equal(halves[8][0].lifetime[15], 20);
+    assert_int_equal(halves[0][0].lifetime[15], 30);
+    assert_int_equal(halves[ALIGNMENTS - 1][0].blocks[15] + halves[ALIGNMENTS - 1][1].blocks[15], 1);
+    assert_null(halves[9]);
     tally_close(&tally);
 }
 
@@ -299,8 +333,8 @@ static void counted_blocks_go_to_both_halves(void **state)
     tally_blocks(&tally, key, 64, 5);
     tally_blocks(&tally, key, 64, 5);
     tally_end(&tally, 0, false);
-    assert_int_equal(tally.keys[key].halves[0].blocks[4], 5);
-    assert_int_equal(tally.keys[key].halves[1].blocks[4], 5);
+    assert_int_equal(tally.keys[key].halves[0][0].blocks[4], 5);
+    assert_int_equal(tally.keys[key].halves[0][1].blocks[4], 5);
     assert_false(tally.keys[key].timed);
     tally_close(&tally);
 }
@@ -317,6 +351,8 @@ int main(void)
         cmocka_unit_test(a_blend_adds_what_it_says),
         cmocka_unit_test(addresses_are_found_until_they_are_taken),
         cmocka_unit_test(lifetimes_are_added_up),
+        cmocka_unit_test(alignment_needs_a_class),
+        cmocka_unit_test(alignments_are_counted_apart),
         cmocka_unit_test(counted_blocks_go_to_both_halves),
     };
     return cmocka_run_group_tests_name("optimum", tests, NULL, NULL);

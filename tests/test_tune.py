@@ -192,11 +192,103 @@ class Tuned(unittest.TestCase):
         for numbers, key in zip(tables, report(self.trace)["keys"]):
             self.assertEqual([int(number) for number in numbers.split(",")], key["classes"])
         self.assertLess(max(len(line) for line in text.split("\n")), 200)
+        self.check(path)
         for section, *arguments in (("defaults", "--joint", self.trace), ("key frames", SAMPLE), ("key frames", FRAMES),
-                                    ("defaults", self.write("app.txt", REPLAY)), ("key flows", "-k", "flows", self.trace)):
+                                    ("defaults", self.write("app.txt", REPLAY)),
+                                    ("key flows", "-k", "flows", self.trace)):
             run("-o", path, *arguments)
             with open(path) as file:
                 self.assertEqual(re.findall(r"^\[(.*)\]$", file.read(), re.M), [section])
+            self.check(path)
+
+    def check(self, path):
+        """`keyslab config` takes the file, and it has nothing to say of it."""
+        result = subprocess.run([KEYSLAB, "config", "check", path], capture_output=True, text=True)
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+
+    def setting(self, path, key, name):
+        """A setting that a key of that name would have, and the line that it comes from."""
+        shown = subprocess.run([KEYSLAB, "config", "show", "--json", "--key", key, path], capture_output=True,
+                               text=True)
+        return next(setting for setting in json.loads(shown.stdout)["settings"] if setting["name"] == name)
+
+    def test_config_of_each_kind(self):
+        path = self.path("kinds.conf")
+        with gzip.open(SAMPLE) as packed, open(self.path("sample.pcap"), "wb") as plain:
+            plain.write(packed.read())
+        long = os.path.join(self.folder.name, "long" * 50 + ".json")
+        with open(FRAMES) as source, open(long, "w") as copy:
+            copy.write(source.read())
+        for source in (self.trace, SAMPLE, self.path("sample.pcap"), FRAMES, long, self.write("app.txt", REPLAY),
+                       self.write("h.raw", HEAPTRACK_RAW), self.write("h.txt", HEAPTRACK)):
+            for arguments in (source,), ("--joint", source), ("-n", "47", source), ("-n", "14", source):
+                self.assertEqual(run("-o", path, *arguments).returncode, 0, arguments)
+                self.check(path)
+            run("-o", path, source)
+            for key in report(source)["keys"]:
+                self.assertEqual(self.setting(path, key["key"], "classes")["value"], key["classes"])
+
+    def test_config_of_odd_names(self):
+        """A section for every name that a section can have; a comment for the others."""
+        path, trace = self.path("odd.conf"), self.path("odd.kst")
+        names = ["dns-*", "a]", "[a]", "a;b", "a#b", "two words", "ü", "x" * 63, "default"]
+        for name in names + ["", " a", "a ", "a ;b", ";a", "#", "a\nb", "a\tb"]:
+            subprocess.run([MAKE_TRACE, trace, "20000", "100", "0", name], check=True)
+            self.assertEqual(run("-o", path, trace).returncode, 0, name)
+            self.check(path)
+            with open(path) as file:
+                text = file.read()
+            self.assertEqual(text.count("[key "), 3 if name in names else 2, name)
+            self.assertEqual("# No section for a key of" in text, name not in names)
+            if name in names:
+                self.assertEqual(self.setting(path, name, "classes")["value"],
+                                 report("-k", name, trace)["keys"][0]["classes"])
+
+    def test_search(self):
+        """Nothing is touched that was not asked for, and the file says what was searched."""
+        path, small = self.path("search.conf"), self.path("small.kst")
+        subprocess.run([MAKE_TRACE, small, "20000", "500"], check=True)
+        data = report("--search=outbox,flush", "--search-seconds", "20", "-o", path, "--key", "frames", small)
+        self.check(path)
+        trials = data["search"]["trials"]
+        self.assertEqual({trial["setting"] for trial in trials} - {"outbox", "flush"}, set())
+        self.assertEqual({trial["key"] for trial in trials}, {"frames"})
+        self.assertEqual([trial["value"] for trial in trials], [4096, 65536, 262144, 16, 256][:len(trials)])
+        self.assertTrue(all(3 <= trial["rounds"] <= 14 and trial["time"] > 0 for trial in trials))
+        self.assertTrue(data["search"]["late"] or len(trials) == 5)
+        with open(path) as file:
+            text = file.read()
+        self.assertIn("# Searched by replay, and as built in where nothing better is set below: outbox, flush.", text)
+        settings = dict(re.findall(r"^([a-z ]+) = (.*)$", text, re.M))
+        kept = {trial["setting"]: trial["value"] for trial in trials if trial["kept"]}
+        self.assertEqual(set(settings) - {"classes"}, set(kept))
+        for name, value in kept.items():
+            shown = str(self.setting(path, "frames", name)["value"]).removesuffix(" KiB")
+            self.assertEqual(int(shown), value // 1024 if name == "outbox" else value)
+        self.assertFalse("together" in data["search"] and not kept)
+
+    def test_search_ends(self):
+        """A replay that would take longer is ended; its files are removed; what is known is written."""
+        path, folder = self.path("late.conf"), self.path("late")
+        os.mkdir(folder)
+        arguments = ["--json", "--search", "--search-seconds", "1", "-o", path, self.trace]
+        result = subprocess.run([KEYSLAB, "tune", *arguments], capture_output=True, text=True, timeout=60,
+                                env=dict(os.environ, TMPDIR=folder))
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        self.assertTrue(json.loads(result.stdout)["search"]["late"])
+        self.assertEqual(os.listdir(folder), [])
+        with open(path) as file:
+            self.assertIn("# The time was up before all was tried.", file.read())
+        self.check(path)
+
+    def test_search_refused(self):
+        refused = run("--search", SAMPLE)
+        self.assertEqual((refused.returncode, refused.stdout), (1, ""))
+        self.assertIn("--search replays a trace, and this is a capture", refused.stderr)
+        for arguments in (("--search=quota", self.trace), ("--search=", self.trace), ("--search", self.trace, SAMPLE),
+                          ("--search-seconds", "5", self.trace), ("--search", "--search-seconds", "0", self.trace)):
+            self.assertEqual(run(*arguments).returncode, 2, arguments)
+        self.assertIn("'quota': expected magazine", run("--search=quota", self.trace).stderr)
 
     def test_scudo(self):
         path = self.path("scudo.xml")

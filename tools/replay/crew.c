@@ -10,10 +10,7 @@
 #include <string.h>
 #include <time.h>
 
-enum {
-    PAGE_BYTES = 4096,
-    SAMPLED = 17 /* of so many operations one is asked what its block can hold; odd, since traces take turns */
-};
+enum { PAGE_BYTES = 4096 };
 
 /* A block that could not be had stands for itself, so that its free finds something. */
 static char no_memory;
@@ -25,19 +22,26 @@ struct worker {
     struct timespec from; /* of the window */
     struct timespec to;
     uint64_t failed;
-    int64_t live; /* bytes asked for; frees of others' blocks make it negative */
-    struct given given[CLASSES_MOST + 1];
+    int64_t live;   /* bytes asked for; frees of others' blocks make it negative */
+    uint32_t until; /* operations before the next one that is asked */
+    struct given given[PLACES];
 } __attribute__((aligned(64)));
+
+/* Of the block in a slot. */
+struct note {
+    uint64_t size;   /* that was asked for */
+    uint64_t usable; /* 0: was not asked */
+};
 
 struct crew {
     const struct allocator *allocator;
     struct plan *plan;
     uint32_t workers;
-    struct size_table table;
+    uint32_t every;
     ks_key_t keys[KEYS_PLANNED];
     uint32_t keys_count;
-    uint64_t *sizes; /* by slot */
-    uint32_t sizes_room;
+    struct note *notes; /* by slot */
+    uint32_t notes_room;
     bool stop;
     pthread_barrier_t begin;
     pthread_barrier_t end;
@@ -64,47 +68,86 @@ static void *await(struct slot *slot)
     return block;
 }
 
-/* Which class of the library's table holds a size; table.count for none. */
-static uint32_t class_of(const struct size_table *table, size_t size)
+/* ------------------------------------------------------------------ what blocks hold */
+
+static uint32_t place_of(uint64_t size)
 {
-    uint32_t low = 0;
-    for (uint32_t high = table->count; low < high;) {
-        uint32_t middle = (low + high) / 2;
-        if (table->bytes[middle] < size)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+    if (size > SIZE_TOP)
+        return PLACE_ABOVE;
+    if (size <= ALIGNED_FROM)
+        return size ? (uint32_t)(size - 1) / GRANULE : 0;
+    return ALIGNED_FROM / GRANULE + (uint32_t)(size - ALIGNED_FROM - 1) / ALIGNED;
+}
+
+uint32_t place_size(uint32_t place)
+{
+    const uint32_t small = ALIGNED_FROM / GRANULE;
+    if (place == PLACE_ABOVE)
+        return 0;
+    return place < small ? (place + 1) * GRANULE : ALIGNED_FROM + (place - small + 1) * ALIGNED;
+}
+
+/* The library's blocks are told apart by their classes, another allocator's by the default class that would hold them. */
+static struct given *given_of(struct worker *worker, const struct note *note)
+{
+    const struct crew *crew = worker->crew;
+    if (note->size > SIZE_TOP)
+        return &worker->given[PLACE_ABOVE];
+    uint64_t size = crew->allocator->resets ? note->usable : ks_good_size(note->size);
+    return &worker->given[place_of(size < SIZE_TOP ? size : SIZE_TOP)];
+}
+
+static void ask(struct worker *worker, const struct op *op, void *block)
+{
+    struct crew *crew = worker->crew;
+    struct note *note = &crew->notes[op->slot];
+    note->usable = crew->allocator->usable(crew->keys[op->key], block);
+    struct given *given = given_of(worker, note);
+    given->blocks++;
+    given->asked += note->size;
+    given->usable += note->usable;
+    given->asked_time -= (wide)op->time * note->size;
+    given->usable_time -= (wide)op->time * note->usable;
+}
+
+/* A block's life ends. */
+static void end_life(struct worker *worker, struct note *note, uint64_t time)
+{
+    if (!note->usable)
+        return;
+    struct given *given = given_of(worker, note);
+    given->asked_time += (wide)time * note->size;
+    given->usable_time += (wide)time * note->usable;
+    note->usable = 0;
 }
 
 /* The block of an operation is there: filled, and told to those who wait for it. */
 static void settle(struct worker *worker, const struct op *op, void *block)
 {
     struct crew *crew = worker->crew;
+    bool asked = !--worker->until;
+    if (asked)
+        worker->until = crew->every;
+    crew->notes[op->slot] = (struct note){.size = block ? op->size : 0};
     if (block) {
         touch(block, op->size);
         worker->live += (int64_t)op->size;
+        if (asked)
+            ask(worker, op, block);
     } else {
         worker->failed++;
         block = &no_memory;
     }
-    if ((op - worker->work->ops) % SAMPLED == 0 && block != &no_memory) {
-        struct given *given = &worker->given[class_of(&crew->table, op->size)];
-        given->blocks++;
-        given->asked += (double)op->size;
-        given->usable += (double)crew->allocator->usable(crew->keys[op->key], block);
-    }
-    crew->sizes[op->slot] = block == &no_memory ? 0 : op->size;
     atomic_store_explicit(&crew->plan->slots[op->slot].block, block, memory_order_release);
 }
 
 /* The block of a slot, which is empty from now on; NULL where there was no memory for it. */
-static void *leave(struct worker *worker, uint32_t slot)
+static void *leave(struct worker *worker, uint32_t slot, uint64_t time)
 {
     struct crew *crew = worker->crew;
     void *block = await(&crew->plan->slots[slot]);
-    worker->live -= (int64_t)crew->sizes[slot];
+    worker->live -= (int64_t)crew->notes[slot].size;
+    end_life(worker, &crew->notes[slot], time);
     atomic_store_explicit(&crew->plan->slots[slot].block, NULL, memory_order_relaxed);
     return block == &no_memory ? NULL : block;
 }
@@ -113,7 +156,7 @@ static void do_realloc(struct worker *worker, const struct op *op)
 {
     const struct allocator *allocator = worker->crew->allocator;
     ks_key_t key = worker->crew->keys[op->key];
-    void *block = leave(worker, op->from);
+    void *block = leave(worker, op->from, op->time);
     void *moved = block ? allocator->realloc(key, block, op->size) : allocator->alloc(key, op);
     if (!moved && block)
         allocator->free(key, block);
@@ -131,7 +174,7 @@ static void carry_out(struct worker *worker)
             settle(worker, op, allocator->alloc(key, op));
             break;
         case OP_FREE: {
-            void *block = leave(worker, op->slot);
+            void *block = leave(worker, op->slot, op->time);
             if (block)
                 allocator->free(key, block);
             break;
@@ -169,14 +212,14 @@ static bool make_keys(struct crew *crew)
         if (crew->allocator->resets && ks_key_create(&options, &crew->keys[crew->keys_count]) != KS_OK)
             return false;
     }
-    if (crew->sizes_room == crew->plan->slots_room)
+    if (crew->notes_room == crew->plan->slots_room)
         return true;
-    void *sizes = realloc(crew->sizes, crew->plan->slots_room * sizeof *crew->sizes);
-    if (sizes) {
-        crew->sizes = sizes;
-        crew->sizes_room = crew->plan->slots_room;
+    void *notes = realloc(crew->notes, crew->plan->slots_room * sizeof *crew->notes);
+    if (notes) {
+        crew->notes = notes;
+        crew->notes_room = crew->plan->slots_room;
     }
-    return sizes;
+    return notes;
 }
 
 static double seconds_between(const struct timespec *from, const struct timespec *to)
@@ -217,13 +260,15 @@ static void drop_reset(struct crew *crew)
     int64_t live = 0;
     for (uint32_t i = 0; i < crew->plan->slots_used; i++)
         if (crew->plan->slots[i].live)
-            live += (int64_t)crew->sizes[i];
+            live += (int64_t)crew->notes[i].size;
+        else
+            end_life(&crew->crew[0], &crew->notes[i], crew->plan->now);
     crew->crew[0].live -= (int64_t)live_now(crew) - live;
 }
 
 static void measure(struct crew *crew, uint64_t before, struct outcome *outcome)
 {
-    uint64_t own = before + plan_bytes(crew->plan) + crew->sizes_room * sizeof *crew->sizes;
+    uint64_t own = before + plan_bytes(crew->plan) + crew->notes_room * sizeof *crew->notes;
     uint64_t resident = resident_now();
     outcome->asked_end = live_now(crew);
     outcome->resident_end = resident > own ? resident - own : 0;
@@ -287,6 +332,7 @@ static bool start_workers(struct crew *crew)
     for (uint32_t i = 0; i < crew->workers; i++) {
         crew->crew[i].crew = crew;
         crew->crew[i].work = &crew->plan->work[i];
+        crew->crew[i].until = 1;
         int error = pthread_create(&crew->crew[i].thread, NULL, worker_main, &crew->crew[i]);
         if (error) {
             complain("a thread: %s", strerror(error));
@@ -296,30 +342,45 @@ static bool start_workers(struct crew *crew)
     return true;
 }
 
+static void add_up(struct crew *crew, struct outcome *outcome)
+{
+    outcome->duration = crew->plan->now;
+    for (uint32_t i = 0; i < crew->plan->slots_used; i++)
+        end_life(&crew->crew[0], &crew->notes[i], crew->plan->now);
+    for (uint32_t i = 0; i < crew->workers; i++) {
+        outcome->failed += crew->crew[i].failed;
+        for (uint32_t place = 0; place < PLACES; place++) {
+            struct given *sum = &outcome->given[place];
+            const struct given *given = &crew->crew[i].given[place];
+            sum->blocks += given->blocks;
+            sum->asked += given->asked;
+            sum->usable += given->usable;
+            sum->asked_time += given->asked_time;
+            sum->usable_time += given->usable_time;
+        }
+    }
+}
+
 bool crew_replay(const char *path, struct trace_reader *reader, const struct allocator *allocator, uint32_t workers,
-                 struct outcome *outcome)
+                 uint32_t every, struct outcome *outcome)
 {
     static struct plan plan;
     static struct crew crew;
     *outcome = (struct outcome){0};
-    crew = (struct crew){.allocator = allocator, .plan = &plan, .workers = workers};
-    table_default(&crew.table);
-    outcome->table = crew.table;
+    memset(&crew, 0, sizeof crew); /* resident before anything is measured */
+    crew.allocator = allocator;
+    crew.plan = &plan;
+    crew.workers = workers;
+    crew.every = every;
     plan_begin(&plan, reader, workers, !allocator->resets);
     if (!start_workers(&crew))
         return false; /* the process ends with those that were started */
     bool good = run_windows(&crew, path, outcome);
     stop_workers(&crew);
-    for (uint32_t i = 0; i < workers; i++) {
-        outcome->failed += crew.crew[i].failed;
-        for (uint32_t class = 0; class <= CLASSES_MOST; class ++) {
-            outcome->given[class].blocks += crew.crew[i].given[class].blocks;
-            outcome->given[class].asked += crew.crew[i].given[class].asked;
-            outcome->given[class].usable += crew.crew[i].given[class].usable;
-        }
-    }
+    if (good)
+        add_up(&crew, outcome);
     release(&crew);
     plan_end(&plan);
-    free(crew.sizes);
+    free(crew.notes);
     return good;
 }

@@ -6,11 +6,21 @@
 #include "optimum.h"
 #include "plan.h"
 
-/* Requests that one of the library's classes holds, and what the allocator gave them. Sums over one operation of seventeen. */
+enum {
+    /* Every size that can be a class has a place, in order, and what is larger the last one. */
+    PLACES = ALIGNED_FROM / GRANULE + (SIZE_TOP - ALIGNED_FROM) / ALIGNED + 1,
+    PLACE_ABOVE = PLACES - 1,
+    ASK_SOME = 17, /* of so many operations one is asked what its block can hold; odd, since traces take turns */
+    ASK_ALL = 1,
+};
+
+/* Blocks of one class: what was asked for, and what the allocator gave. */
 struct given {
     uint64_t blocks;
-    double asked;
-    double usable;
+    wide asked;
+    wide usable;
+    wide asked_time; /* bytes times nanoseconds of the trace, in which the blocks lived */
+    wide usable_time;
 };
 
 struct outcome {
@@ -22,13 +32,18 @@ struct outcome {
     uint64_t resident_peak; /* beyond what the process had before and the plan holds, at the end of a window */
     uint64_t resident_end;  /* the same when the trace has ended, with the blocks that are live then */
     uint64_t asked_end;
-    struct size_table table;              /* the library's */
-    struct given given[CLASSES_MOST + 1]; /* by class of the table; above them, what is larger */
+    uint64_t duration;          /* of the trace, nanoseconds */
+    struct given given[PLACES]; /* of the blocks that were asked */
     uint64_t unmatched;
 };
 
-/* False after a complaint that names `path`. */
+/* The last size that a place stands for; 0 for PLACE_ABOVE. */
+uint32_t place_size(uint32_t place);
+
+/*
+ * `every`: ASK_SOME, or ASK_ALL, which is slower than the program that was recorded. False after a complaint that names `path`.
+ */
 bool crew_replay(const char *path, struct trace_reader *reader, const struct allocator *allocator, uint32_t workers,
-                 struct outcome *outcome);
+                 uint32_t every, struct outcome *outcome);
 
 #endif

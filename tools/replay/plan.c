@@ -86,6 +86,7 @@ static bool add(struct plan *plan, uint32_t worker, struct op op)
     void *ops = grow(work->ops, work->count, &work->room, sizeof *work->ops);
     if (!ops)
         return fail(plan, "out of memory");
+    op.time = plan->now;
     work->ops = ops;
     work->ops[work->count++] = op;
     plan->operations++;
@@ -285,6 +286,7 @@ bool plan_window(struct plan *plan)
             return fail(plan, trace_problem(plan->reader));
         if (result == TRACE_END)
             return plan->operations > before;
+        plan->now = event->time - trace_info(plan->reader)->time;
         if (!plan_event(plan, event))
             return false;
     }

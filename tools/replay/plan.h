@@ -18,6 +18,7 @@ enum op_kind { OP_ALLOC, OP_FREE, OP_REALLOC, OP_RESET };
 
 struct op {
     uint64_t size;
+    uint64_t time; /* in the trace, nanoseconds since its start */
     uint32_t slot;
     uint32_t from; /* of OP_REALLOC: where the block was */
     uint16_t key;
@@ -69,6 +70,7 @@ struct plan {
     bool reset_waits;             /* the last event read is a reset: it is a window of its own */
     uint64_t reset_key;
     uint32_t reset_thread;
+    uint64_t now; /* the last event's time, nanoseconds since the trace's start */
     uint64_t operations;
     uint64_t unmatched;
     const char *problem; /* out of memory, too many keys, or the reader's */

@@ -15,6 +15,7 @@ struct live_block {
     uint32_t key : 31;
     uint32_t half : 1;
     uint32_t life;
+    uint8_t alignment_shift;
 };
 
 struct live {

@@ -29,11 +29,14 @@ static double magazine_of(uint32_t bytes)
     return MAGAZINE + (double)blocks * bytes / 2;
 }
 
-struct spending spend(const struct weights *weights, const struct size_table *table, double threads)
+static struct spending spend_on(const struct weights *weights, const struct size_table *table, double threads,
+                                uint32_t alignment)
 {
     struct spending sum = {0};
     uint32_t granule = 0;
     for (uint32_t class = 0; class < table->count; class ++) {
+        if (table->bytes[class] % alignment)
+            continue;
         double weight = 0;
         double asked = 0;
         for (; granule * GRANULE <= table->bytes[class]; granule++) {
@@ -47,6 +50,16 @@ struct spending spend(const struct weights *weights, const struct size_table *ta
         sum.used += weight > 0;
     }
     return sum;
+}
+
+struct spending spend(const struct weights *weights, const struct size_table *table, double threads)
+{
+    return spend_on(weights, table, threads, 1);
+}
+
+struct spending spend_aligned(const struct weights *weights, const struct size_table *table, uint32_t alignment)
+{
+    return spend_on(weights, table, 0, alignment);
 }
 
 static uint32_t next_candidate(uint32_t size)

@@ -57,6 +57,9 @@ uint32_t optimum_least(double step);
 
 struct spending spend(const struct weights *weights, const struct size_table *table, double threads);
 
+/* The same of blocks that only classes whose sizes are multiples of `alignment` may hold. Without magazines. */
+struct spending spend_aligned(const struct weights *weights, const struct size_table *table, uint32_t alignment);
+
 /* What no table can spare: the best that alignment allows, if every size that may be a class were one. Without magazines. */
 struct spending spend_least(const struct weights *weights);
 

@@ -25,12 +25,13 @@ struct names {
 
 static uint32_t name_key(struct names *names, struct tally *tally, uint64_t number, const char *name)
 {
-    char unnamed[KEY_NAME];
-    if (!name || !*name) {
-        snprintf(unnamed, sizeof unnamed, "key-%" PRIx64, number);
-        name = unnamed;
-    }
-    uint32_t key = tally_key(tally, name);
+    char made_up[KEY_NAME];
+    bool unnamed = !name || !*name;
+    if (unnamed)
+        snprintf(made_up, sizeof made_up, "key-%" PRIx64, number);
+    uint32_t key = tally_key(tally, unnamed ? made_up : name);
+    if (key != UINT32_MAX)
+        tally->keys[key].unnamed = unnamed;
     for (uint32_t i = 0; i < names->count; i++)
         if (names->numbers[i] == number)
             return names->keys[i] = key;
@@ -58,7 +59,8 @@ static void tally_event(struct tally *tally, struct names *names, const struct t
     case TRACE_ALLOC:
     case TRACE_RESIZE:
     case TRACE_MOVED_TO:
-        tally_alloc(tally, key_of(names, tally, event->key), event->address, event->size, event->time);
+        tally_alloc_aligned(tally, key_of(names, tally, event->key), event->address, event->size,
+                            event->alignment_shift, event->time);
         break;
     case TRACE_FREE:
     case TRACE_MOVED_FROM:
@@ -109,6 +111,7 @@ bool source_read_trace(const struct source_options *options, struct tally *tally
         complain("%s: %s%s", source->path, trace_problem(reader),
                  result == TRACE_BROKEN ? "; --salvage passes over it" : "; passed over");
     source->kind = "trace";
+    source->trace = true;
     source->unit = "events";
     source->program = true;
     source->events = trace_events(reader);

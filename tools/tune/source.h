@@ -17,6 +17,7 @@ struct source {
     const char *unit; /* "events", "frames", "blocks" or "lines" */
     uint64_t events;
     uint64_t threads; /* 0 where nothing is known of them */
+    bool trace;       /* can be replayed */
     bool program;     /* all that a program allocates, not frames alone */
 };
 

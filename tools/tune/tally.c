@@ -34,14 +34,13 @@ uint32_t tally_key(struct tally *tally, const char *name)
         return UINT32_MAX;
     }
     struct tally_key *key = &tally->keys[tally->keys_count];
-    *key = (struct tally_key){.halves = halves, .timed = true, .touched = true};
+    *key = (struct tally_key){.halves[0] = halves, .timed = true, .touched = true};
     snprintf(key->name, sizeof key->name, "%s", name);
     return tally->keys_count++;
 }
 
-static void count_alloc(struct tally_key *key, uint32_t half, uint64_t size, uint64_t age)
+static void count_alloc(struct counts *counts, uint64_t size, uint64_t age)
 {
-    struct counts *counts = &key->halves[half];
     uint32_t granule = granule_of(size);
     counts->blocks[granule]++;
     counts->bytes[granule] += size;
@@ -51,9 +50,8 @@ static void count_alloc(struct tally_key *key, uint32_t half, uint64_t size, uin
     counts->size_lifetime[granule] -= (wide)age * size;
 }
 
-static void count_free(struct tally_key *key, uint32_t half, uint64_t size, uint64_t age)
+static void count_free(struct counts *counts, uint64_t size, uint64_t age)
 {
-    struct counts *counts = &key->halves[half];
     uint32_t granule = granule_of(size);
     counts->live[granule]--;
     counts->live_bytes[granule] -= size;
@@ -72,34 +70,52 @@ static bool drop(struct tally *tally, uint64_t address, uint64_t time)
         return false;
     key->now_bytes -= block.size;
     if (block.size <= SIZE_TOP)
-        count_free(key, block.half, block.size, time - tally->start);
+        count_free(&key->halves[block.alignment_shift][block.half], block.size, time - tally->start);
     return true;
+}
+
+/* What every block has counts as no alignment, and what no class has as the most that one can have. */
+static uint8_t alignment_of(uint8_t shift)
+{
+    if (shift >= ALIGNMENTS)
+        return ALIGNMENTS - 1;
+    return 1u << shift > GRANULE ? shift : 0;
 }
 
 void tally_alloc(struct tally *tally, uint32_t key_index, uint64_t address, uint64_t size, uint64_t time)
 {
+    tally_alloc_aligned(tally, key_index, address, size, 0, time);
+}
+
+void tally_alloc_aligned(struct tally *tally, uint32_t key_index, uint64_t address, uint64_t size,
+                         uint8_t alignment_shift, uint64_t time)
+{
     tally->events++;
     if (key_index == UINT32_MAX)
         return;
-    if (!live_reserve(&tally->live)) {
+    struct tally_key *key = &tally->keys[key_index];
+    uint8_t shift = alignment_of(alignment_shift);
+    if (!key->halves[shift])
+        key->halves[shift] = calloc(HALVES, sizeof **key->halves);
+    if (!key->halves[shift] || !live_reserve(&tally->live)) {
         tally->full = true;
         return;
     }
     drop(tally, address, time); /* its free is missing in the source */
-    struct tally_key *key = &tally->keys[key_index];
     struct live_block block = {
         .address = address,
         .size = size < UINT32_MAX ? (uint32_t)size : UINT32_MAX,
         .key = key_index,
         .half = half_of(tally) & 1,
         .life = key->life,
+        .alignment_shift = shift,
     };
     live_put(&tally->live, &block);
     key->now_bytes += block.size;
     if (key->now_bytes > key->peak_bytes)
         key->peak_bytes = key->now_bytes;
     if (size <= SIZE_TOP) {
-        count_alloc(key, block.half, size, time - tally->start);
+        count_alloc(&key->halves[shift][block.half], size, time - tally->start);
     } else {
         key->large++;
         key->large_bytes += size;
@@ -113,17 +129,21 @@ void tally_free(struct tally *tally, uint64_t address, uint64_t time)
         tally->unmatched++;
 }
 
+static void end_counts(struct counts *counts, uint64_t age)
+{
+    for (uint32_t granule = 0; granule < GRANULES; granule++) {
+        counts->lifetime[granule] += (wide)age * counts->live[granule];
+        counts->size_lifetime[granule] += (wide)age * counts->live_bytes[granule];
+        counts->live[granule] = counts->live_bytes[granule] = 0;
+    }
+}
+
 /* What is live in the key ends now. */
 static void end_life(struct tally_key *key, uint64_t age)
 {
-    for (uint32_t half = 0; half < HALVES; half++) {
-        struct counts *counts = &key->halves[half];
-        for (uint32_t granule = 0; granule < GRANULES; granule++) {
-            counts->lifetime[granule] += (wide)age * counts->live[granule];
-            counts->size_lifetime[granule] += (wide)age * counts->live_bytes[granule];
-            counts->live[granule] = counts->live_bytes[granule] = 0;
-        }
-    }
+    for (uint32_t shift = 0; shift < ALIGNMENTS; shift++)
+        for (uint32_t half = 0; key->halves[shift] && half < HALVES; half++)
+            end_counts(&key->halves[shift][half], age);
     key->now_bytes = 0;
     key->life++;
 }
@@ -137,7 +157,7 @@ void tally_reset(struct tally *tally, uint32_t key, uint64_t time)
 
 static void add_blocks(struct tally *tally, uint32_t key, uint32_t half, uint64_t size, uint64_t count)
 {
-    struct counts *counts = &tally->keys[key].halves[half];
+    struct counts *counts = &tally->keys[key].halves[0][half];
     if (size > SIZE_TOP) {
         tally->keys[key].large += count;
         tally->keys[key].large_bytes += count * size;
@@ -183,7 +203,8 @@ void tally_end(struct tally *tally, uint64_t time, bool timed)
 void tally_close(struct tally *tally)
 {
     for (uint32_t i = 0; i < tally->keys_count; i++)
-        free(tally->keys[i].halves);
+        for (uint32_t shift = 0; shift < ALIGNMENTS; shift++)
+            free(tally->keys[i].halves[shift]);
     live_free(&tally->live);
     tally->keys_count = 0;
 }

@@ -18,6 +18,7 @@ enum {
     SIZE_TOP = 65536,                  /* larger blocks have no class */
     GRANULES = SIZE_TOP / GRANULE + 1, /* granule g has the sizes above 16 * (g - 1), up to 16 * g */
     HALVES = 2,
+    ALIGNMENTS = 17, /* by their logarithms: 1 to SIZE_TOP; up to GRANULE every block has it, and counts as 1 */
     KEYS_MOST = 1000,
     KEY_NAME = 64,
 };
@@ -36,6 +37,7 @@ struct counts {
 
 struct tally_key {
     char name[KEY_NAME];
+    bool unnamed;  /* the source has no name for it: this one is made up */
     uint32_t life; /* counts resets */
     bool touched;  /* by the source that is read */
     bool timed;    /* every source had times: lifetimes mean something */
@@ -44,7 +46,7 @@ struct tally_key {
     uint64_t large_bytes;
     uint64_t now_bytes; /* asked for and live */
     uint64_t peak_bytes;
-    struct counts *halves; /* HALVES of them */
+    struct counts *halves[ALIGNMENTS]; /* HALVES of them for each alignment that was asked for, or NULL; [0] is there */
 };
 
 struct tally {
@@ -65,6 +67,8 @@ void tally_begin(struct tally *tally, uint64_t events, uint64_t time);
 uint32_t tally_key(struct tally *tally, const char *name);
 
 void tally_alloc(struct tally *tally, uint32_t key, uint64_t address, uint64_t size, uint64_t time);
+void tally_alloc_aligned(struct tally *tally, uint32_t key, uint64_t address, uint64_t size, uint8_t alignment_shift,
+                         uint64_t time);
 void tally_free(struct tally *tally, uint64_t address, uint64_t time);
 void tally_reset(struct tally *tally, uint32_t key, uint64_t time);
 

@@ -1,5 +1,6 @@
 /* `keyslab tune`: the size classes that fit what was seen. */
 #include "command.h"
+#include "search.h"
 #include "source.h"
 #include "tune_report.h"
 #include "tuning.h"
@@ -8,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { SEARCH_SECONDS = 60, SEARCH_SECONDS_MOST = 86400 };
 enum { STEP_DEFAULT = 50, UNSEEN_DEFAULT = 1, THREADS_MOST = 4096, HEADROOM_MOST = 65536, PERCENT = 100 };
 
 struct tune_options {
@@ -16,6 +18,8 @@ struct tune_options {
     const char *output;
     const char *svg;
     const char *scudo;
+    struct search_options search;
+    uint64_t seconds; /* 0: the default */
     bool json;
 };
 
@@ -51,6 +55,11 @@ static void print_help(void)
          "      --headroom N     bytes beside each frame of a capture\n"
          "  -k, --key NAME       only this key\n"
          "      --joint          one table for all keys; else one for each\n"
+         "      --search[=LIST]  try other values of settings beside the classes by replaying\n"
+         "                       the trace, and keep what is better by more than the noise:\n"
+         "                       'magazine', 'magazine bytes', 'outbox', 'flush', or some of\n"
+         "                       them with commas between; default all. FILE is one trace\n"
+         "      --search-seconds N  the search ends after so many; default 60\n"
          "      --salvage        read what can be read of a damaged or cut trace\n"
          "      --svg FOLDER     draw the sizes with their classes, and the curve\n"
          "      --scudo FILE     write the sizes for Scudo's compute_size_class_config\n"
@@ -61,7 +70,7 @@ static void print_help(void)
          "line.");
 }
 
-enum { STEP = 256, UNSEEN, BLOCKS, THREADS, HEADROOM, JOINT, SALVAGE, SVG, SCUDO };
+enum { STEP = 256, UNSEEN, BLOCKS, THREADS, HEADROOM, JOINT, SALVAGE, SVG, SCUDO, SEARCH, SECONDS };
 
 static const struct option names[] = {
     {"output", required_argument, NULL, 'o'},
@@ -76,6 +85,8 @@ static const struct option names[] = {
     {"salvage", no_argument, NULL, SALVAGE},
     {"svg", required_argument, NULL, SVG},
     {"scudo", required_argument, NULL, SCUDO},
+    {"search", optional_argument, NULL, SEARCH},
+    {"search-seconds", required_argument, NULL, SECONDS},
     {"json", no_argument, NULL, 'j'},
     {"help", no_argument, NULL, 'h'},
     {0},
@@ -126,6 +137,10 @@ static bool parse_option(int option, struct tune_options *options)
     case SCUDO:
         options->scudo = optarg;
         return true;
+    case SEARCH:
+        return search_parse(optarg, &options->search);
+    case SECONDS:
+        return parse_number("--search-seconds", optarg, 1, SEARCH_SECONDS_MOST, &options->seconds);
     case 'j':
         return options->json = true;
     case 'h':
@@ -137,7 +152,7 @@ static bool parse_option(int option, struct tune_options *options)
     }
 }
 
-static int check_options(const struct tune_options *options)
+static int check_options(const struct tune_options *options, size_t files)
 {
     uint32_t least = optimum_least(options->tuning.limits.step);
     if (least > options->tuning.limits.classes)
@@ -145,6 +160,10 @@ static int check_options(const struct tune_options *options)
                            options->tuning.limits.classes, PERCENT * options->tuning.limits.step, least);
     if (options->tuning.joint && options->tuning.only)
         return usage_error("tune", "--joint is for several keys, --key for one");
+    if (options->search.count && files != 1)
+        return usage_error("tune", "--search replays one trace: expected one file, not %zu", files);
+    if (options->seconds && !options->search.count)
+        return usage_error("tune", "--search-seconds goes with --search");
     return EXIT_DONE;
 }
 
@@ -160,6 +179,31 @@ static int write_report(const struct tune_options *options, struct report *repor
         return tune_report_json(report) ? EXIT_DONE : EXIT_FAILED;
     tune_report_text(report);
     return EXIT_DONE;
+}
+
+static bool write_candidate(void *context, const char *path)
+{
+    return tune_report_config(context, path);
+}
+
+/* False after a complaint. */
+static bool search_settings(const struct tune_options *options, const struct source *source, struct report *report)
+{
+    static struct search search;
+    static struct search_options with;
+    if (!options->search.count)
+        return true;
+    if (!source->trace) {
+        complain("%s: --search replays a trace, and this is a %s", source->path, source->kind);
+        return false;
+    }
+    with = options->search;
+    with.trace = source->path;
+    with.salvage = options->source.salvage;
+    with.seconds = (double)(options->seconds ? options->seconds : SEARCH_SECONDS);
+    search = (struct search){.options = &with, .one_thread = source->threads == 1};
+    report->search = &search;
+    return search_run(&search, report->tunings, write_candidate, report);
 }
 
 static int tune_files(const struct tune_options *options, char **paths, size_t count)
@@ -186,6 +230,7 @@ static int tune_files(const struct tune_options *options, char **paths, size_t c
         .tunings = &tunings,
         .unmatched = tally.unmatched,
     };
+    good = good && search_settings(options, sources, &report);
     int status = good ? write_report(options, &report) : EXIT_FAILED;
     free(tunings.tunings);
     free(sources);
@@ -208,7 +253,7 @@ static int tune(int argc, char **argv)
             return EXIT_USAGE;
     if (optind == argc)
         return usage_error("tune", "no file named");
-    int status = check_options(&options);
+    int status = check_options(&options, (size_t)(argc - optind));
     return status ? status : tune_files(&options, argv + optind, (size_t)(argc - optind));
 }
 

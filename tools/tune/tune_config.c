@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SIZES_A_LINE = 12 };
+enum { SIZES_A_LINE = 12, PATH_SHOWN = 120 };
 
 #define SCUDO_SCALE 1e6 /* what lives a millionth of the time counts as one block */
 
@@ -31,14 +31,41 @@ static FILE *open_file(const char *path)
 
 /* ------------------------------------------------------------------ config */
 
+/* What a comment can hold of a path: a line, without what would end it. */
+static void write_path(FILE *file, const char *path)
+{
+    for (int left = PATH_SHOWN; *path && left > 0; path++, left--)
+        fputc((unsigned char)*path < ' ' ? '?' : *path, file);
+    if (*path)
+        fputs("...", file);
+}
+
+static void write_search_head(FILE *file, const struct search *search)
+{
+    fputs("# Searched by replay, and as built in where nothing better is set below:", file);
+    for (uint32_t i = 0; i < search->options->count; i++)
+        fprintf(file, "%s %s", i ? "," : "", settings_table[search->options->settings[i]].name);
+    fprintf(file, ".%s\n", search->late ? "\n# The time was up before all was tried." : "");
+    if (search->time > 0)
+        fprintf(file,
+                "# All that is set below, but for the classes, takes %.3f of the time without it (noise %.3f), and "
+                "%.3f of\n"
+                "# the resident memory at the peak.\n",
+                search->time, search->noise, search->resident);
+}
+
 static void write_head(FILE *file, const struct report *report)
 {
     fputs("# keyslab configuration, written by 'keyslab tune' from\n", file);
     for (size_t i = 0; i < report->sources_count; i++) {
         const struct source *source = &report->sources[i];
-        fprintf(file, "#     %s (%s, %" PRIu64 " %s)\n", source->path, source->kind, source->events, source->unit);
+        fputs("#     ", file);
+        write_path(file, source->path);
+        fprintf(file, " (%s, %" PRIu64 " %s)\n", source->kind, source->events, source->unit);
     }
-    fputs("# Every setting is explained in docs/config.md. What is not set here is as the library has it.\n", file);
+    fputs("# Every setting is explained in keyslab.conf(5). What is not set here is as the library has it.\n", file);
+    if (report->search)
+        write_search_head(file, report->search);
 }
 
 static void write_why(FILE *file, const struct tuning *tuning)
@@ -65,6 +92,23 @@ static void write_classes(FILE *file, const struct size_table *table)
     }
 }
 
+static void write_searched(FILE *file, const struct search *search, uint32_t tuning)
+{
+    char text[SETTING_TEXT];
+    for (uint32_t setting = 0; search && setting < SETTINGS; setting++) {
+        const struct trial *trial = search_kept(search, tuning, setting);
+        if (!trial)
+            continue;
+        if (trial->rounds)
+            fprintf(
+                file,
+                "# From the search: %.3f of the time before (noise %.3f), %.3f of the resident memory at the peak.\n",
+                trial->time, trial->noise, trial->resident);
+        fprintf(file, "%s = %s\n", settings_table[setting].name,
+                setting_format(&settings_table[setting], trial->value, text));
+    }
+}
+
 /* One table for all keys: a joint one, or that of programs with one key. */
 static bool is_for_all(const struct report *report)
 {
@@ -74,21 +118,33 @@ static bool is_for_all(const struct report *report)
     return !report->tunings->tunings[0].name || (report->tunings->count == 1 && programs && !report->options->only);
 }
 
+static void write_section(FILE *file, const struct report *report, uint32_t index)
+{
+    const struct tuning *tuning = &report->tunings->tunings[index];
+    bool for_all = is_for_all(report);
+    if (!for_all && !tuning_has_section(tuning)) {
+        fprintf(file,
+                "\n# No section for a key of %" PRIu64 " blocks: it has no name, or none that a section can have.\n",
+                tuning->blocks);
+        return;
+    }
+    write_why(file, tuning);
+    if (for_all)
+        fputs("[defaults]\n", file);
+    else
+        fprintf(file, "[key %s]\n", tuning->name);
+    write_classes(file, &tuning->rows[ROW_TUNED].table);
+    write_searched(file, report->search, index);
+}
+
 bool tune_report_config(const struct report *report, const char *path)
 {
     FILE *file = open_file(path);
     if (!file)
         return false;
     write_head(file, report);
-    for (uint32_t i = 0; i < report->tunings->count; i++) {
-        const struct tuning *tuning = &report->tunings->tunings[i];
-        write_why(file, tuning);
-        if (is_for_all(report))
-            fputs("[defaults]\n", file);
-        else
-            fprintf(file, "[key %s]\n", tuning->name);
-        write_classes(file, &tuning->rows[ROW_TUNED].table);
-    }
+    for (uint32_t i = 0; i < report->tunings->count; i++)
+        write_section(file, report, i);
     return close_file(file, path);
 }
 

@@ -54,6 +54,28 @@ static json_t *tuning_json(const struct tuning *tuning, double threads)
                      "avoidable_less_than_jemalloc", avoidable_less(tuning, ROW_AS_JEMALLOC, ROW_JEMALLOC));
 }
 
+static json_t *search_json(const struct report *report)
+{
+    const struct search *search = report->search;
+    if (!search)
+        return NULL;
+    json_t *trials = json_array();
+    for (uint32_t i = 0; i < search->count; i++) {
+        const struct trial *trial = &search->trials[i];
+        json_array_append_new(trials, json_pack("{s:s?, s:s, s:I, s:f, s:f, s:f, s:i, s:b}", "key",
+                                                report->tunings->tunings[trial->tuning].name, "setting",
+                                                settings_table[trial->setting].name, "value", (json_int_t)trial->value,
+                                                "time", trial->time, "noise", trial->noise, "resident", trial->resident,
+                                                "rounds", (int)trial->rounds, "kept", trial->kept));
+    }
+    json_t *json = json_pack("{s:o, s:b}", "trials", trials, "late", search->late);
+    if (search->time > 0)
+        json_object_set_new(
+            json, "together",
+            json_pack("{s:f, s:f, s:f}", "time", search->time, "noise", search->noise, "resident", search->resident));
+    return json;
+}
+
 bool tune_report_json(const struct report *report)
 {
     json_t *sources = json_array();
@@ -66,8 +88,9 @@ bool tune_report_json(const struct report *report)
     json_t *tunings = json_array();
     for (uint32_t i = 0; i < report->tunings->count; i++)
         json_array_append_new(tunings, tuning_json(&report->tunings->tunings[i], report->options->limits.threads));
-    json_t *root = json_pack("{s:o, s:I, s:o, s:s?}", "sources", sources, "unmatched_frees",
-                             (json_int_t)report->unmatched, "keys", tunings, "config", report->config);
+    json_t *root =
+        json_pack("{s:o, s:I, s:o, s:s?, s:o*}", "sources", sources, "unmatched_frees", (json_int_t)report->unmatched,
+                  "keys", tunings, "config", report->config, "search", search_json(report));
     bool written = root && !json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) && putchar('\n') != EOF;
     json_decref(root);
     if (!written)

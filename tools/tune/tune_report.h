@@ -2,6 +2,7 @@
 #ifndef TUNE_REPORT_H
 #define TUNE_REPORT_H
 
+#include "search.h"
 #include "tuning.h"
 
 struct report {
@@ -10,7 +11,8 @@ struct report {
     const struct tuning_options *options;
     const struct tunings *tunings;
     uint64_t unmatched;
-    const char *config; /* that was written, or NULL */
+    const char *config;          /* that was written, or NULL */
+    const struct search *search; /* or NULL */
 };
 
 void tune_report_text(const struct report *report);
@@ -18,7 +20,7 @@ void tune_report_text(const struct report *report);
 /* Each of these is false after a complaint. */
 bool tune_report_json(const struct report *report);
 
-/* A config file, complete and commented. See docs/config.md. */
+/* A config file, complete and commented, as the library reads it: see docs/config.md. */
 bool tune_report_config(const struct report *report, const char *path);
 
 /* Sizes and counts as Scudo's compute_size_class_config reads them. */

@@ -127,6 +127,43 @@ static void print_tuning(const struct tuning *tuning, double threads)
     print_classes(tuning);
 }
 
+static void print_search(const struct report *report)
+{
+    const struct search *search = report->search;
+    struct table table = {
+        .columns = 7,
+        .titles = {"search", "value", "time", "noise", "resident, peak", "rounds", ""},
+        .left = {true, true, false, false, false, false, true},
+    };
+    char text[SETTING_TEXT];
+    for (uint32_t i = 0; i < search->count; i++) {
+        const struct trial *trial = &search->trials[i];
+        const char *key = report->tunings->tunings[trial->tuning].name;
+        const struct setting *setting = &settings_table[trial->setting];
+        table_row(&table);
+        table_cell(&table, 0, "%s: %s", key ? key : "all keys", setting->name);
+        table_cell(&table, 1, "%s", setting_format(setting, trial->value, text));
+        table_cell(&table, 2, "%.3f", trial->time);
+        table_cell(&table, 3, "%.3f", trial->noise);
+        table_cell(&table, 4, "%.3f", trial->resident);
+        table_cell(&table, 5, "%" PRIu32, trial->rounds);
+        table_cell(&table, 6, "%s", trial->kept ? "kept" : "");
+    }
+    puts("\nThe search replays; ratios are to the best that was known before, medians of paired rounds.\n");
+    if (search->count)
+        table_print(&table);
+    else
+        puts("  Nothing was tried.");
+    if (search->one_thread)
+        puts("\n  Outbox and flush say nothing of a trace of one thread.");
+    if (search->late)
+        puts("\n  The time was up before all was tried: --search-seconds.");
+    if (search->time > 0)
+        printf(
+            "\n  All that was kept, beside none of it: %.3f of the time (noise %.3f), %.3f of the resident memory.\n",
+            search->time, search->noise, search->resident);
+}
+
 void tune_report_text(const struct report *report)
 {
     for (size_t i = 0; i < report->sources_count; i++) {
@@ -140,6 +177,8 @@ void tune_report_text(const struct report *report)
         printf("frees of blocks that were allocated before the recording: %" PRIu64 "\n", report->unmatched);
     for (uint32_t i = 0; i < report->tunings->count; i++)
         print_tuning(&report->tunings->tunings[i], report->options->limits.threads);
+    if (report->search)
+        print_search(report);
     if (report->config)
         printf("\n%s: written\n", report->config);
 }

@@ -28,16 +28,33 @@ double avoidable_less(const struct tuning *tuning, unsigned row, unsigned than)
     return less(tuning->rows[row].all.internal - least, tuning->rows[than].all.internal - least);
 }
 
+/* No control characters, no blanks at the ends, and nothing that begins a comment. See docs/config.md. */
+bool tuning_has_section(const struct tuning *tuning)
+{
+    const char *name = tuning->name;
+    if (!name)
+        return true;
+    size_t length = strlen(name);
+    if (tuning->unnamed || !length || name[0] == ' ' || name[length - 1] == ' ')
+        return false;
+    for (const char *at = name; *at; at++)
+        if ((unsigned char)*at < ' ' || *at == '\x7f' || (*at == ' ' && (at[1] == '#' || at[1] == ';')))
+            return false;
+    return name[0] != '#' && name[0] != ';';
+}
+
 /* ------------------------------------------------------------------ weights */
 
-static void add_half(struct weights *weights, const struct tally_key *key, const struct counts *counts, bool by_time)
+/* Sizes are rounded up to multiples of `alignment`: the least that a class for them could have. */
+static void add_counts(struct weights *weights, uint64_t duration, const struct counts *counts, bool by_time,
+                       uint32_t alignment)
 {
-    double duration = (double)key->duration;
+    double whole = (double)duration;
     for (uint32_t granule = 0; granule < GRANULES; granule++) {
-        weights->weight[granule] +=
-            by_time ? (double)counts->lifetime[granule] / duration : (double)counts->blocks[granule];
-        weights->bytes[granule] +=
-            by_time ? (double)counts->size_lifetime[granule] / duration : (double)counts->bytes[granule];
+        uint32_t rounded = (granule * GRANULE + alignment - 1) / alignment * alignment / GRANULE;
+        uint32_t to = alignment > GRANULE ? rounded : granule;
+        weights->weight[to] += by_time ? (double)counts->lifetime[granule] / whole : (double)counts->blocks[granule];
+        weights->bytes[to] += by_time ? (double)counts->size_lifetime[granule] / whole : (double)counts->bytes[granule];
     }
 }
 
@@ -45,11 +62,16 @@ static void add_half(struct weights *weights, const struct tally_key *key, const
 static void add_key(struct tuning *tuning, const struct tally_key *key)
 {
     for (uint32_t half = 0; half < HALVES; half++) {
-        add_half(&tuning->all, key, &key->halves[half], tuning->by_time);
-        add_half(&tuning->halves[half], key, &key->halves[half], tuning->by_time);
         tuning->halves[half].standing = tuning->by_time ? 1.0 / HALVES : 0;
-        for (uint32_t granule = 0; granule < GRANULES; granule++)
-            tuning->blocks += key->halves[half].blocks[granule];
+        for (uint32_t shift = 0; shift < ALIGNMENTS; shift++) {
+            if (!key->halves[shift])
+                continue;
+            const struct counts *counts = &key->halves[shift][half];
+            add_counts(&tuning->all, key->duration, counts, tuning->by_time, 1u << shift);
+            add_counts(&tuning->halves[half], key->duration, counts, tuning->by_time, 1u << shift);
+            for (uint32_t granule = 0; granule < GRANULES; granule++)
+                tuning->blocks += counts->blocks[granule];
+        }
     }
     tuning->all.standing = tuning->by_time;
     tuning->large += key->large;
@@ -57,23 +79,64 @@ static void add_key(struct tuning *tuning, const struct tally_key *key)
     tuning->peak_bytes += key->peak_bytes;
 }
 
-static bool lives_have_length(const struct tally_key *key)
+bool tuning_by_time(const struct tally_key *key)
 {
     wide sum = 0;
-    for (uint32_t granule = 0; granule < GRANULES; granule++)
-        sum += key->halves[0].lifetime[granule] + key->halves[1].lifetime[granule];
+    for (uint32_t shift = 0; shift < ALIGNMENTS; shift++)
+        for (uint32_t granule = 0; key->halves[shift] && granule < GRANULES; granule++)
+            sum += key->halves[shift][0].lifetime[granule] + key->halves[shift][1].lifetime[granule];
     return key->timed && key->duration && sum > 0;
 }
 
 static bool has_blocks(const struct tally_key *key)
 {
-    for (uint32_t granule = 0; granule < GRANULES; granule++)
-        if (key->halves[0].blocks[granule] + key->halves[1].blocks[granule])
-            return true;
+    for (uint32_t shift = 0; shift < ALIGNMENTS; shift++)
+        for (uint32_t granule = 0; key->halves[shift] && granule < GRANULES; granule++)
+            if (key->halves[shift][0].blocks[granule] + key->halves[shift][1].blocks[granule])
+                return true;
     return false;
 }
 
+/* From that half of the events on. */
+static struct spending spend_key(const struct tally_key *key, bool by_time, const struct size_table *table,
+                                 uint32_t first_half)
+{
+    static struct weights weights;
+    struct spending sum = {0};
+    for (uint32_t shift = 0; shift < ALIGNMENTS; shift++) {
+        if (!key->halves[shift])
+            continue;
+        weights = (struct weights){0};
+        for (uint32_t half = first_half; half < HALVES; half++)
+            add_counts(&weights, key->duration, &key->halves[shift][half], by_time, 1);
+        struct spending part = spend_aligned(&weights, table, 1u << shift);
+        sum.asked += part.asked;
+        sum.internal += part.internal;
+        sum.tails += part.tails;
+    }
+    return sum;
+}
+
+struct spending tuning_spend(const struct tally_key *key, bool by_time, const struct size_table *table)
+{
+    return spend_key(key, by_time, table, 0);
+}
+
 /* ------------------------------------------------------------------ one tuning */
+
+/* The weights know nothing of alignments but the rounded sizes; here each block gets the class that it would really have. */
+static void spend_truly(const struct tuning *tuning, const struct size_table *table, uint32_t first_half,
+                        struct spending *spending)
+{
+    spending->internal = spending->tails = 0;
+    for (uint32_t i = 0; i < tuning->keys_count; i++) {
+        if (!has_blocks(&tuning->keys[i]))
+            continue;
+        struct spending part = spend_key(&tuning->keys[i], tuning->by_time, table, first_half);
+        spending->internal += part.internal;
+        spending->tails += part.tails;
+    }
+}
 
 static void fill_row(const struct tuning *tuning, struct row *row, const char *name, const struct size_table *table,
                      const struct size_table *of_first_half, double threads)
@@ -82,6 +145,8 @@ static void fill_row(const struct tuning *tuning, struct row *row, const char *n
     row->table = *table;
     row->all = spend(&tuning->all, table, threads);
     row->held = spend(&tuning->halves[1], of_first_half, threads);
+    spend_truly(tuning, table, 0, &row->all);
+    spend_truly(tuning, of_first_half, 1, &row->held);
 }
 
 /* The best table for these weights within the limits. False where there is none, or without memory. */
@@ -157,7 +222,7 @@ bool tune_all(const struct tally *tally, const struct tuning_options *options, s
     for (uint32_t i = 0; i < tally->keys_count; i++)
         if (wanted(&tally->keys[i], options)) {
             keys++;
-            by_time = by_time && (!options->joint || lives_have_length(&tally->keys[i]));
+            by_time = by_time && (!options->joint || tuning_by_time(&tally->keys[i]));
         }
     *tunings = (struct tunings){0};
     if (!keys)
@@ -173,7 +238,10 @@ bool tune_all(const struct tally *tally, const struct tuning_options *options, s
             continue;
         struct tuning *tuning = &tunings->tunings[options->joint ? 0 : tunings->count];
         tuning->name = options->joint ? NULL : key->name;
-        tuning->by_time = by_time && lives_have_length(key);
+        tuning->unnamed = key->unnamed;
+        tuning->keys = options->joint ? tally->keys : key;
+        tuning->keys_count = options->joint ? tally->keys_count : 1;
+        tuning->by_time = by_time && tuning_by_time(key);
         add_key(tuning, key);
         tunings->count += !options->joint || !tunings->count;
     }

@@ -24,8 +24,11 @@ struct row {
 };
 
 struct tuning {
-    const char *name; /* of the key; NULL for all of them together */
-    bool by_time;     /* weights are bytes that are live on average; else bytes of all blocks */
+    const char *name;             /* of the key; NULL for all of them together */
+    bool unnamed;                 /* the key has none: `name` is made from its number */
+    const struct tally_key *keys; /* of the tally: those that are tuned here, and with no blocks */
+    uint32_t keys_count;
+    bool by_time; /* weights are bytes that are live on average; else bytes of all blocks */
     uint64_t blocks;
     uint64_t large;
     uint64_t large_bytes;
@@ -47,6 +50,15 @@ struct tunings {
 
 /* One for each key that has blocks, or a joint one. False after a complaint. */
 bool tune_all(const struct tally *tally, const struct tuning_options *options, struct tunings *tunings);
+
+/* What a table spends on one key's blocks, each at the alignment that it was asked for with. Without magazines. */
+struct spending tuning_spend(const struct tally_key *key, bool by_time, const struct size_table *table);
+
+/* The key's blocks have lived for some length of time: weights can be bytes over time. */
+bool tuning_by_time(const struct tally_key *key);
+
+/* A config file can have a section for it: [defaults], or one that a config file's reader takes for its key. */
+bool tuning_has_section(const struct tuning *tuning);
 
 /* Lost inside of blocks, as a part of what the blocks take. */
 double internal_part(const struct spending *spending);

@@ -1,0 +1,54 @@
+/*
+ * Settings beside the classes, chosen by replay: one after another is changed in the written config, and the change stays if the trace's
+ * replay is better by more than the noise, twice.
+ */
+#ifndef TUNE_SEARCH_H
+#define TUNE_SEARCH_H
+
+#include "settings.h"
+#include "tuning.h"
+
+enum { TRIALS_MOST = 256, SEARCHED_MOST = SETTINGS };
+
+struct search_options {
+    uint32_t settings[SEARCHED_MOST]; /* of settings_table */
+    uint32_t count;                   /* 0: no search */
+    double seconds;
+    const char *trace;
+    bool salvage;
+};
+
+/* One value of one setting for one tuning's section. Ratios are to the best that was known before, medians of paired rounds. */
+struct trial {
+    uint32_t tuning;
+    uint32_t setting;
+    uint64_t value;
+    double time;     /* nanoseconds an operation */
+    double noise;    /* half of the middle half's width of that ratio */
+    double resident; /* at the peak */
+    uint32_t rounds;
+    bool kept;
+};
+
+struct search {
+    const struct search_options *options;
+    uint32_t count;
+    struct trial trials[TRIALS_MOST];
+    bool late;       /* the time was up before all was tried */
+    bool one_thread; /* of the trace: nothing goes home to another thread */
+    double time;     /* the same ratios of all that is kept to none of it; 0 where nothing is */
+    double noise;
+    double resident;
+};
+
+/* The words that `--search` takes, into options; false after a complaint. NULL for all of them. */
+bool search_parse(const char *list, struct search_options *options);
+
+/* The last value of a setting that was kept for a tuning, or NULL. */
+const struct trial *search_kept(const struct search *search, uint32_t tuning, uint32_t setting);
+
+/* `write` writes the config file with what is kept. False after a complaint. */
+bool search_run(struct search *search, const struct tunings *tunings, bool (*write)(void *context, const char *path),
+                void *context);
+
+#endif
