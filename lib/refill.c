@@ -11,7 +11,7 @@
 /* Magazines of a class in a depot, at the most: where blocks are small, more of them would cost as much as the blocks. */
 #define DEPOT_LEAST  256
 #define DEPOT_PART   128 /* and so many more for each KiB of the class's blocks */
-#define CARVED_FIRST 16  /* blocks of a slab: the heap may be reset after a few */
+#define CARVED_FIRST 16  /* blocks of a slab */
 
 /* C6.5. */
 void heap_relieve(struct heap *heap)
@@ -186,6 +186,17 @@ static bool heap_fill_returned(struct thread *thread, struct heap *heap, uint32_
     return true;
 }
 
+/*
+ * A slab's first blocks are few: the heap may be reset after them. The next make up a magazine with them, so that a burst which
+ * fits in one does not meet its edge each time.
+ */
+static uint32_t carved_at_once(uint32_t carved, uint32_t most)
+{
+    if (!carved)
+        return most < CARVED_FIRST ? most : CARVED_FIRST;
+    return carved < most ? most - carved : most;
+}
+
 /* Fills an empty magazine from the class's slabs, or from a new one. */
 static bool heap_fill(struct heap *heap, uint32_t class, struct magazine *magazine, ks_status *status)
 {
@@ -200,7 +211,7 @@ static bool heap_fill(struct heap *heap, uint32_t class, struct magazine *magazi
     slab = shelf->carving ? shelf->carving : slab_begin(heap, class, status);
     if (!slab)
         return false;
-    magazine->count = slab_carve(heap, slab, floor, slab->carved || most < CARVED_FIRST ? most : CARVED_FIRST);
+    magazine->count = slab_carve(heap, slab, floor, carved_at_once(slab->carved, most));
     shelf->carving = slab->carved < slab->capacity ? slab : NULL;
     return true;
 }

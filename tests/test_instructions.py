@@ -21,8 +21,8 @@ LIMITS = {
     "allocation": ("pairs", "ks_alloc", 37.1),
     "free, own block": ("pairs", "ks_free", 46.0),
     "free, another thread's block": ("away", "ks_free", 77.9),
-    "allocation, burst of 32": ("bursts", "ks_alloc_bulk", 18.1),
-    "free, burst of 32, own blocks": ("bursts", "ks_free_bulk", 35.6),
+    "allocation, burst of 32": ("bursts", "ks_alloc_bulk", 12.3),
+    "free, burst of 32, own blocks": ("bursts", "ks_free_bulk", 29.2),
     "free, burst of 32, another thread's blocks": ("bursts-away", "ks_free_bulk", 38.6),
 }
 
