@@ -1,42 +1,20 @@
-/* Wireshark's wmem, the allocator of its file scope. One thread. */
+/* Wireshark's wmem, the allocator of its file scope. */
 #ifndef BENCH_PEERS_WMEM_BLOCK_H
 #define BENCH_PEERS_WMEM_BLOCK_H
 
-#include "../allocator.h"
-#include "../require.h"
-
-#include <wsutil/wmem/wmem.h>
+#include "wmem.h"
 
 namespace bench
 {
 
-class Peer : public Traits
+class Peer : public Wmem
 {
-    wmem_allocator_t *pool;
-
   public:
     /* A block of 8 MiB each. */
     static constexpr size_t most_heaps = 256;
 
-    explicit Peer(const Need &)
+    explicit Peer(const Need &) : Wmem(WMEM_ALLOCATOR_BLOCK)
     {
-        static const bool ready = [] {
-            wmem_init();
-            return true;
-        }();
-        require(ready, "wmem: it did not start");
-        pool = wmem_allocator_new(WMEM_ALLOCATOR_BLOCK);
-    }
-    ~Peer()
-    {
-        wmem_destroy_allocator(pool);
-    }
-    Peer(const Peer &) = delete;
-    Peer &operator=(const Peer &) = delete;
-
-    void *allocate(size_t size)
-    {
-        return wmem_alloc(pool, size);
     }
     void release(void *block)
     {
@@ -45,14 +23,6 @@ class Peer : public Traits
     void *resize(void *block, size_t size)
     {
         return wmem_realloc(pool, block, size);
-    }
-    void drop()
-    {
-        wmem_free_all(pool);
-    }
-    void purge()
-    {
-        wmem_gc(pool);
     }
 };
 
