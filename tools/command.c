@@ -19,6 +19,12 @@ void complain(const char *format, ...)
     fputc('\n', stderr);
 }
 
+int try_help(const char *command)
+{
+    fprintf(stderr, "Try 'keyslab %s --help'.\n", command);
+    return EXIT_USAGE;
+}
+
 int usage_error(const char *command, const char *format, ...)
 {
     va_list arguments;
@@ -26,8 +32,8 @@ int usage_error(const char *command, const char *format, ...)
     va_start(arguments, format);
     vfprintf(stderr, format, arguments);
     va_end(arguments);
-    fprintf(stderr, "\nTry 'keyslab %s --help'.\n", command);
-    return EXIT_USAGE;
+    fputc('\n', stderr);
+    return try_help(command);
 }
 
 bool parse_number(const char *option, const char *text, uint64_t least, uint64_t most, uint64_t *number)

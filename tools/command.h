@@ -24,7 +24,10 @@ extern const struct command command_config;
 /* "keyslab: " and the message, on standard error. */
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* The same with a hint to --help; returns EXIT_USAGE. */
+/* A hint to --help; returns EXIT_USAGE. */
+int try_help(const char *command);
+
+/* A complaint and the hint. */
 int usage_error(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* A whole number between least and most, else a complaint naming the option, and false. */

@@ -138,8 +138,7 @@ static int run(int argc, char **argv)
             print_help();
             return EXIT_DONE;
         default:
-            fprintf(stderr, "Try 'keyslab config --help'.\n");
-            return EXIT_USAGE;
+            return try_help("config");
         }
     }
     const char *what = optind < argc ? argv[optind] : "";

@@ -73,8 +73,7 @@ static int parse_options(int argc, char **argv, struct record_options *options)
             print_help();
             exit(EXIT_DONE);
         default:
-            fprintf(stderr, "Try 'keyslab record --help'.\n");
-            return EXIT_USAGE;
+            return try_help("record");
         }
     }
     if (optind == argc) {

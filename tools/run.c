@@ -117,8 +117,7 @@ static int parse_options(int argc, char **argv, struct options *options)
             print_help();
             exit(EXIT_DONE);
         default:
-            fprintf(stderr, "Try 'keyslab run --help'.\n");
-            return EXIT_USAGE;
+            return try_help("run");
         }
     }
     if (optind + 1 != argc)

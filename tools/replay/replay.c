@@ -108,8 +108,7 @@ static int parse_options(int argc, char **argv, struct replay_options *options)
             print_help();
             exit(EXIT_DONE);
         default:
-            fprintf(stderr, "Try 'keyslab replay --help'.\n");
-            return EXIT_USAGE;
+            return try_help("replay");
         }
     }
     if (optind + 1 != argc)

@@ -147,7 +147,7 @@ static bool parse_option(int option, struct tune_options *options)
         print_help();
         exit(EXIT_DONE);
     default:
-        fprintf(stderr, "Try 'keyslab tune --help'.\n");
+        try_help("tune");
         return false;
     }
 }
