@@ -79,7 +79,7 @@ void *heap_alloc(struct heap *heap, size_t size, size_t alignment, ks_status *st
     void *block =
         class == CLASS_LARGE ? heap_alloc_large(heap, size, alignment, status) : heap_alloc_class(heap, class, status);
     if (!block)
-        fetch_add(&heap->key->refusals[*status], 1);
+        key_count_refusal(heap->key, *status);
     return block;
 }
 

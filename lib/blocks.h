@@ -24,7 +24,7 @@ static inline struct heap *heap_to_allocate(ks_key_t key, ks_status *status)
     struct heap *heap = heap_current_or_enter(key, status);
     if (!heap || *status == KS_OK)
         return heap;
-    fetch_add(&heap->key->refusals[*status], 1);
+    key_count_refusal(heap->key, *status);
     return NULL;
 }
 

@@ -25,40 +25,27 @@ static size_t heap_pop_bulk(struct heap *heap, uint32_t class, void **blocks, si
     return count;
 }
 
-static size_t heap_alloc_bulk_class(struct heap *heap, uint32_t class, void **blocks, size_t count, ks_status *status)
-{
-    size_t done = heap_pop_bulk(heap, class, blocks, count);
-    while (done < count && heap_stock(heap, class, status))
-        done += heap_pop_bulk(heap, class, blocks + done, count - done);
-    /* C0.6. */
-    if (done < count)
-        fetch_add(&heap->key->refusals[*status], 1);
-    return done;
-}
-
 /*
- * The same for a traced key. Each run is recorded before the next is made sure of, which may find that a reset has dropped it:
- * C13.3. C0.6.
+ * Of a traced key each run is recorded before the next is made sure of, which may find that a reset has dropped it: C13.3.
  */
-static size_t heap_alloc_bulk_traced(struct heap *heap, size_t size, void **blocks, size_t count, ks_status *status)
+static size_t heap_alloc_runs(struct heap *heap, size_t size, void **blocks, size_t count, ks_status *status)
 {
     uint32_t class = class_of_size(heap->classes, size);
     size_t done = 0;
     do {
         size_t run = heap_pop_bulk(heap, class, blocks + done, count - done);
-        traced_allocs(heap, blocks + done, run, size, CLASS_GRANULE, false);
+        if (unlikely(heap->key->trace))
+            traced_allocs(heap, blocks + done, run, size, CLASS_GRANULE, false);
         done += run;
     } while (done < count && heap_stock(heap, class, status));
     if (done < count)
-        fetch_add(&heap->key->refusals[*status], 1);
+        key_count_refusal(heap->key, *status);
     return done;
 }
 
-/* Of a watched key, or large. */
+/* Of a paranoid key, or large. */
 static SLOW_PATH size_t heap_alloc_each(struct heap *heap, size_t size, void **blocks, size_t count, ks_status *status)
 {
-    if (size <= CLASS_TOP && !heap->key->paranoid)
-        return heap_alloc_bulk_traced(heap, size, blocks, count, status);
     size_t done = 0;
     for (; done < count && (blocks[done] = heap_alloc(heap, size, CLASS_GRANULE, status)); done++)
         if (heap->key->trace)
@@ -68,8 +55,8 @@ static SLOW_PATH size_t heap_alloc_each(struct heap *heap, size_t size, void **b
 
 static size_t heap_alloc_bulk(struct heap *heap, size_t size, void **blocks, size_t count, ks_status *status)
 {
-    if (size <= CLASS_TOP && !heap->key->watched)
-        return heap_alloc_bulk_class(heap, class_of_size(heap->classes, size), blocks, count, status);
+    if (likely(size <= CLASS_TOP && !heap->key->paranoid))
+        return heap_alloc_runs(heap, size, blocks, count, status);
     return heap_alloc_each(heap, size, blocks, count, status);
 }
 
@@ -92,11 +79,10 @@ size_t ks_alloc_bulk(ks_key_t key, size_t size, void **blocks, size_t count, ks_
  */
 static __attribute__((noinline)) size_t heap_push_bulk(struct heap *heap, void *const *blocks, size_t count)
 {
-    size_t within;
     struct place place;
-    struct slab *slab = judge_range(blocks[0], &within);
-    if (!slab || !judge_owner(heap, slab) || !slab_judge(slab, within, &place))
+    if (!judge_local(heap, blocks[0], &place))
         return 0;
+    struct slab *slab = place.slab;
     const char *start = arena_slab_start(slab);
     struct bin *bin = heap_bin(heap, slab->bin);
     struct slot *top = bin->top;
@@ -108,7 +94,7 @@ static __attribute__((noinline)) size_t heap_push_bulk(struct heap *heap, void *
         if (++done == count)
             break;
         block = blocks[done];
-        within = (uintptr_t)block - (uintptr_t)start;
+        size_t within = (uintptr_t)block - (uintptr_t)start;
         if (within >= SLAB_BYTES || !slab_judge(slab, within, &place))
             break;
     }
@@ -142,9 +128,11 @@ static __attribute__((noinline)) size_t heap_send_bulk(struct heap *heap, void *
     return done;
 }
 
-/* The same for a watched key. What is freed has the time of the burst's beginning, and is recorded when it is gone. */
-static SLOW_PATH size_t heap_free_watched(struct heap *heap, void *const *blocks, size_t count, size_t *freed,
-                                          ks_status *first)
+/*
+ * Until the thread's room for reports is used up: the caller delivers them and goes on. What is freed of a traced key has the
+ * time of the burst's beginning, and is recorded when it is gone.
+ */
+static size_t heap_free_some(struct heap *heap, void *const *blocks, size_t count, size_t *freed, ks_status *first)
 {
     const struct key *key = heap->key;
     uint64_t before = key->trace ? traced_before(heap) : 0;
@@ -159,35 +147,11 @@ static SLOW_PATH size_t heap_free_watched(struct heap *heap, void *const *blocks
         if (status != KS_OK && *first == KS_OK)
             *first = status;
         size_t gone = status != KS_OK ? 0 : run ? run : 1;
-        for (size_t j = i; j < i + gone && key->trace; j++)
+        for (size_t j = i; key->trace && j < i + gone; j++)
             if (blocks[j])
                 traced_free(heap, blocks[j], before);
         *freed += gone;
         i += run ? run : 1;
-    }
-    return i;
-}
-
-/* Until the thread's room for reports is used up: the caller delivers them and goes on. */
-static size_t heap_free_some(struct heap *heap, void *const *blocks, size_t count, size_t *freed, ks_status *first)
-{
-    if (heap->key->watched)
-        return heap_free_watched(heap, blocks, count, freed, first);
-    size_t i = 0;
-    while (i < count && report_room(thread_self, MAGAZINE_SLOTS)) {
-        size_t run = heap_push_bulk(heap, blocks + i, count - i);
-        if (!run)
-            run = heap_send_bulk(heap, blocks + i, count - i);
-        i += run;
-        *freed += run;
-        if (i == count)
-            break;
-        ks_status status = blocks[i] ? heap_free(heap, blocks[i]) : KS_OK;
-        i++;
-        if (status == KS_OK)
-            ++*freed;
-        else if (*first == KS_OK)
-            *first = status;
     }
     return i;
 }

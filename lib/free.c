@@ -61,10 +61,8 @@ ks_status heap_free_again(struct heap *heap, void *block, const struct verdict *
 
 ks_status heap_free(struct heap *heap, void *block)
 {
-    size_t within;
     struct place place;
-    struct slab *slab = judge_range(block, &within);
-    if (slab && judge_owner(heap, slab) && slab_judge(slab, within, &place)) {
+    if (judge_local(heap, block, &place)) {
         free_home(heap, block, place);
         return KS_OK;
     }

@@ -33,6 +33,14 @@ FAST_PATH bool judge_owner(const struct heap *heap, const struct slab *slab)
     return true;
 }
 
+/* Whether an address is a live block of the heap's own, and where it lies. */
+FAST_PATH bool judge_local(const struct heap *heap, const void *block, struct place *place)
+{
+    size_t within;
+    struct slab *slab = judge_range(block, &within);
+    return slab && judge_owner(heap, slab) && slab_judge(slab, within, place);
+}
+
 /*
  * What a block is, for a heap at its key's generation. With KS_OK, which a live block of any thread gets: its
  * place, its home, and the tag that was found.

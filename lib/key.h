@@ -23,6 +23,12 @@ static inline void key_retain(struct key *key)
     fetch_add(&key->refs, 1);
 }
 
+/* C0.6. */
+static inline void key_count_refusal(struct key *key, ks_status status)
+{
+    fetch_add(&key->refusals[status], 1);
+}
+
 /* C2.4. */
 static inline bool key_is_live(struct key *key, ks_key_t handle)
 {

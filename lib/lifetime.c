@@ -38,7 +38,6 @@ static bool key_furnish(struct key *key, ks_key_t handle, const struct settings 
     key->response = (uint32_t)settings->values[SET_ON_ERROR];
     key->paranoid = settings->values[SET_CHECK] == CHECK_PARANOID;
     key->trace = tracing_key(settings);
-    key->watched = key->paranoid || key->trace;
     return true;
 }
 

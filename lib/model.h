@@ -285,7 +285,6 @@ struct key {
     uint32_t flush;    /* slow paths of a heap until what waits is sent */
     uint32_t response; /* to refused blocks: ON_ERROR_STATUS, ... */
     bool paranoid;     /* no thread's table names the key: every operation takes the slow path */
-    bool watched;      /* paranoid or traced: bursts are not taken as a whole */
     uint32_t trace;    /* its number in traces; 0: it is not traced, and no trace names it */
     ks_error_hook *on_error;
     void *on_error_context;

@@ -99,12 +99,10 @@ size_t ks_size(ks_key_t key, const void *block)
 {
     struct thread *thread = thread_begin();
     struct heap *heap = heap_current(thread, key);
-    size_t within;
     struct place place;
-    struct slab *slab = heap ? judge_range(block, &within) : NULL;
-    if (unlikely(!slab || !judge_owner(heap, slab) || !slab_judge(slab, within, &place)))
+    if (unlikely(!heap || !judge_local(heap, block, &place)))
         return size_slow(key, block);
-    size_t size = slab->block_bytes;
+    size_t size = place.slab->block_bytes;
     thread_end(thread);
     return size;
 }

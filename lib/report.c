@@ -1,5 +1,7 @@
 #include "report.h"
 
+#include "key.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +11,7 @@ void report_refused(struct thread *thread, const struct heap *heap, ks_status st
                     size_t class_size, bool at_home)
 {
     struct key *key = heap->key;
-    fetch_add(&key->refusals[status], 1);
+    key_count_refusal(key, status);
     if (at_home)
         fetch_add(&key->refused_at_home, 1);
     if (!key->on_error && key->response == ON_ERROR_STATUS)
@@ -38,7 +40,7 @@ void report_damaged(struct thread *thread, const struct heap *heap, const void *
     if (report_room(thread, 1))
         report_refused(thread, heap, KS_DAMAGED, block, class_size, false);
     else
-        fetch_add(&heap->key->refusals[KS_DAMAGED], 1);
+        key_count_refusal(heap->key, KS_DAMAGED);
 }
 
 /* One write, and no memory: the program's malloc may be this library. */
