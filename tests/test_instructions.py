@@ -23,7 +23,7 @@ LIMITS = {
     "free, another thread's block": ("away", "ks_free", 77.9),
     "allocation, burst of 32": ("bursts", "ks_alloc_bulk", 12.3),
     "free, burst of 32, own blocks": ("bursts", "ks_free_bulk", 29.2),
-    "free, burst of 32, another thread's blocks": ("bursts-away", "ks_free_bulk", 38.6),
+    "free, burst of 32, another thread's blocks": ("bursts-away", "ks_free_bulk", 37.0),
 }
 
 
