@@ -73,7 +73,8 @@ static int parse_options(int argc, char **argv, struct record_options *options)
             print_help();
             exit(EXIT_DONE);
         default:
-            return try_help("record");
+            try_help("record");
+            return EXIT_USAGE;
         }
     }
     if (optind == argc) {
