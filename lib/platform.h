@@ -6,21 +6,15 @@
 #ifndef LIB_PLATFORM_H
 #define LIB_PLATFORM_H
 
+#include "compiler.h"
+
 #include <assert.h>
 #include <ck_pr.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-/* ------------------------------------------------------------------ compiler */
-
-#define FAST_PATH     static inline __attribute__((always_inline))
-#define SLOW_PATH     __attribute__((noinline, cold))
-#define likely(x)     __builtin_expect(!!(x), 1)
-#define unlikely(x)   __builtin_expect(!!(x), 0)
-#define assume(x)     ((x) ? (void)0 : __builtin_unreachable())
-#define CACHE_LINE    64
-#define CACHE_ALIGNED __attribute__((aligned(CACHE_LINE)))
+/* ------------------------------------------------------------------ machine */
 
 /* Fetches a line that the caller is about to write to; any address is harmless. */
 #define prefetch_for_write(address) ck_pr_rfo(address)
@@ -190,13 +184,7 @@ static inline bool stack_is_empty(const platform_stack *stack)
     return load_relaxed(&stack->head) == NULL;
 }
 
-/* ------------------------------------------------------------------ thread-local storage */
-
-/*
- * One load from the thread register instead of a call. The 8 bytes fit the room that the loader keeps for
- * libraries that are opened late.
- */
-#define THREAD_LOCAL __thread __attribute__((tls_model("initial-exec")))
+/* ------------------------------------------------------------------ threads */
 
 /* `at_exit(value)` runs when a thread that called platform_at_exit(value) ends. */
 bool platform_exit_hook(void (*at_exit)(void *));
@@ -208,6 +196,9 @@ bool platform_fork_hook(void (*child)(void));
 /* Runs `start` once in the process, and lets callers go on only when it has run. */
 enum platform_once { ONCE_LIBRARY, ONCE_CONFIG, ONCE_TRACE, ONCES };
 void platform_once(enum platform_once which, void (*start)(void));
+
+/* Lets another thread run, where one waits for the processor. */
+void platform_yield(void);
 
 /* A line to standard error: one write, which allocates nothing. */
 void platform_log(const char *line, size_t length);

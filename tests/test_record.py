@@ -118,7 +118,7 @@ class Recorded(unittest.TestCase):
         self.assertEqual(sum(count >= self.LEAST for count in busy.values()), 4)
         self.assertIn("bytes an event", result.stderr)
         size = os.path.getsize(trace) / events(trace)
-        self.assertLess(size, 8)
+        self.assertLess(size, 12)
 
     def test_status_and_output_are_the_program_s(self):
         self.assertEqual(self.record(self.program, "fail")[1].returncode, 3)

@@ -1,4 +1,5 @@
 /* Traces: what is recorded is read back, in order; what is damaged is named, and what lies before it is good. */
+#include "checksum.h"
 #include "event.h"
 #include "file.h"
 #include "reader.h"
@@ -58,8 +59,8 @@ static struct trace_event random_event(uint64_t time)
     event.address = random_wide();
     bool sized = event.kind == TRACE_ALLOC || event.kind == TRACE_RESIZE || event.kind == TRACE_MOVED_TO;
     event.size = sized ? random_wide() : 0;
-    event.zeroed = random_next() % 2;
-    event.alignment_shift = (uint8_t)(random_next() % 3 ? 0 : random_next() % 64);
+    event.zeroed = event.kind == TRACE_ALLOC && random_next() % 2;
+    event.alignment_shift = (uint8_t)(!sized || random_next() % 3 ? 0 : random_next() % 64);
     if (event.kind == TRACE_KEY)
         snprintf(event.name, sizeof event.name, "%.*s", (int)(random_next() % 64),
                  "a name that is as long as names may be, which is sixty-three bytes and no more");
@@ -80,7 +81,7 @@ static void events_are_read_as_they_were_written(void **state)
         events[i] = random_event(time += random_wide() >> 20);
         uint8_t *from = end;
         end = trace_encode(end, &stream, &events[i]);
-        assert_in_range(end - from, 2, TRACE_EVENT_MOST);
+        assert_in_range(end - from, 4, TRACE_EVENT_MOST);
     }
     stream = (struct trace_stream){.time = 5};
     const uint8_t *at = bytes;
@@ -113,10 +114,32 @@ static void an_event_of_daily_life_takes_few_bytes(void **state)
 {
     (void)state;
     uint8_t bytes[TRACE_EVENT_MOST];
-    struct trace_stream stream = {.time = 1000, .key = 1, .address = 0x7f0012345600 >> 4};
+    struct trace_stream stream = {.time = 1000, .key = 1, .granule = 0x7f0012345600 >> 4};
     struct trace_event event = {
         .kind = TRACE_ALLOC, .time = 1150, .key = 1, .address = 0x7f0012345600 + 4096, .size = 1514};
-    assert_in_range(trace_encode(bytes, &stream, &event) - bytes, 4, 8);
+    assert_int_equal(trace_encode(bytes, &stream, &event) - bytes, 8);
+    event.time += 10000;
+    assert_int_equal(trace_encode(bytes, &stream, &event) - bytes, 12);
+}
+
+/* ------------------------------------------------------------------ checksums */
+
+/* RFC 3720, B.4, and that the two ways to a checksum agree. */
+static void checksums_are_those_of_the_standard(void **state)
+{
+    (void)state;
+    uint8_t bytes[300] = {0};
+    assert_int_equal(trace_checksum(bytes, 32), 0x8a9136aa);
+    memset(bytes, 0xff, 32);
+    assert_int_equal(trace_checksum(bytes, 32), 0x62a8ab43);
+    for (unsigned i = 0; i < 32; i++)
+        bytes[i] = (uint8_t)i;
+    assert_int_equal(trace_checksum(bytes, 32), 0x46dd794e);
+    for (unsigned i = 0; i < sizeof bytes; i++)
+        bytes[i] = (uint8_t)random_next();
+    for (size_t size = 0; size < sizeof bytes; size++)
+        assert_int_equal(trace_checksum(bytes + size % 8, size - size % 8),
+                         trace_checksum_by_tables(bytes + size % 8, size - size % 8));
 }
 
 /* ------------------------------------------------------------------ a file of several threads */
@@ -472,6 +495,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(events_are_read_as_they_were_written),
         cmocka_unit_test(an_event_that_is_cut_is_none),
+        cmocka_unit_test(checksums_are_those_of_the_standard),
         cmocka_unit_test(an_event_of_daily_life_takes_few_bytes),
         cmocka_unit_test(threads_lose_nothing_and_are_merged_by_time),
         cmocka_unit_test(sampling_keeps_a_block_whole_or_leaves_it),

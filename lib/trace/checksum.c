@@ -29,7 +29,7 @@ static void tables_fill(void)
         }
 }
 
-uint32_t trace_checksum(const void *bytes, size_t size)
+uint32_t trace_checksum_by_tables(const void *bytes, size_t size)
 {
     const uint8_t *at = bytes;
     uint32_t sum = ~0u;
@@ -45,3 +45,35 @@ uint32_t trace_checksum(const void *bytes, size_t size)
         sum = sum >> 8 ^ tables[0][(sum ^ *at) & 0xff];
     return ~sum;
 }
+
+#if defined(__x86_64__)
+
+/* Intel and AMD have an instruction for this polynomial since 2008 and 2011: a tenth of the time. */
+__attribute__((target("sse4.2"))) static uint32_t checksum_by_instruction(const uint8_t *at, size_t size)
+{
+    uint64_t sum = ~0u;
+    for (; size >= 8; size -= 8, at += 8) {
+        uint64_t word;
+        memcpy(&word, at, sizeof word);
+        sum = __builtin_ia32_crc32di(sum, word);
+    }
+    for (; size; size--, at++)
+        sum = __builtin_ia32_crc32qi((uint32_t)sum, *at);
+    return ~(uint32_t)sum;
+}
+
+uint32_t trace_checksum(const void *bytes, size_t size)
+{
+    if (__builtin_cpu_supports("sse4.2"))
+        return checksum_by_instruction(bytes, size);
+    return trace_checksum_by_tables(bytes, size);
+}
+
+#else
+
+uint32_t trace_checksum(const void *bytes, size_t size)
+{
+    return trace_checksum_by_tables(bytes, size);
+}
+
+#endif

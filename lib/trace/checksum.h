@@ -7,4 +7,7 @@
 
 uint32_t trace_checksum(const void *bytes, size_t size);
 
+/* The same, where the processor has no instruction for it. */
+uint32_t trace_checksum_by_tables(const void *bytes, size_t size);
+
 #endif

@@ -1,151 +1,174 @@
-#include "event.h"
+#include "encode.h"
 
-#include <string.h>
+#define KIND_MASK  ((1u << KIND_BITS) - 1)
+#define LATER_MASK ((1u << LATER_BITS) - 1)
 
-/* The first byte of an event: its kind, and what follows beside that kind's own fields. */
-#define KIND_MASK     0x07u
-#define KEY_FOLLOWS   0x08u
-#define ALIGNED       0x10u
-#define ZEROED        0x20u
-#define FLAGS_UNKNOWN 0xc0u
+/* In an ITEM_WIDE, whose other 8 bytes are the size's upper bits. */
+#define ALIGNMENT_SHIFT 4
+#define ALIGNMENT_MASK  63u
+#define LOW_SHIFT       10
+#define WIDE_BITS       14
 
-#define GRANULE_SHIFT 4 /* nearly all addresses are multiples of 16 */
-
-static bool has_address(unsigned kind)
+static size_t name_room(size_t length)
 {
-    return kind != TRACE_RESET && kind != TRACE_KEY;
-}
-
-static bool has_size(unsigned kind)
-{
-    return kind == TRACE_ALLOC || kind == TRACE_RESIZE || kind == TRACE_MOVED_TO;
-}
-
-static uint64_t rotate_right(uint64_t value, unsigned shift)
-{
-    return value >> shift | value << (64 - shift);
+    return (length + sizeof(uint32_t) - 1) & ~(sizeof(uint32_t) - 1);
 }
 
 /* ------------------------------------------------------------------ writing */
 
-/* Seven bits a byte, the lowest first; the top bit says that more follow. */
-static uint8_t *put_number(uint8_t *to, uint64_t number)
+static uint8_t *put_wide(uint8_t *to, const struct trace_event *event)
 {
-    for (; number >= 0x80; number >>= 7)
-        *to++ = (uint8_t)(number | 0x80);
-    *to++ = (uint8_t)number;
-    return to;
+    uint32_t item = ITEM_WIDE | (uint32_t)event->alignment_shift << ALIGNMENT_SHIFT |
+                    (uint32_t)(event->address & GRANULE_MASK) << LOW_SHIFT;
+    return put_word(put_short(to, item), event->size >> SIZE_BITS);
 }
 
-/* Small differences of either sign as small numbers: 0, -1, 1, -2, ... */
-static uint8_t *put_difference(uint8_t *to, uint64_t number, uint64_t before)
+static uint8_t *put_of_key(uint8_t *to, struct trace_stream *stream, const struct trace_event *event)
 {
-    uint64_t difference = number - before;
-    return put_number(to, difference << 1 ^ (difference >> 63 ? UINT64_MAX : 0));
+    to = put_later(to, event->time - stream->time, event->time);
+    to = put_word(put_short(to, ITEM_SWITCH), event->key);
+    stream->time = event->time;
+    stream->key = event->key;
+    if (event->kind == TRACE_RESET)
+        return put_short(to, TRACE_RESET);
+    size_t length = strnlen(event->name, TRACE_NAME_BYTES - 1);
+    to = put_short(to, (uint32_t)length << KIND_BITS | TRACE_KEY);
+    memset(to, 0, name_room(length));
+    memcpy(to, event->name, length);
+    return to + name_room(length);
 }
 
 uint8_t *trace_encode(uint8_t *to, struct trace_stream *stream, const struct trace_event *event)
 {
-    bool key = event->key != stream->key;
-    *to++ = (uint8_t)(event->kind | (key ? KEY_FOLLOWS : 0) | (event->alignment_shift ? ALIGNED : 0) |
-                      (event->zeroed ? ZEROED : 0));
-    to = put_number(to, event->time - stream->time);
-    stream->time = event->time;
-    if (key) {
-        to = put_difference(to, event->key, stream->key);
-        stream->key = event->key;
-    }
-    if (has_address(event->kind)) {
-        uint64_t address = rotate_right(event->address, GRANULE_SHIFT);
-        to = put_difference(to, address, stream->address);
-        stream->address = address;
-    }
-    if (has_size(event->kind))
-        to = put_number(to, event->size);
-    if (event->alignment_shift)
-        *to++ = event->alignment_shift;
-    if (event->kind == TRACE_KEY) {
-        size_t length = strnlen(event->name, TRACE_NAME_BYTES - 1);
-        *to++ = (uint8_t)length;
-        memcpy(to, event->name, length);
-        to += length;
-    }
-    return to;
+    if (event->kind == TRACE_RESET || event->kind == TRACE_KEY)
+        return put_of_key(to, stream, event);
+    if (!block_fits(event->address, event->size) || event->alignment_shift)
+        to = put_wide(to, event);
+    unsigned kind = event->zeroed ? ITEM_ZEROED : event->kind;
+    return put_block(to, stream, kind, event->time, event->key, event->address, event->size);
 }
 
 /* ------------------------------------------------------------------ reading */
 
-static const uint8_t *get_number(const uint8_t *from, const uint8_t *end, uint64_t *number)
+static const uint8_t *get_short(const uint8_t *from, const uint8_t *end, uint32_t *item)
 {
-    *number = 0;
-    for (unsigned shift = 0; from && from < end && shift < 64; shift += 7) {
-        uint64_t bits = *from & 0x7f;
-        if (shift == 63 && bits > 1)
-            return NULL;
-        *number |= bits << shift;
-        if (!(*from++ & 0x80))
-            return from;
+    if (!from || (size_t)(end - from) < sizeof *item)
+        return NULL;
+    memcpy(item, from, sizeof *item);
+    *item = le32toh(*item);
+    return from + sizeof *item;
+}
+
+static const uint8_t *get_word(const uint8_t *from, const uint8_t *end, uint64_t *word)
+{
+    if (!from || (size_t)(end - from) < sizeof *word)
+        return NULL;
+    memcpy(word, from, sizeof *word);
+    *word = le64toh(*word);
+    return from + sizeof *word;
+}
+
+static bool pass_time(struct trace_stream *stream, uint64_t time)
+{
+    bool later = time >= stream->time;
+    stream->time = time;
+    return later;
+}
+
+static bool get_wide(struct trace_event *event, uint32_t item, uint64_t word)
+{
+    event->alignment_shift = (uint8_t)(item >> ALIGNMENT_SHIFT & ALIGNMENT_MASK);
+    event->address = item >> LOW_SHIFT & GRANULE_MASK;
+    event->size = word << SIZE_BITS;
+    return !(item >> WIDE_BITS) && !(word >> (64 - SIZE_BITS));
+}
+
+/* One of the things that are said before an event; its first four bytes are `item`. */
+static const uint8_t *get_before(const uint8_t *from, const uint8_t *end, uint32_t item, struct trace_stream *stream,
+                                 struct trace_event *event)
+{
+    unsigned kind = item & KIND_MASK;
+    uint32_t rest = item >> KIND_BITS;
+    if (kind == ITEM_LATER)
+        return pass_time(stream, stream->time + rest) ? from : NULL;
+    uint64_t word;
+    from = get_word(from, end, &word);
+    if (!from)
+        return NULL;
+    switch (kind) {
+    case ITEM_TIME:
+        return !rest && pass_time(stream, word) ? from : NULL;
+    case ITEM_SWITCH:
+        stream->key = word;
+        return rest ? NULL : from;
+    case ITEM_PLACE:
+        stream->granule = word;
+        return rest || word > UINT64_MAX >> GRANULE_SHIFT ? NULL : from;
+    case ITEM_WIDE:
+        return get_wide(event, item, word) ? from : NULL;
+    default:
+        return NULL;
     }
-    return NULL;
 }
 
-static const uint8_t *get_difference(const uint8_t *from, const uint8_t *end, uint64_t *number)
+static const uint8_t *get_name(const uint8_t *from, const uint8_t *end, uint32_t length, char *name)
 {
-    uint64_t coded;
-    from = get_number(from, end, &coded);
-    *number += coded >> 1 ^ (coded & 1 ? UINT64_MAX : 0);
-    return from;
-}
-
-static const uint8_t *get_alignment(const uint8_t *from, const uint8_t *end, uint8_t *shift)
-{
-    if (!from || from == end || *from == 0 || *from > 63)
-        return NULL;
-    *shift = *from;
-    return from + 1;
-}
-
-static const uint8_t *get_name(const uint8_t *from, const uint8_t *end, char *name)
-{
-    if (!from || from == end)
-        return NULL;
-    size_t length = *from++;
-    if (length >= TRACE_NAME_BYTES || length > (size_t)(end - from) || memchr(from, 0, length))
+    if (length >= TRACE_NAME_BYTES || name_room(length) > (size_t)(end - from) || memchr(from, 0, length))
         return NULL;
     memcpy(name, from, length);
     name[length] = 0;
-    return from + length;
+    return from + name_room(length);
+}
+
+static const uint8_t *get_block(const uint8_t *from, const uint8_t *end, struct trace_stream *stream,
+                                struct trace_event *event)
+{
+    uint64_t word;
+    from = get_word(from, end, &word);
+    if (!from || !pass_time(stream, stream->time + (word >> KIND_BITS & LATER_MASK)))
+        return NULL;
+    event->size |= word >> SIZE_SHIFT & UINT16_MAX;
+    stream->granule += (uint64_t)(int32_t)(uint32_t)(word >> AWAY_SHIFT);
+    event->address |= stream->granule << GRANULE_SHIFT;
+    return stream->granule > UINT64_MAX >> GRANULE_SHIFT ? NULL : from;
+}
+
+/* An event; its first four bytes are `item`. */
+static const uint8_t *get_event(const uint8_t *from, const uint8_t *end, uint32_t item, struct trace_stream *stream,
+                                struct trace_event *event)
+{
+    const uint8_t *behind = from + sizeof item;
+    uint32_t rest = item >> KIND_BITS;
+    event->zeroed = (item & KIND_MASK) == ITEM_ZEROED;
+    event->kind = event->zeroed ? TRACE_ALLOC : item & KIND_MASK;
+    switch (event->kind) {
+    case 0:
+        return NULL;
+    case TRACE_RESET:
+        return rest ? NULL : behind;
+    case TRACE_KEY:
+        return get_name(behind, end, rest, event->name);
+    default:
+        return get_block(from, end, stream, event);
+    }
 }
 
 const uint8_t *trace_decode(const uint8_t *from, const uint8_t *end, struct trace_stream *stream,
                             struct trace_event *event)
 {
-    if (from == end)
-        return NULL;
-    unsigned first = *from++;
-    event->kind = first & KIND_MASK;
-    event->zeroed = first & ZEROED;
-    event->alignment_shift = 0;
+    uint32_t item;
+    const uint8_t *next = get_short(from, end, &item);
+    event->address = 0;
     event->size = 0;
-    if (!event->kind || first & FLAGS_UNKNOWN)
+    event->alignment_shift = 0;
+    while (next && (item & KIND_MASK) > ITEM_ZEROED) {
+        from = get_before(next, end, item, stream, event);
+        next = get_short(from, end, &item);
+    }
+    if (!next)
         return NULL;
-    uint64_t later;
-    from = get_number(from, end, &later);
-    if (!from || later > UINT64_MAX - stream->time)
-        return NULL;
-    stream->time += later;
-    if (first & KEY_FOLLOWS)
-        from = get_difference(from, end, &stream->key);
-    if (has_address(event->kind))
-        from = get_difference(from, end, &stream->address);
-    if (has_size(event->kind))
-        from = get_number(from, end, &event->size);
-    if (first & ALIGNED)
-        from = get_alignment(from, end, &event->alignment_shift);
-    if (event->kind == TRACE_KEY)
-        from = get_name(from, end, event->name);
+    from = get_event(from, end, item, stream, event);
     event->time = stream->time;
     event->key = stream->key;
-    event->address = rotate_right(stream->address, 64 - GRANULE_SHIFT);
     return from;
 }

@@ -1,8 +1,9 @@
 /*
  * Events of a trace, and how one becomes a few bytes. docs/trace-format.md is the definition; this file is its code.
  *
- * An event is coded against the one before it in the same stream: the time as a difference, the address as a difference of
- * its upper bits, the key only where it changes. Most events take four to eight bytes.
+ * An event is one word of eight bytes, made without a loop, because threads make it in the middle of their work: kind and size, and
+ * time and address as differences from the event before it in the same stream. What does not fit, and the key where it changes, is said
+ * before it. So most events take 8 bytes.
  */
 #ifndef TRACE_EVENT_H
 #define TRACE_EVENT_H
@@ -24,14 +25,14 @@ enum trace_kind {
 enum { TRACE_NAME_BYTES = 64, TRACE_EVENT_MOST = 128 /* bytes that one event can take */ };
 
 struct trace_event {
-    uint64_t time; /* nanoseconds, of a clock that all threads share; a free's is taken before it, the others' after */
+    uint64_t time; /* nanoseconds, of a clock that all threads share */
     uint64_t key;
     uint64_t address;
     uint64_t size;
-    uint32_t thread;
-    uint8_t kind;            /* enum trace_kind */
-    uint8_t alignment_shift; /* 0: what every block has */
-    bool zeroed;
+    uint32_t thread;             /* as it is read */
+    uint8_t kind;                /* enum trace_kind */
+    uint8_t alignment_shift;     /* 0: what every block has */
+    bool zeroed;                 /* of TRACE_ALLOC */
     char name[TRACE_NAME_BYTES]; /* of TRACE_KEY */
 };
 
@@ -39,7 +40,7 @@ struct trace_event {
 struct trace_stream {
     uint64_t time;
     uint64_t key;
-    uint64_t address;
+    uint64_t granule; /* address / 16 */
 };
 
 /* Writes the event's bytes, TRACE_EVENT_MOST at the most, and returns where they end. event->time >= stream->time. */

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #define TRACE_MAGIC   "\x89KST\r\n\x1a\n" /* shows damage by text transfer, as PNG's does */
-#define TRACE_VERSION 1
+#define TRACE_VERSION 2
 #define TRACE_ORDER   0xfeff /* of the bytes of every fixed number in the file: ff fe */
 
 enum { TRACE_CHUNK_BYTES = 64 * 1024 /* most in one chunk's payload */ };

@@ -1,14 +1,12 @@
 #include "writer.h"
 
-#include "file.h"
+#include "recording.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
-#include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -18,68 +16,20 @@
 #include <unistd.h>
 
 enum {
-    SLOTS = 4,
     DESCRIPTOR_LEAST = 500, /* out of the way of programs that close and count on low numbers */
-    ROUND_NS = 10000000,    /* between two looks of the writer, where nobody wakes it */
-    WAIT_NS = 50000,        /* between two looks of a thread whose slots are full */
+    TICK_NS = 1000000,      /* between two ticks of the clock, and two looks of the writer where nobody wakes it */
 };
 
 #define SECOND_NS 1000000000ull
 
-/* Without a call, in a shared library too. */
-#define THREAD_LOCAL __thread __attribute__((tls_model("initial-exec")))
-
-/* ------------------------------------------------------------------ buffers
- *
- * One producer, the thread that has taken the buffer, and one consumer, the writer.
- *
- *     done <= head < done + SLOTS
- *     slots [done, head) are full, slots[head] is being filled, the others are empty
- *     carried <= slots[done].filled: so much of that slot is in the file
- */
-enum buffer_state { BUFFER_IDLE, BUFFER_TAKEN, BUFFER_LEFT };
-
-/* Bytes and events of a slot, or of a part of it. */
-struct filled {
-    uint32_t bytes;
-    uint32_t events;
-};
-
-struct slot {
-    _Atomic struct filled filled; /* one word: both are of the same moment */
-    uint64_t time;                /* of the stream where the slot begins */
-    uint8_t bytes[TRACE_CHUNK_BYTES];
-};
-
-struct buffer {
-    struct buffer *next; /* constant once it is listed: buffers are never unmapped */
-    _Atomic uint32_t state;
-    _Atomic uint32_t epoch; /* of the recording that the rest is of: the writer leaves those of others alone */
-    uint32_t thread;
-    /* producer */
-    struct trace_stream stream;
-    _Atomic uint64_t head;
-    /* writer */
-    _Atomic uint64_t done;
-    struct filled carried;
-    struct slot slots[SLOTS];
-};
-
-/* What a child of a fork must not take for its own: a page that the kernel wipes in it. */
-enum recording_state { RECORDING_WIPED, RECORDING_OFF, RECORDING_BEGINS, RECORDING_ON };
-
-struct recording {
-    _Atomic uint32_t state;
-};
-
 static struct recording never = {RECORDING_OFF}; /* what there is outside of start and finish */
-static struct recording *_Atomic recording = &never;
+struct recording *_Atomic recording = &never;
 static struct recording *wiped_page;
 
 static struct {
     char children[PATH_MAX];
     char program[64];
-    _Atomic uint32_t sample;
+    uint32_t sample;
     void (*begun)(void);
     void (*failed)(int error);
     struct trace_file file;
@@ -87,44 +37,37 @@ static struct {
     pid_t process;        /* whose recording it is: a child of vfork shares all this, and its end is not ours */
     pthread_t thread;
     pthread_key_t exit_key;
-    _Atomic uint32_t epoch; /* counts recordings */
-    uint64_t events;        /* in the file */
-    _Atomic uint32_t wake;  /* a futex: counts reasons to look */
+    uint32_t number;          /* counts recordings */
+    _Atomic uint32_t word;    /* of this one, while it is on */
+    _Atomic uint32_t threads; /* that have recorded */
+    uint64_t events;          /* in the file */
+    _Atomic uint32_t wake;    /* a futex: counts reasons to look */
     _Atomic bool stopping;
     _Atomic int error; /* errno of the first write that failed */
 } writer;
 
-static const struct filled nothing;
-static struct buffer *_Atomic buffers;
-static _Atomic uint32_t threads;
-static THREAD_LOCAL struct buffer *mine;
-static THREAD_LOCAL bool inside;
-
-uint64_t trace_now(void)
+static _Atomic uint32_t *word_now(void)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec;
+    return &atomic_load_explicit(&recording, memory_order_acquire)->word;
 }
 
-static void writer_wake(void)
+static uint32_t word_of(enum recording_phase phase)
+{
+    return writer.number << RECORDING_PHASE_BITS | (uint32_t)phase;
+}
+
+void recording_wake_writer(void)
 {
     atomic_fetch_add(&writer.wake, 1);
     syscall(SYS_futex, &writer.wake, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
-static _Atomic uint32_t *state_now(void)
-{
-    return &atomic_load_explicit(&recording, memory_order_acquire)->state;
-}
-
-/* The recording ends, wherever it was. */
-static void fail(int error)
+void recording_fail(int error)
 {
     int none = 0;
-    uint32_t on = RECORDING_ON;
+    uint32_t on = atomic_load(&writer.word);
     bool first = atomic_compare_exchange_strong(&writer.error, &none, error);
-    atomic_compare_exchange_strong(state_now(), &on, RECORDING_OFF);
+    atomic_compare_exchange_strong(word_now(), &on, RECORDING_OFF);
     if (first && writer.failed)
         writer.failed(error);
 }
@@ -142,61 +85,26 @@ static bool still_ours(void)
     return false;
 }
 
-static void carry(struct buffer *buffer, struct slot *slot, struct filled filled)
+static void carry(struct trace_chunk *chunk, const void *payload)
 {
-    struct filled carried = buffer->carried;
-    if (filled.bytes == carried.bytes || atomic_load(&writer.error))
+    if (atomic_load(&writer.error))
         return;
-    struct trace_chunk chunk = {
-        .type = carried.bytes ? TRACE_MORE : TRACE_EVENTS,
-        .bytes = filled.bytes - carried.bytes,
-        .thread = buffer->thread,
-        .events = filled.events - carried.events,
-        .time = slot->time,
-    };
-    if (!still_ours() || !trace_file_chunk(&writer.file, &chunk, slot->bytes + carried.bytes)) {
-        fail(errno);
-        return;
-    }
-    writer.events += chunk.events;
-    buffer->carried = filled;
-}
-
-static void drain(struct buffer *buffer, bool unfinished)
-{
-    uint32_t state = atomic_load_explicit(&buffer->state, memory_order_acquire);
-    if (atomic_load_explicit(&buffer->epoch, memory_order_acquire) != atomic_load(&writer.epoch)) {
-        atomic_compare_exchange_strong(&buffer->state, &(uint32_t){BUFFER_LEFT}, BUFFER_IDLE);
-        return;
-    }
-    uint64_t head = atomic_load_explicit(&buffer->head, memory_order_acquire);
-    uint64_t done = atomic_load_explicit(&buffer->done, memory_order_relaxed);
-    for (; done < head; done++) {
-        struct slot *slot = &buffer->slots[done % SLOTS];
-        carry(buffer, slot, atomic_load_explicit(&slot->filled, memory_order_relaxed));
-        buffer->carried = nothing;
-        atomic_store_explicit(&buffer->done, done + 1, memory_order_release);
-    }
-    if (state == BUFFER_IDLE || (state == BUFFER_TAKEN && !unfinished))
-        return;
-    struct slot *slot = &buffer->slots[head % SLOTS];
-    carry(buffer, slot, atomic_load_explicit(&slot->filled, memory_order_acquire));
-    if (state != BUFFER_LEFT)
-        return;
-    buffer->carried = nothing;
-    atomic_store_explicit(&buffer->state, BUFFER_IDLE, memory_order_release);
+    if (still_ours() && trace_file_chunk(&writer.file, chunk, payload))
+        writer.events += chunk->events;
+    else
+        recording_fail(errno);
 }
 
 static void drain_all(bool unfinished)
 {
     for (struct buffer *buffer = atomic_load(&buffers); buffer; buffer = buffer->next)
-        drain(buffer, unfinished);
+        buffer_drain(buffer, atomic_load(&writer.word), unfinished, carry);
 }
 
 static void *writer_main(void *unused)
 {
     (void)unused;
-    inside = true;
+    recording_inside = true;
     uint64_t swept = trace_now();
     for (;;) {
         uint32_t seen = atomic_load(&writer.wake);
@@ -207,8 +115,9 @@ static void *writer_main(void *unused)
             return NULL;
         if (unfinished)
             swept = trace_now();
-        struct timespec round = {.tv_nsec = ROUND_NS};
-        syscall(SYS_futex, &writer.wake, FUTEX_WAIT_PRIVATE, seen, &round, NULL, 0);
+        struct timespec tick = {.tv_nsec = TICK_NS};
+        syscall(SYS_futex, &writer.wake, FUTEX_WAIT_PRIVATE, seen, &tick, NULL, 0);
+        trace_tick();
     }
 }
 
@@ -264,13 +173,15 @@ static bool begin_thread(void)
 
 static bool begin(const char *path)
 {
-    bool outer = inside;
-    inside = true;
+    bool outer = recording_inside;
+    recording_inside = true;
     atomic_store(&writer.error, 0);
     writer.events = 0;
     writer.process = getpid();
-    atomic_store(&threads, 0);
-    atomic_fetch_add(&writer.epoch, 1);
+    writer.number++;
+    atomic_store(&writer.threads, 0);
+    atomic_store(&writer.word, word_of(RECORDING_ON));
+    trace_tick();
     bool begun = begin_file(path);
     if (begun && !begin_thread()) {
         int error = errno;
@@ -278,8 +189,8 @@ static bool begin(const char *path)
         errno = error;
         begun = false;
     }
-    inside = outer;
-    atomic_store(state_now(), begun ? RECORDING_ON : RECORDING_OFF);
+    recording_inside = outer;
+    atomic_store(word_now(), word_of(begun ? RECORDING_ON : RECORDING_OFF));
     if (begun && writer.begun)
         writer.begun();
     return begun;
@@ -289,20 +200,20 @@ static bool begin(const char *path)
 static void leave_parent(void)
 {
     for (struct buffer *buffer = atomic_load(&buffers); buffer; buffer = buffer->next)
-        if (buffer != mine)
+        if (buffer != recording_mine())
             atomic_store(&buffer->state, BUFFER_IDLE);
     if (still_ours())
         close(writer.file.descriptor);
 }
 
-static void begin_in_child(void)
+void recording_begin_in_child(void)
 {
     uint32_t wiped = RECORDING_WIPED;
-    if (!atomic_compare_exchange_strong(state_now(), &wiped, RECORDING_BEGINS))
+    if (!atomic_compare_exchange_strong(word_now(), &wiped, RECORDING_BEGINS))
         return;
     leave_parent();
     if (!*writer.children) {
-        atomic_store(state_now(), RECORDING_OFF);
+        atomic_store(word_now(), RECORDING_OFF);
         return;
     }
     char path[PATH_MAX + 16];
@@ -310,143 +221,17 @@ static void begin_in_child(void)
     begin(path);
 }
 
-/* ------------------------------------------------------------------ the threads that record */
-
-static void leave(void *buffer)
+/* Without memory for a buffer the recording ends, as it does where the file cannot be written. */
+struct buffer *recording_join(struct buffer *mine, uint32_t word, uint64_t time)
 {
-    mine = NULL;
-    atomic_store_explicit(&((struct buffer *)buffer)->state, BUFFER_LEFT, memory_order_release);
-    writer_wake();
-}
-
-static struct buffer *take_idle(void)
-{
-    for (struct buffer *buffer = atomic_load(&buffers); buffer; buffer = buffer->next) {
-        uint32_t idle = BUFFER_IDLE;
-        if (atomic_compare_exchange_strong(&buffer->state, &idle, BUFFER_TAKEN))
-            return buffer;
-    }
-    return NULL;
-}
-
-static struct buffer *map_buffer(void)
-{
-    struct buffer *buffer = mmap(NULL, sizeof *buffer, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (buffer == MAP_FAILED)
-        return NULL;
-    atomic_store(&buffer->state, BUFFER_TAKEN);
-    buffer->next = atomic_load(&buffers);
-    while (!atomic_compare_exchange_weak(&buffers, &buffer->next, buffer))
-        ;
-    return buffer;
-}
-
-static void begin_slot(struct buffer *buffer, uint64_t index, uint64_t time)
-{
-    struct slot *slot = &buffer->slots[index % SLOTS];
-    slot->time = time;
-    buffer->stream = (struct trace_stream){.time = time};
-    atomic_store_explicit(&slot->filled, nothing, memory_order_relaxed);
-}
-
-/*
- * A buffer for the calling thread in this recording; its own, where it has one from an earlier recording. Without memory for one
- * the recording ends, as it does where the file cannot be written.
- */
-__attribute__((cold, noinline)) static struct buffer *attach(uint64_t time)
-{
-    struct buffer *buffer = mine ? mine : take_idle();
-    if (!buffer)
-        buffer = map_buffer();
+    struct buffer *buffer = mine ? mine : buffer_take();
     if (!buffer) {
-        fail(ENOMEM);
+        recording_fail(ENOMEM);
         return NULL;
     }
-    uint64_t head = atomic_load_explicit(&buffer->head, memory_order_relaxed);
-    buffer->thread = atomic_fetch_add(&threads, 1) + 1;
-    buffer->carried = nothing;
-    begin_slot(buffer, head, time);
-    atomic_store_explicit(&buffer->done, head, memory_order_relaxed);
-    atomic_store_explicit(&buffer->epoch, atomic_load(&writer.epoch), memory_order_release);
+    buffer_begin(buffer, word, atomic_fetch_add(&writer.threads, 1) + 1, writer.sample, time);
     pthread_setspecific(writer.exit_key, buffer);
-    mine = buffer;
     return buffer;
-}
-
-static bool is_of_now(const struct buffer *buffer)
-{
-    return atomic_load_explicit(&buffer->epoch, memory_order_relaxed) == atomic_load(&writer.epoch);
-}
-
-/* Hands the full slot over, and waits for an empty one. False where the recording ends meanwhile. */
-__attribute__((cold, noinline)) static bool turn_slot(struct buffer *buffer)
-{
-    uint64_t next = atomic_load_explicit(&buffer->head, memory_order_relaxed) + 1;
-    while (next - atomic_load_explicit(&buffer->done, memory_order_acquire) >= SLOTS) {
-        if (atomic_load(state_now()) != RECORDING_ON || !is_of_now(buffer))
-            return false;
-        writer_wake();
-        nanosleep(&(struct timespec){.tv_nsec = WAIT_NS}, NULL);
-    }
-    begin_slot(buffer, next, buffer->stream.time);
-    atomic_store_explicit(&buffer->head, next, memory_order_release);
-    writer_wake();
-    return true;
-}
-
-static struct slot *filling(struct buffer *buffer)
-{
-    return &buffer->slots[atomic_load_explicit(&buffer->head, memory_order_relaxed) % SLOTS];
-}
-
-static void record(struct buffer *buffer, const struct trace_event *event)
-{
-    struct slot *slot = filling(buffer);
-    struct filled filled = atomic_load_explicit(&slot->filled, memory_order_relaxed);
-    if (filled.bytes + TRACE_EVENT_MOST > TRACE_CHUNK_BYTES) {
-        if (!turn_slot(buffer))
-            return;
-        slot = filling(buffer);
-        filled = nothing;
-    }
-    uint8_t *end = trace_encode(slot->bytes + filled.bytes, &buffer->stream, event);
-    filled.bytes = (uint32_t)(end - slot->bytes);
-    filled.events++;
-    atomic_store_explicit(&slot->filled, filled, memory_order_release);
-}
-
-/* The same answer for an address always, so that a block is in the trace with all its events or not at all. */
-static bool sampled(const struct trace_event *event)
-{
-    uint32_t sample = atomic_load_explicit(&writer.sample, memory_order_relaxed);
-    if (sample <= 1 || event->kind == TRACE_RESET || event->kind == TRACE_KEY)
-        return true;
-    uint64_t mixed = (event->address >> 4) * 0x9e3779b97f4a7c15ull;
-    return (mixed >> 32) % sample == 0;
-}
-
-void trace_record(struct trace_event *event)
-{
-    uint32_t state = atomic_load_explicit(state_now(), memory_order_acquire);
-    if (inside)
-        return;
-    if (__builtin_expect(state == RECORDING_WIPED, false)) {
-        begin_in_child();
-        state = atomic_load(state_now());
-    }
-    if (state != RECORDING_ON || !sampled(event))
-        return;
-    int error = errno;
-    inside = true;
-    struct buffer *buffer = mine;
-    if (!buffer || !is_of_now(buffer))
-        buffer = attach(event->time);
-    if (buffer) {
-        event->thread = buffer->thread;
-        record(buffer, event);
-    }
-    inside = false;
-    errno = error;
 }
 
 /* ------------------------------------------------------------------ start and finish */
@@ -457,7 +242,7 @@ static bool map_page(void)
     struct recording *page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (page == MAP_FAILED)
         return false;
-    int error = madvise(page, size, MADV_WIPEONFORK) ? errno : pthread_key_create(&writer.exit_key, leave);
+    int error = madvise(page, size, MADV_WIPEONFORK) ? errno : pthread_key_create(&writer.exit_key, recording_leave);
     if (error) {
         munmap(page, size);
         errno = error;
@@ -474,7 +259,7 @@ static bool is_busy(void)
         return false;
     if (writer.process == getpid())
         return true;
-    if (atomic_load(state_now()) == RECORDING_WIPED)
+    if (recording_word() == RECORDING_WIPED)
         leave_parent();
     return false;
 }
@@ -498,7 +283,7 @@ bool trace_start(const struct trace_options *options)
     writer.failed = options->failed;
     if (!wiped_page && !map_page())
         return false;
-    atomic_store(&wiped_page->state, RECORDING_OFF);
+    atomic_store(&wiped_page->word, RECORDING_OFF);
     atomic_store(&recording, wiped_page);
     if (begin(options->path))
         return true;
@@ -508,15 +293,15 @@ bool trace_start(const struct trace_options *options)
 
 bool trace_finish(void)
 {
-    uint32_t state = atomic_load(state_now());
-    if (state == RECORDING_WIPED || writer.process != getpid() ||
-        (state == RECORDING_OFF && !atomic_load(&writer.error)))
+    enum recording_phase phase = recording_phase(recording_word());
+    if (phase == RECORDING_WIPED || writer.process != getpid() ||
+        (phase == RECORDING_OFF && !atomic_load(&writer.error)))
         return true; /* none runs, or a child has recorded nothing */
-    bool outer = inside;
-    inside = true;
-    atomic_store(state_now(), RECORDING_OFF);
+    bool outer = recording_inside;
+    recording_inside = true;
+    atomic_store(word_now(), RECORDING_OFF);
     atomic_store(&writer.stopping, true);
-    writer_wake();
+    recording_wake_writer();
     pthread_join(writer.thread, NULL);
 
     struct trace_last last = {.events = writer.events, .time = trace_now()};
@@ -525,7 +310,7 @@ bool trace_finish(void)
         error = errno;
     close(writer.file.descriptor);
     atomic_store(&recording, &never);
-    inside = outer;
+    recording_inside = outer;
     errno = error;
     return !error;
 }

@@ -10,6 +10,7 @@
 #ifndef TRACE_WRITER_H
 #define TRACE_WRITER_H
 
+#include "clock.h"
 #include "event.h"
 
 struct trace_options {
@@ -25,15 +26,16 @@ struct trace_options {
 /* Begins. False with errno where the file or the writer thread could not be had. One recording at a time in a process. */
 bool trace_start(const struct trace_options *options);
 
-/* Nanoseconds of the events' clock. */
-uint64_t trace_now(void);
-
 /*
- * Records an event of the calling thread; event->thread is set here. A free's time is taken before the block is freed, that of
- * all others after: so the times order what happens to an address in several threads. Does nothing while no recording runs, and
- * inside of itself.
+ * Records an event of the calling thread. The times must order what happens to an address in several threads: that of a free is
+ * none after the block is gone, that of an allocation none before the free that made its address free, where another thread made it.
+ * trace_lately is good for the one always, for the other where the thread has been told the time since it came by the block. Does
+ * nothing while no recording runs, and inside of itself.
  */
-void trace_record(struct trace_event *event);
+void trace_record(const struct trace_event *event);
+
+/* The same, for blocks of no special alignment, that were not asked for zeroed. */
+void trace_record_block(enum trace_kind kind, uint64_t time, uint64_t key, const void *block, size_t size);
 
 /*
  * Writes what all threads have recorded, and the file's last chunk. False with errno where the file is not whole: the first

@@ -102,20 +102,18 @@ static void *allocated(void *block, size_t size, size_t alignment, bool zeroed)
     return block;
 }
 
-static void leaves(uint8_t kind, const void *block, uint64_t time)
+static void leaves(enum trace_kind kind, const void *block, uint64_t time)
 {
-    trace_record(&(struct trace_event){.kind = kind, .time = time, .key = KEY, .address = (uintptr_t)block});
+    trace_record_block(kind, time, KEY, block, 0);
 }
 
 static void *reallocated(void *old, uintptr_t address, uint64_t before, void *block, size_t size)
 {
-    struct trace_event event = {
-        .kind = TRACE_RESIZE, .time = trace_now(), .key = KEY, .address = (uintptr_t)block, .size = size};
-    if ((uintptr_t)block != address) {
+    uint64_t after = trace_now();
+    bool moved = (uintptr_t)block != address;
+    if (moved)
         leaves(TRACE_MOVED_FROM, old, before);
-        event.kind = TRACE_MOVED_TO;
-    }
-    trace_record(&event);
+    trace_record_block(moved ? TRACE_MOVED_TO : TRACE_RESIZE, after, KEY, block, size);
     return block;
 }
 
