@@ -35,7 +35,8 @@ static size_t heap_alloc_runs(struct heap *heap, size_t size, void **blocks, siz
     do {
         size_t run = heap_pop_bulk(heap, class, blocks + done, count - done);
         if (unlikely(heap->key->trace))
-            traced_allocs(heap, blocks + done, run, size, CLASS_GRANULE, false);
+            for (size_t i = 0; i < run; i++)
+                traced_alloc(heap, blocks[done + i], size);
         done += run;
     } while (done < count && heap_stock(heap, class, status));
     if (done < count)
@@ -49,7 +50,7 @@ static SLOW_PATH size_t heap_alloc_each(struct heap *heap, size_t size, void **b
     size_t done = 0;
     for (; done < count && (blocks[done] = heap_alloc(heap, size, CLASS_GRANULE, status)); done++)
         if (heap->key->trace)
-            traced_allocs(heap, &blocks[done], 1, size, CLASS_GRANULE, false);
+            traced_alloc_special(heap, blocks[done], size, CLASS_GRANULE, false);
     return done;
 }
 
@@ -135,7 +136,7 @@ static __attribute__((noinline)) size_t heap_send_bulk(struct heap *heap, void *
 static size_t heap_free_some(struct heap *heap, void *const *blocks, size_t count, size_t *freed, ks_status *first)
 {
     const struct key *key = heap->key;
-    uint64_t before = key->trace ? traced_before(heap) : 0;
+    uint64_t before = key->trace ? traced_before(heap, false) : 0;
     size_t i = 0;
     while (i < count && report_room(thread_self, MAGAZINE_SLOTS)) {
         size_t run = key->paranoid ? 0 : heap_push_bulk(heap, blocks + i, count - i);

@@ -87,14 +87,20 @@ static bool heap_free_away(struct heap *heap, void *block)
 /* The time is of before the block goes; it is told when it is gone. */
 static ks_status heap_free_traced(struct heap *heap, void *block)
 {
-    uint64_t before = traced_before(heap);
-    ks_status status = heap_free_away(heap, block) ? KS_OK : heap_free(heap, block);
+    struct place place;
+    bool own = judge_local(heap, block, &place);
+    uint64_t before = traced_before(heap, own);
+    ks_status status = KS_OK;
+    if (own)
+        free_home(heap, block, place);
+    else if (!heap_free_away(heap, block))
+        status = heap_free(heap, block);
     if (status == KS_OK)
         traced_free(heap, block, before);
     return status;
 }
 
-static SLOW_PATH ks_status free_slow(ks_key_t key, void *block)
+static SLOW_PATH ks_status free_entered(ks_key_t key, void *block)
 {
     ks_status status = KS_OK;
     struct heap *heap = block ? heap_current_or_enter(key, &status) : NULL;
@@ -105,6 +111,28 @@ static SLOW_PATH ks_status free_slow(ks_key_t key, void *block)
     }
     thread_end_slow();
     return status;
+}
+
+/* A block of the caller's own is recorded without more ado. */
+static ks_status free_traced(struct heap *heap, void *block, struct place place)
+{
+    uint64_t before = traced_before(heap, true);
+    bool fits = heap_free_local(heap, block, place);
+    if (unlikely(!fits))
+        free_overflow(heap, block, place);
+    traced_free(heap, block, before);
+    if (likely(fits))
+        thread_end(thread_self);
+    else
+        thread_end_slow();
+    return KS_OK;
+}
+
+static __attribute__((noinline)) ks_status free_slow(ks_key_t key, void *block)
+{
+    struct place place;
+    struct heap *heap = heap_current_traced(thread_self, key);
+    return heap && judge_local(heap, block, &place) ? free_traced(heap, block, place) : free_entered(key, block);
 }
 
 static SLOW_PATH ks_status free_overflow_slow(struct heap *heap, void *block, struct place place)

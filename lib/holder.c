@@ -143,6 +143,7 @@ static struct heap *heap_adopt(struct thread *thread, struct key *key, ks_key_t 
         if (load_relaxed(&heap->holder) == HOLDER_NONE && cas(&heap->holder, &none, (uintptr_t)thread)) {
             POINT("adopt: taken");
             store_ordered(&heap->entry, thread_entry(thread, handle));
+            heap->timed = heap->events - 1;
             return heap;
         }
     }

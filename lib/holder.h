@@ -46,15 +46,23 @@ FAST_PATH struct heap *heap_current(struct thread *thread, ks_key_t handle)
 }
 
 /* The same for a traced key, which the check above never knows. C13.1. */
+static inline struct entry *entry_current_traced(struct thread *thread, ks_key_t handle)
+{
+    struct entry *entry = thread_entry(thread, handle);
+    return load_relaxed(&entry->handle) == HANDLE_TRACED(handle) ? entry : NULL;
+}
+
 static inline struct heap *heap_current_traced(struct thread *thread, ks_key_t handle)
 {
-    const struct entry *entry = thread_entry(thread, handle);
-    return load_relaxed(&entry->handle) == HANDLE_TRACED(handle) ? entry->heap : NULL;
+    const struct entry *entry = entry_current_traced(thread, handle);
+    return entry ? entry->heap : NULL;
 }
 
 static inline struct heap *heap_current_or_enter(ks_key_t handle, ks_status *status)
 {
     struct heap *heap = heap_current(thread_self, handle);
+    if (!heap)
+        heap = heap_current_traced(thread_self, handle);
     *status = KS_OK;
     return heap ? heap : heap_enter(handle, status);
 }

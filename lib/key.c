@@ -50,6 +50,7 @@ struct key *key_take(ks_key_t *handle)
     store_relaxed(&key->terminated, 0u);
     store_relaxed(&key->generation, (uint64_t)0);
     store_relaxed(&key->resets, (uint64_t)0);
+    store_relaxed(&key->resets_timed, (uint64_t)0);
     store_relaxed(&key->charged, (uint64_t)0);
     store_relaxed(&key->charged_peak, (uint64_t)0);
     store_relaxed(&key->refused_at_home, (uint64_t)0);

@@ -250,7 +250,9 @@ struct heap {
     struct slab_list aside;       /* empty or of an old generation, the longest set aside first */
     struct slab_list aside_large; /* dropped, still to be given back */
     uint64_t aside_low;
-    uint32_t events;  /* slow paths; wraps */
+    uint32_t events; /* slow paths; wraps */
+    uint32_t
+        timed; /* events when a trace was last told of a block; no number of them: the heap has changed hands since */
     uint32_t visited; /* events at the last visit from another heap of the thread */
     uint32_t settled; /* events when such a visit settled it */
     uint32_t boxes;   /* outboxes that are open */
@@ -271,7 +273,8 @@ struct key {
     /* any, atomic */
     ks_key_t control;
     uint64_t generation;
-    uint64_t resets; /* begun, and a destroy: >= generation; counted where the key is traced */
+    uint64_t resets;       /* begun, and a destroy: >= generation; counted where the key is traced */
+    uint64_t resets_timed; /* of those, how many have their time in the trace: <= resets */
     uint32_t refs;
     uint32_t terminated;
     struct heap *heaps; /* pushed to; heaps leave only when refs == 0 */

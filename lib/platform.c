@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <linux/membarrier.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -32,6 +33,11 @@ bool platform_fork_hook(void (*child)(void))
 void platform_once(enum platform_once which, void (*start)(void))
 {
     pthread_once(&onces[which], start);
+}
+
+void platform_yield(void)
+{
+    sched_yield();
 }
 
 void platform_log(const char *line, size_t length)

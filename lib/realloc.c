@@ -53,7 +53,7 @@ static void *heap_realloc(struct heap *heap, void *block, size_t size, ks_status
 
 static void *heap_realloc_traced(struct heap *heap, void *block, size_t size, ks_status *status)
 {
-    uint64_t before = traced_before(heap);
+    uint64_t before = traced_before(heap, false);
     void *result = heap_realloc(heap, block, size, status);
     if (result)
         traced_realloc(heap, block, before, result, size);

@@ -20,25 +20,9 @@ void traced_name(const struct key *key)
     trace_record(&event);
 }
 
-/* All but the name, which few events have. */
-static void event_fill(struct trace_event *event, enum trace_kind kind, const struct key *key, uint64_t time)
+static void record(const struct heap *heap, enum trace_kind kind, uint64_t time, const void *block, size_t size)
 {
-    event->kind = (uint8_t)kind;
-    event->time = time;
-    event->key = key->trace;
-    event->address = 0;
-    event->size = 0;
-    event->alignment_shift = 0;
-    event->zeroed = false;
-}
-
-static void record_block(const struct heap *heap, enum trace_kind kind, uint64_t time, const void *block, size_t size)
-{
-    struct trace_event event;
-    event_fill(&event, kind, heap->key, time);
-    event.address = (uintptr_t)block;
-    event.size = size;
-    trace_record(&event);
+    trace_record_block(kind, time, heap->key->trace, block, size);
 }
 
 /* Whether the heap's blocks are dropped, or about to be. C13.3. */
@@ -47,58 +31,97 @@ static bool is_dropped(const struct heap *heap)
     return load_ordered(&heap->key->resets) != heap->generation;
 }
 
-/* What a reset drops at once is free at once. C13.3. */
-void traced_allocs(const struct heap *heap, void *const *blocks, size_t count, size_t size, size_t alignment,
-                   bool zeroed)
+/*
+ * The time is later than that of every reset that has begun. Until a reset has its time nobody knows whether what overlaps it is before
+ * or after, so this waits for it: for the few instructions of traced_reset. C13.3.
+ */
+static uint64_t time_behind_resets(const struct key *key)
 {
-    struct trace_event event;
-    event_fill(&event, TRACE_ALLOC, heap->key, trace_now());
+    while (load_ordered(&key->resets_timed) != load_ordered(&key->resets))
+        platform_yield();
+    return trace_now();
+}
+
+/*
+ * What others did to the addresses in a heap's magazines was before they came there, by a slow path: where the heap has seen none
+ * since the thread was told the time, that time is late enough. C13.2.
+ */
+static uint64_t time_at_home(struct heap *heap)
+{
+    bool seen = heap->timed == heap->events;
+    heap->timed = heap->events;
+    return seen ? trace_lately() : trace_now();
+}
+
+/* What a reset drops at once is free at once. C13.3. */
+void traced_alloc(struct heap *heap, const void *block, size_t size)
+{
+    uint64_t time = time_at_home(heap);
     bool dropped = is_dropped(heap);
-    event.size = size;
-    event.alignment_shift = alignment <= CLASS_GRANULE ? 0 : (uint8_t)__builtin_ctzl(alignment);
-    event.zeroed = zeroed;
-    for (size_t i = 0; i < count; i++) {
-        event.address = (uintptr_t)blocks[i];
-        trace_record(&event);
-        if (dropped)
-            record_block(heap, TRACE_FREE, event.time, blocks[i], 0);
-    }
+    if (unlikely(dropped))
+        time = time_behind_resets(heap->key);
+    record(heap, TRACE_ALLOC, time, block, size);
+    if (unlikely(dropped))
+        record(heap, TRACE_FREE, time, block, 0);
+}
+
+/* A block that no class has comes from the arena: C13.2. */
+void traced_alloc_special(struct heap *heap, const void *block, size_t size, size_t alignment, bool zeroed)
+{
+    struct trace_event event = {
+        .kind = TRACE_ALLOC,
+        .time = trace_now(),
+        .key = heap->key->trace,
+        .address = (uintptr_t)block,
+        .size = size,
+        .alignment_shift = alignment <= CLASS_GRANULE ? 0 : (uint8_t)__builtin_ctzl(alignment),
+        .zeroed = zeroed,
+    };
+    bool dropped = is_dropped(heap);
+    if (dropped)
+        event.time = time_behind_resets(heap->key);
+    trace_record(&event);
+    if (dropped)
+        record(heap, TRACE_FREE, event.time, block, 0);
 }
 
 /* C13.2. */
-uint64_t traced_before(const struct heap *heap)
+uint64_t traced_before(struct heap *heap, bool own)
 {
-    uint64_t now = trace_now();
-    return is_dropped(heap) ? 0 : now;
+    uint64_t before = own ? time_at_home(heap) : trace_now();
+    if (likely(!is_dropped(heap)))
+        return before;
+    time_behind_resets(heap->key);
+    return 0;
 }
 
 void traced_free(const struct heap *heap, const void *block, uint64_t before)
 {
-    if (before)
-        record_block(heap, TRACE_FREE, before, block, 0);
+    if (likely(before))
+        record(heap, TRACE_FREE, before, block, 0);
 }
 
 /* Where a reset has begun the old block is gone with it, and the new one is recorded as an allocation that it has dropped. */
-void traced_realloc(const struct heap *heap, const void *old, uint64_t before, void *block, size_t size)
+void traced_realloc(struct heap *heap, const void *old, uint64_t before, void *block, size_t size)
 {
     uint64_t now = trace_now();
     bool moved = block != old;
     if (moved && (!before || is_dropped(heap))) {
         traced_free(heap, old, before);
-        traced_allocs(heap, &block, 1, size, CLASS_GRANULE, false);
+        traced_alloc_special(heap, block, size, CLASS_GRANULE, false);
         return;
     }
     if (moved)
-        record_block(heap, TRACE_MOVED_FROM, before, old, 0);
+        record(heap, TRACE_MOVED_FROM, before, old, 0);
     if (moved || !is_dropped(heap))
-        record_block(heap, moved ? TRACE_MOVED_TO : TRACE_RESIZE, now, block, size);
+        record(heap, moved ? TRACE_MOVED_TO : TRACE_RESIZE, now, block, size);
 }
 
 /* C13.3. */
 void traced_reset(struct key *key)
 {
     fetch_add(&key->resets, 1);
-    struct trace_event event;
-    event_fill(&event, TRACE_RESET, key, trace_now());
+    struct trace_event event = {.kind = TRACE_RESET, .time = trace_now(), .key = key->trace};
+    fetch_add(&key->resets_timed, 1);
     trace_record(&event);
 }

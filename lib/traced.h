@@ -15,18 +15,18 @@ uint32_t traced_number(void);
 /* The key's name. */
 void traced_name(const struct key *key);
 
-/* Blocks that have been handed out, a request each. */
-void traced_allocs(const struct heap *heap, void *const *blocks, size_t count, size_t size, size_t alignment,
-                   bool zeroed);
+/* A block of a class that has been handed out, with no alignment asked for, and not zeroed; any other one. */
+void traced_alloc(struct heap *heap, const void *block, size_t size);
+void traced_alloc_special(struct heap *heap, const void *block, size_t size, size_t alignment, bool zeroed);
 
-/* The time of a free that is about to be made; 0 where a reset has begun, which drops the block. */
-uint64_t traced_before(const struct heap *heap);
+/* The time of a free that is about to be made, of a block of the heap's own or not; 0 where a reset has begun, which drops the block. */
+uint64_t traced_before(struct heap *heap, bool own);
 
 /* A block that was freed; `before` as traced_before returned it. */
 void traced_free(const struct heap *heap, const void *block, uint64_t before);
 
 /* A block that was resized, in place or not. */
-void traced_realloc(const struct heap *heap, const void *old, uint64_t before, void *block, size_t size);
+void traced_realloc(struct heap *heap, const void *old, uint64_t before, void *block, size_t size);
 
 /* A reset or destroy that is about to be made. */
 void traced_reset(struct key *key);
