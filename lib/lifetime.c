@@ -34,6 +34,7 @@ static bool key_furnish(struct key *key, ks_key_t handle, const struct settings 
         return false;
     key->quota = settings->values[SET_QUOTA];
     key->outbox_bytes = settings->values[SET_OUTBOX];
+    key->slab_bytes = settings->values[SET_SLAB];
     key->flush = (uint32_t)settings->values[SET_FLUSH];
     key->response = (uint32_t)settings->values[SET_ON_ERROR];
     key->paranoid = settings->values[SET_CHECK] == CHECK_PARANOID;

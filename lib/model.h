@@ -3,7 +3,8 @@
  *
  *   key      what the host creates, resets and destroys
  *   heap     one key in one thread: the owner of slabs
- *   slab     256 KiB cut into blocks of one class, or one large block; its descriptor lies out of line
+ *   slab     256 KiB of addresses; what is taken of them is cut into blocks of one class, or is one large block; its descriptor
+ *            lies out of line
  *   magazine up to 60 free blocks of one class: the currency of everything below the public calls
  *   thread   one running thread: its table of heaps, by key
  *
@@ -50,7 +51,8 @@
 
 /* ------------------------------------------------------------------ slab
  *
- *     carved <= capacity
+ *     carved <= limit <= capacity
+ *     limit * block_bytes <= taken <= SLAB_BYTES, but for a large block, where block_bytes == taken
  *     shelved == number of bits set in the bitmap <= carved
  *     on heap.slabs              =>  tag == heap.tag, class is not the large one
  *     on a shelf's partial list <=>  on heap.slabs and 0 < shelved
@@ -78,8 +80,10 @@ struct slab {
     uint32_t carved; /* blocks handed to magazines in this life */
     uint8_t life;    /* counts, and wraps */
     /* private */
-    uint32_t capacity CACHE_ALIGNED;
+    uint32_t capacity CACHE_ALIGNED; /* blocks that SLAB_BYTES have room for: an address anywhere in them has a state */
+    uint32_t limit;                  /* blocks that may be carved */
     uint32_t shelved;
+    size_t taken;            /* from the arena: bytes that are charged */
     TAILQ_ENTRY(slab) link;  /* heap.slabs, heap.large, heap.aside or heap.aside_large */
     TAILQ_ENTRY(slab) shelf; /* shelf.partial */
 };
@@ -282,6 +286,7 @@ struct key {
     const struct classes *classes;
     size_t quota;
     size_t outbox_bytes;
+    size_t slab_bytes;
     uint32_t flush;    /* slow paths of a heap until what waits is sent */
     uint32_t response; /* to refused blocks: ON_ERROR_STATUS, ... */
     bool paranoid;     /* no thread's table names the key: every operation takes the slow path */

@@ -212,7 +212,7 @@ static bool heap_fill(struct heap *heap, uint32_t class, struct magazine *magazi
     if (!slab)
         return false;
     magazine->count = slab_carve(heap, slab, floor, carved_at_once(slab->carved, most));
-    shelf->carving = slab->carved < slab->capacity ? slab : NULL;
+    shelf->carving = slab->carved < slab->limit ? slab : NULL;
     return true;
 }
 

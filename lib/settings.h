@@ -15,6 +15,7 @@ enum {
     SET_MAGAZINE_BYTES,
     SET_OUTBOX,
     SET_FLUSH,
+    SET_SLAB,
     SET_QUOTA,
     SET_ON_ERROR,
     SET_CHECK,
@@ -45,6 +46,7 @@ struct setting {
     const char *special; /* a word in place of a number, or NULL */
     uint64_t special_value;
     const char *words[4]; /* TYPE_WORD; ends with NULL */
+    bool power_of_two;    /* no other number */
     bool defaults_only;   /* of the process, not of a key */
     const char *text;     /* what it does, one line */
 };
@@ -83,6 +85,9 @@ const char *setting_name(uint32_t index);
 
 /* "1500", "64 KiB", "2 MiB": false for anything else, and for what does not fit. */
 bool bytes_parse(const char *text, uint64_t *bytes);
+
+/* Whether a number is one of the setting's, its special value aside. */
+bool setting_has(const struct setting *setting, uint64_t value);
 
 /* A value of any type but the classes and the path; false for anything that setting_expected does not describe. */
 bool setting_parse(const struct setting *setting, const char *text, uint64_t *value);

@@ -390,6 +390,7 @@ static void create(void)
     CHECK(ks_key_create(&odd, &key) == KS_INVALID && ks_key_create(NULL, NULL) == KS_INVALID);
     for (size_t i = 0; i < KEYS; i++) {
         struct ks_key_options options = {.name = "many", .quota = i % 4 ? 0 : QUOTA, .outbox_bytes = i * 100};
+        options.slab_bytes = i % 8 ? 0 : 64 << 10;
         brace();
         CHECK(ks_key_create(&options, &keys[i]) == KS_OK);
     }

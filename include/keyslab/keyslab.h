@@ -115,7 +115,8 @@ struct ks_key_options {
     enum ks_checks checks;     /* paranoid: free blocks are poisoned, and reused late; built in: standard */
     enum ks_arena arena;       /* shared with other keys, or the key's own; built in: shared */
     enum ks_trace trace;       /* whether the key is traced; built in: after ks_trace_start it is */
-    uint64_t reserved[5];      /* zero: a later version may name them */
+    size_t slab_bytes;         /* taken from the arena at once: 64, 128 or 256 KiB; built in: 256 KiB */
+    uint64_t reserved[4];      /* zero: a later version may name them */
 };
 
 /*
