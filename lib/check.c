@@ -94,7 +94,8 @@ static bool check_slab(const struct heap *heap, const struct slab *slab, struct 
     HOLDS(slab->handle == heap->handle);
     HOLDS(slab->class < CLASS_LIMIT);
     HOLDS(slab->carved <= slab->limit && slab->limit <= slab->capacity);
-    HOLDS(slab->limit * slab->block_bytes <= slab->taken);
+    HOLDS(slab->limit * slab->block_bytes <= (slab->guard ? slab->guard : slab->taken));
+    HOLDS(slab->guard < slab->taken && (!slab->guard || heap->key->paranoid));
     HOLDS(slab->class == CLASS_LARGE || slab->taken == heap->key->slab_bytes);
     HOLDS(slab->shelved <= slab->carved);
     uint64_t live = 0;

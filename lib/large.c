@@ -10,11 +10,14 @@ void *large_take(struct heap *heap, size_t bytes, size_t alignment, ks_status *s
     *status = KS_TOO_LARGE;
     if (!rounded)
         return NULL;
-    struct slab *slab = slab_take(heap, rounded, alignment, status);
+    size_t taken = heap->key->paranoid ? arena_round(rounded + PAGE, alignment) : rounded;
+    if (!taken)
+        return NULL;
+    struct slab *slab = slab_take(heap, taken, alignment, status);
     if (!slab)
         return NULL;
     struct shelf *shelf = &heap->shelves[CLASS_LARGE];
-    slab_begin_large(heap, slab);
+    slab_begin_large(heap, slab, rounded);
     state_hand_out(slab->states);
     owner_add(&shelf->carved, 1);
     if (owner_decrement(&heap->bins[CLASS_LARGE].credit))

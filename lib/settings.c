@@ -92,7 +92,7 @@ const struct setting settings_table[SETTINGS] = {
             .type = TYPE_WORD,
             .words = {"standard", "paranoid"},
             .initial = CHECK_STANDARD,
-            .text = "paranoid: fill free blocks with a pattern, reuse them late, and look at the pattern then",
+            .text = "paranoid: watch free blocks, guard the ends of slabs, hand out blocks in random order",
         },
     [SET_ARENA] =
         {

@@ -76,6 +76,13 @@ static inline int64_t setting_decay(const struct settings *settings)
     return settings->origins[SET_DECAY] ? (int64_t)settings->values[SET_DECAY] : DECAY_AS_EVER;
 }
 
+/* Behind the blocks of a paranoid key lies a guard, and before that, room for one of the top class. */
+static inline size_t setting_slab(const struct settings *settings)
+{
+    size_t bytes = settings->values[SET_SLAB];
+    return settings->values[SET_CHECK] == CHECK_PARANOID && bytes == CLASS_TOP ? 2 * bytes : bytes;
+}
+
 /* The place of a name in the table, SETTINGS where there is none. */
 uint32_t setting_find(const char *name);
 

@@ -1,5 +1,6 @@
 #include "slab.h"
 
+#include "guard.h"
 #include "past.h"
 
 #include <string.h>
@@ -80,13 +81,15 @@ static void slab_start_life(struct heap *heap, struct slab *slab, uint32_t class
     store_relaxed(&slab->box, (uint16_t)outbox_place(heap->tag, class));
     store_relaxed(&slab->carved, 0u);
     slab->capacity = kind->capacity;
-    slab->limit = kind->bytes ? (uint32_t)(slab->taken / kind->bytes) : 1;
+    slab->limit = kind->bytes ? (uint32_t)((slab->taken - guard_least(heap->key)) / kind->bytes) : 1;
     slab->shelved = 0;
     states_start(states, dirty);
     /* Release: who reads the new life reads no state of the old one; who reads the new tag, nothing old at all. */
     store_release(&slab->life, (uint8_t)(slab->life + 1));
     POINT("life: states fresh");
     store_release(&slab->tag, heap->tag);
+    if (heap->key->paranoid)
+        guard_set(slab, slab->limit * block_bytes);
 }
 
 /* The slab that was set aside longest ago, off the list; NULL when there is none. */
@@ -127,6 +130,10 @@ struct slab *slab_take(struct heap *heap, size_t bytes, size_t alignment, ks_sta
 struct slab *slab_begin(struct heap *heap, uint32_t class, ks_status *status)
 {
     struct slab *slab = aside_take(heap);
+    if (slab && !guard_lift(slab)) {
+        slab_give(heap, slab);
+        slab = NULL;
+    }
     if (!slab) {
         slab = slab_take(heap, heap->key->slab_bytes, SLAB_BYTES, status);
         if (!slab)
@@ -158,9 +165,8 @@ static void slab_cover(struct heap *heap, struct slab *slab, size_t bytes, uint8
 }
 
 /* C7.2. */
-void slab_begin_large(struct heap *heap, struct slab *slab)
+void slab_begin_large(struct heap *heap, struct slab *slab, size_t bytes)
 {
-    size_t bytes = slab->taken;
     slab_start_life(heap, slab, CLASS_LARGE, bytes);
     store_relaxed(&slab->carved, 1u);
     size_t left = bytes;
@@ -246,7 +252,10 @@ void slab_give(struct heap *heap, struct slab *slab)
 {
     store_relaxed(&slab->tag, slab->tag | TAG_GIVEN);
     POINT("give: marked");
-    arena_give(heap, arena_slab_start(slab), slab->taken);
+    if (guard_lift(slab))
+        arena_give(heap, arena_slab_start(slab), slab->taken);
+    else
+        arena_abandon(heap, arena_slab_start(slab), slab->taken);
 }
 
 uint64_t slab_give_aside(struct heap *heap, uint64_t most)

@@ -62,8 +62,11 @@ struct slab *slab_take(struct heap *heap, size_t bytes, size_t alignment, ks_sta
  */
 struct slab *slab_begin(struct heap *heap, uint32_t class, ks_status *status);
 
-/* Makes all that was taken with `slab` a large block: one block, carved; the slabs behind the first are covered. */
-void slab_begin_large(struct heap *heap, struct slab *slab);
+/*
+ * Makes `slab` the first slab of a large block of `bytes`, with one block, carved; the slabs behind it are
+ * covered.
+ */
+void slab_begin_large(struct heap *heap, struct slab *slab, size_t bytes);
 
 /* Up to `most` blocks never handed out in this life, so that popping from `top` downwards yields rising
  * addresses. */
