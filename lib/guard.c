@@ -38,6 +38,12 @@ void guards_release(void)
     fetch_sub(&holds, 1);
 }
 
+/* C10.1. */
+void guards_inherit(void)
+{
+    store_relaxed(&holds, 0u);
+}
+
 /* C8.7. */
 bool guard_lift(struct slab *slab)
 {

@@ -26,6 +26,9 @@ void guard_set(struct slab *slab, size_t bytes);
 void guards_hold(void);
 void guards_release(void);
 
+/* In the child of a fork: who held guards in the parent is not there to release them. */
+void guards_inherit(void);
+
 /* Lifts it where there is one. False where the system refuses: the memory is of no use. */
 bool guard_lift(struct slab *slab);
 

@@ -1,5 +1,8 @@
 /* Keys with paranoid checks: who writes behind the last block of a slab, or behind a large one, is stopped; and blocks come in no order. */
 #include "test.h"
+#if KS_CHECK
+#include "testing.h"
+#endif
 
 #include <signal.h>
 #include <stdbool.h>
@@ -344,6 +347,66 @@ static void blocks_come_back_in_no_order(void **state)
     }
 }
 
+/* ------------------------------------------------------------------ forks */
+
+#if KS_CHECK
+
+static pthread_barrier_t copying, forked;
+
+static void wait_in_copy(const char *point)
+{
+    if (strcmp(point, "realloc: judged") != 0)
+        return;
+    ks_point_set(NULL);
+    pthread_barrier_wait(&copying);
+    pthread_barrier_wait(&forked);
+}
+
+struct resize {
+    ks_key_t key;
+    void *block;
+};
+
+static void *resize(void *argument)
+{
+    struct resize *resize = argument;
+    ks_status status;
+    resize->block = ks_realloc(resize->key, resize->block, 5000, &status);
+    assert_status(status, KS_OK);
+    return NULL;
+}
+
+/* While one thread copies another's block, no guards are set; the child of a fork in that moment has them again. */
+static void a_child_sets_guards_of_its_own(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    struct resize at_work = {.key = key_new()};
+    at_work.block = alloc_ok(at_work.key, 100);
+    pthread_barrier_init(&copying, NULL, 2);
+    pthread_barrier_init(&forked, NULL, 2);
+    ks_point_set(wait_in_copy);
+    assert_int_equal(pthread_create(&thread, NULL, resize, &at_work), 0);
+    pthread_barrier_wait(&copying);
+    ks_key_t key = key_paranoid();
+    assert_false(traps(fill_slab(key, 64, SPAN) + 64));
+    pid_t child = fork();
+    if (child == 0)
+        _exit(traps(fill_slab(key_paranoid(), 64, SPAN) + 64));
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status));
+    pthread_barrier_wait(&forked);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    key_end(key);
+    key = key_paranoid();
+    assert_true(traps(fill_slab(key, 64, SPAN) + 64));
+    key_end(key);
+    key_end(at_work.key);
+}
+
+#endif
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -357,6 +420,9 @@ int main(void)
         cmocka_unit_test(a_paranoid_keys_blocks_come_in_no_order),
         cmocka_unit_test(threads_have_orders_of_their_own),
         cmocka_unit_test(blocks_come_back_in_no_order),
+#if KS_CHECK
+        cmocka_unit_test(a_child_sets_guards_of_its_own),
+#endif
     };
     return cmocka_run_group_tests_name("guards", tests, NULL, NULL);
 }
