@@ -209,6 +209,12 @@ void arena_give(struct heap *heap, void *start, size_t bytes)
     discharge(heap, bytes);
 }
 
+void arena_abandon(struct heap *heap, void *start, size_t bytes)
+{
+    platform_discard(start, bytes);
+    discharge(heap, bytes);
+}
+
 /* ------------------------------------------------------------------ start */
 
 bool arena_start(void)

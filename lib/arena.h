@@ -53,6 +53,9 @@ void *arena_take(struct heap *heap, size_t bytes, size_t alignment, ks_status *s
 /* Gives it back, with the bytes that were charged. */
 void arena_give(struct heap *heap, void *start, size_t bytes);
 
+/* The same of memory whose guard cannot be lifted: nobody gets it any more, and its pages go back to the system. */
+void arena_abandon(struct heap *heap, void *start, size_t bytes);
+
 /* A key's arena: one of those that keys share, or, where there is one left, its own for as long as it lives. */
 uint32_t arena_shared(uint32_t key_index);
 bool arena_take_own(int64_t decay, uint32_t *arena);

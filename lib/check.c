@@ -93,7 +93,10 @@ static bool check_slab(const struct heap *heap, const struct slab *slab, struct 
     HOLDS(slab->tag == heap->tag);
     HOLDS(slab->handle == heap->handle);
     HOLDS(slab->class < CLASS_LIMIT);
-    HOLDS(slab->carved <= slab->capacity);
+    HOLDS(slab->carved <= slab->limit && slab->limit <= slab->capacity);
+    HOLDS(slab->limit * slab->block_bytes <= (slab->guard ? slab->guard : slab->taken));
+    HOLDS(slab->guard < slab->taken && (!slab->guard || heap->key->paranoid));
+    HOLDS(slab->class == CLASS_LARGE || slab->taken == heap->key->slab_bytes);
     HOLDS(slab->shelved <= slab->carved);
     uint64_t live = 0;
     for (uint32_t i = 0; i < slab->capacity; i++) {
@@ -149,19 +152,19 @@ static bool check_heap(const struct heap *heap)
     TAILQ_FOREACH (slab, &heap->slabs, link) {
         if (!check_slab(heap, slab, sums))
             return false;
-        bytes += SLAB_BYTES;
+        bytes += slab->taken;
     }
     TAILQ_FOREACH (slab, &heap->large, link) {
         if (!check_slab(heap, slab, sums))
             return false;
-        bytes += slab->block_bytes;
+        bytes += slab->taken;
     }
     TAILQ_FOREACH (slab, &heap->aside, link) {
-        bytes += SLAB_BYTES;
+        bytes += slab->taken;
         aside++;
     }
     TAILQ_FOREACH (slab, &heap->aside_large, link)
-        bytes += slab->block_bytes;
+        bytes += slab->taken;
     if (!check_outboxes(heap))
         return false;
     HOLDS(heap->aside_count == aside);

@@ -27,7 +27,7 @@ struct class
 {
     uint64_t reciprocal; /* ceil(2^64 / bytes): see class_index */
     uint32_t bytes;
-    uint32_t capacity; /* blocks in a slab: SLAB_BYTES / bytes */
+    uint32_t capacity; /* blocks that SLAB_BYTES have room for; how many are carved is the key's slab size's */
     uint32_t magazine; /* blocks in a magazine of this class */
 };
 

@@ -400,11 +400,41 @@ static void decay_check(const struct config *config, struct config_errors *error
     }
 }
 
+static bool has_room_for_a_slab(const struct settings *settings)
+{
+    uint64_t quota = settings->values[SET_QUOTA];
+    /* What is no quota, or no slab, was reported where it stands. */
+    return !setting_has(&settings_table[SET_QUOTA], quota) ||
+           !setting_has(&settings_table[SET_SLAB], settings->values[SET_SLAB]) || quota >= setting_slab(settings);
+}
+
+/* A key without room for one slab would be refused all but large blocks. The section is at fault that sets one of the two. */
+static void quota_check(const struct config *config, struct config_errors *errors)
+{
+    for (uint32_t i = 0; i < config->count; i++) {
+        const struct section *section = &config->sections[i];
+        const uint32_t *lines = section->settings.origins;
+        struct settings settings;
+        char quota[SETTING_TEXT], slab[SETTING_TEXT];
+        config_settings(config, section->name, &settings);
+        uint32_t setting = lines[SET_QUOTA] ? SET_QUOTA : lines[SET_SLAB] ? SET_SLAB : SET_CHECK;
+        if (!lines[setting] || has_room_for_a_slab(&settings))
+            continue;
+        error_at(
+            errors, lines[setting],
+            "[%s%s] %s: a quota of %.24s has no room for a slab of %.24s: expected a larger quota, or a smaller slab",
+            *section->name ? "key " : "defaults", section->name, setting_name(setting),
+            setting_format(&settings_table[SET_QUOTA], settings.values[SET_QUOTA], quota),
+            setting_format(&settings_table[SET_SLAB], setting_slab(&settings), slab));
+    }
+}
+
 static bool file_read(int file, struct config *config, struct config_errors *errors)
 {
     struct reading reading = {.config = config, .errors = errors, .file = file};
     ini_parse_stream(reader, &reading, handle, &reading);
     decay_check(config, errors);
+    quota_check(config, errors);
     return !errors->count;
 }
 

@@ -84,6 +84,7 @@ struct heap *heap_new(struct thread *thread, struct key *key, ks_key_t handle)
     heap->large_allocated = heap->large_out = heap->large_dropped = 0;
     heap->large_sent = heap->large_received = 0;
     heap->aside_count = heap->aside_low = 0;
+    heap->random = key->seed ^ heap->tag;
     heap->events = heap->visited = heap->settled = 0;
     heap->timed = heap->events - 1;
     TAILQ_INIT(&heap->slabs);

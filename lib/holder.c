@@ -1,5 +1,6 @@
 #include "holder.h"
 
+#include "guard.h"
 #include "key.h"
 #include "returns.h"
 #include "tables.h"
@@ -359,6 +360,7 @@ void heaps_visit(struct thread *thread, struct key *key, ks_key_t handle)
 /* C10.1. */
 void heaps_inherit(const struct thread *self)
 {
+    guards_inherit();
     for (uint32_t index = 1; index < load_acquire(&heaps_used); index++) {
         struct heap *heap = &heaps[index];
         uintptr_t holder = load_acquire(&heap->holder);

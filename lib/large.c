@@ -10,10 +10,12 @@ void *large_take(struct heap *heap, size_t bytes, size_t alignment, ks_status *s
     *status = KS_TOO_LARGE;
     if (!rounded)
         return NULL;
-    char *block = arena_take(heap, rounded, alignment, status);
-    if (!block)
+    size_t taken = heap->key->paranoid ? arena_round(rounded + PAGE, alignment) : rounded;
+    if (!taken)
         return NULL;
-    struct slab *slab = arena_slab((size_t)(block - range.base));
+    struct slab *slab = slab_take(heap, taken, alignment, status);
+    if (!slab)
+        return NULL;
     struct shelf *shelf = &heap->shelves[CLASS_LARGE];
     slab_begin_large(heap, slab, rounded);
     state_hand_out(slab->states);
@@ -22,7 +24,7 @@ void *large_take(struct heap *heap, size_t bytes, size_t alignment, ks_status *s
         bin_renew(&heap->bins[CLASS_LARGE]);
     owner_add(&heap->large_allocated, rounded);
     owner_add(&heap->large_out, rounded);
-    return block;
+    return arena_slab_start(slab);
 }
 
 void large_release(struct heap *heap, void *block)
@@ -33,7 +35,7 @@ void large_release(struct heap *heap, void *block)
     owner_add(&shelf->carved, -1ul);
     owner_add(&shelf->slabs, -1ul);
     owner_add(&heap->large_out, -slab->block_bytes);
-    slab_give(heap, slab, slab->block_bytes);
+    slab_give(heap, slab);
 }
 
 void large_give_aside(struct heap *heap, uint64_t most)
@@ -41,6 +43,6 @@ void large_give_aside(struct heap *heap, uint64_t most)
     struct slab *slab;
     while (most-- && (slab = TAILQ_FIRST(&heap->aside_large))) {
         TAILQ_REMOVE(&heap->aside_large, slab, link);
-        slab_give(heap, slab, slab->block_bytes);
+        slab_give(heap, slab);
     }
 }

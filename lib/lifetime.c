@@ -34,9 +34,11 @@ static bool key_furnish(struct key *key, ks_key_t handle, const struct settings 
         return false;
     key->quota = settings->values[SET_QUOTA];
     key->outbox_bytes = settings->values[SET_OUTBOX];
+    key->slab_bytes = setting_slab(settings);
     key->flush = (uint32_t)settings->values[SET_FLUSH];
     key->response = (uint32_t)settings->values[SET_ON_ERROR];
     key->paranoid = settings->values[SET_CHECK] == CHECK_PARANOID;
+    key->seed = key->paranoid ? platform_random() : 0;
     key->trace = tracing_key(settings);
     return true;
 }

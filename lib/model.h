@@ -3,7 +3,8 @@
  *
  *   key      what the host creates, resets and destroys
  *   heap     one key in one thread: the owner of slabs
- *   slab     256 KiB cut into blocks of one class, or one large block; its descriptor lies out of line
+ *   slab     256 KiB of addresses; what is taken of them is cut into blocks of one class, or is one large block; its descriptor
+ *            lies out of line
  *   magazine up to 60 free blocks of one class: the currency of everything below the public calls
  *   thread   one running thread: its table of heaps, by key
  *
@@ -50,7 +51,9 @@
 
 /* ------------------------------------------------------------------ slab
  *
- *     carved <= capacity
+ *     carved <= limit <= capacity
+ *     limit * block_bytes <= guard or, without one, taken
+ *     taken <= SLAB_BYTES, but with a large block
  *     shelved == number of bits set in the bitmap <= carved
  *     on heap.slabs              =>  tag == heap.tag, class is not the large one
  *     on a shelf's partial list <=>  on heap.slabs and 0 < shelved
@@ -78,8 +81,11 @@ struct slab {
     uint32_t carved; /* blocks handed to magazines in this life */
     uint8_t life;    /* counts, and wraps */
     /* private */
-    uint32_t capacity CACHE_ALIGNED;
+    uint32_t capacity CACHE_ALIGNED; /* blocks that SLAB_BYTES have room for: an address anywhere in them has a state */
+    uint32_t limit;                  /* blocks that may be carved */
     uint32_t shelved;
+    size_t taken;            /* from the arena: bytes that are charged */
+    size_t guard;            /* bytes from the slab's start on to those without access; 0: there are none. guard.h */
     TAILQ_ENTRY(slab) link;  /* heap.slabs, heap.large, heap.aside or heap.aside_large */
     TAILQ_ENTRY(slab) shelf; /* shelf.partial */
 };
@@ -256,6 +262,7 @@ struct heap {
     uint32_t visited; /* events at the last visit from another heap of the thread */
     uint32_t settled; /* events when such a visit settled it */
     uint32_t boxes;   /* outboxes that are open */
+    uint64_t random;  /* of a paranoid key: the next block's */
     struct shelf shelves[CLASS_LIMIT];
     uint32_t accounts[OUTBOXES]; /* outboxes that are open, by tag % OUTBOXES */
     struct outbox outboxes[OUTBOXES];
@@ -285,8 +292,10 @@ struct key {
     const struct classes *classes;
     size_t quota;
     size_t outbox_bytes;
+    size_t slab_bytes;
     uint32_t flush;    /* slow paths of a heap until what waits is sent */
     uint32_t response; /* to refused blocks: ON_ERROR_STATUS, ... */
+    uint64_t seed;     /* of a paranoid key's order of blocks */
     bool paranoid;     /* no thread's table names the key: every operation takes the slow path */
     uint32_t trace;    /* its number in traces; 0: it is not traced, and no trace names it */
     ks_error_hook *on_error;

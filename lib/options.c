@@ -15,7 +15,7 @@ static void option_set(struct settings *settings, uint32_t setting, uint64_t opt
 
 static bool is_within(uint32_t setting, uint64_t option)
 {
-    return !option || (option >= settings_table[setting].least && option <= settings_table[setting].most);
+    return !option || setting_has(&settings_table[setting], option);
 }
 
 static bool options_are_valid(const struct ks_key_options *options)
@@ -25,9 +25,9 @@ static bool options_are_valid(const struct ks_key_options *options)
         unknown |= options->reserved[i];
     return !unknown && is_within(SET_MAGAZINE, options->magazine_blocks) &&
            is_within(SET_MAGAZINE_BYTES, options->magazine_bytes) && is_within(SET_FLUSH, options->flush) &&
-           (unsigned)options->response <= KS_RESPONSE_ABORT && (unsigned)options->checks <= KS_CHECKS_PARANOID &&
-           (unsigned)options->arena <= KS_ARENA_KEY && (unsigned)options->trace <= KS_TRACE_ON &&
-           !options->class_count == !options->classes &&
+           is_within(SET_SLAB, options->slab_bytes) && (unsigned)options->response <= KS_RESPONSE_ABORT &&
+           (unsigned)options->checks <= KS_CHECKS_PARANOID && (unsigned)options->arena <= KS_ARENA_KEY &&
+           (unsigned)options->trace <= KS_TRACE_ON && !options->class_count == !options->classes &&
            (!options->classes || !class_sizes_error(options->classes, options->class_count));
 }
 
@@ -37,6 +37,7 @@ static void options_overlay(struct settings *settings, const struct ks_key_optio
     option_set(settings, SET_MAGAZINE_BYTES, options->magazine_bytes, options->magazine_bytes);
     option_set(settings, SET_OUTBOX, options->outbox_bytes, options->outbox_bytes);
     option_set(settings, SET_FLUSH, options->flush, options->flush);
+    option_set(settings, SET_SLAB, options->slab_bytes, options->slab_bytes);
     option_set(settings, SET_QUOTA, options->quota, options->quota == KS_QUOTA_NONE ? QUOTA_NONE : options->quota);
     /* Their first value stands for "not set". */
     option_set(settings, SET_ON_ERROR, options->response, options->response - 1u);

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -74,16 +75,25 @@ void *platform_reserve(size_t wanted, size_t least, size_t alignment, size_t *go
     return (void *)(((uintptr_t)start + alignment - 1) & ~(uintptr_t)(alignment - 1));
 }
 
+/* Of whole pages. */
+static bool access_change(uintptr_t first, uintptr_t last, int access)
+{
+    int before = errno;
+    bool changed = mprotect((void *)first, last - first, access) == 0;
+    errno = before;
+    return changed;
+}
+
 bool platform_commit(void *start, size_t bytes)
 {
-    if (FAULT())
-        return false;
     uintptr_t first = (uintptr_t)start & ~(uintptr_t)(PAGE - 1);
     uintptr_t last = ((uintptr_t)start + bytes + PAGE - 1) & ~(uintptr_t)(PAGE - 1);
-    int before = errno;
-    bool committed = mprotect((void *)first, last - first, PROT_READ | PROT_WRITE) == 0;
-    errno = before;
-    return committed;
+    return !FAULT() && access_change(first, last, PROT_READ | PROT_WRITE);
+}
+
+bool platform_protect(void *start, size_t bytes)
+{
+    return !FAULT() && access_change((uintptr_t)start, (uintptr_t)start + bytes, PROT_NONE);
 }
 
 void *platform_map(size_t bytes)
@@ -127,6 +137,15 @@ bool platform_barrier_everywhere(void)
                    syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0);
     errno = before;
     return passed;
+}
+
+uint64_t platform_random(void)
+{
+    uint64_t word = 0;
+    int before = errno;
+    bool drawn = !FAULT() && getrandom(&word, sizeof word, GRND_NONBLOCK) == sizeof word;
+    errno = before;
+    return drawn ? word : 0;
 }
 
 unsigned platform_processors(void)

@@ -220,6 +220,9 @@ void *platform_reserve(size_t wanted, size_t least, size_t alignment, size_t *go
  */
 bool platform_commit(void *start, size_t bytes);
 
+/* Takes the access to such a part away, until it is committed again; its contents stay. False where the system refuses. */
+bool platform_protect(void *start, size_t bytes);
+
 /* Maps zeroed pages; NULL where the system refuses. */
 void *platform_map(size_t bytes);
 
@@ -236,6 +239,9 @@ bool platform_discard(void *start, size_t bytes);
 bool platform_barrier_everywhere(void);
 
 unsigned platform_processors(void);
+
+/* A random word; 0 where the system has none at once. */
+uint64_t platform_random(void);
 
 /* ------------------------------------------------------------------ arenas
  *

@@ -11,6 +11,8 @@
 #define POISON_BYTE 0xdb
 #define POISON_WORD ((uint64_t)0xdbdbdbdbdbdbdbdb)
 
+/* ------------------------------------------------------------------ pattern */
+
 void poison_fill(const struct heap *heap, uint32_t class, const struct slot *slots, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++)
@@ -33,6 +35,30 @@ void poison_check(struct heap *heap, uint32_t class, struct slot slot)
         return;
     report_damaged(thread_self, heap, slot.block, bytes);
 }
+
+/* ------------------------------------------------------------------ order */
+
+/* Steele, Lea and Flood: Fast splittable pseudorandom number generators, 2014. Any seed will do. */
+static uint64_t random_next(uint64_t *state)
+{
+    uint64_t word = *state += 0x9e3779b97f4a7c15;
+    word = (word ^ word >> 30) * 0xbf58476d1ce4e5b9;
+    word = (word ^ word >> 27) * 0x94d049bb133111eb;
+    return word ^ word >> 31;
+}
+
+/* Fisher and Yates. The upper word of a product is below its factor, and as evenly spread as 2^64 allows. */
+void slots_shuffle(struct heap *heap, struct slot *slots, uint32_t count)
+{
+    for (uint32_t left = count; left > 1; left--) {
+        uint32_t chosen = (uint32_t)((unsigned __int128)random_next(&heap->random) * left >> 64);
+        struct slot last = slots[left - 1];
+        slots[left - 1] = slots[chosen];
+        slots[chosen] = last;
+    }
+}
+
+/* ------------------------------------------------------------------ waiting */
 
 /* The magazine that frees fill, with room; NULL without memory. */
 static struct magazine *filling(struct thread *thread, struct heap *heap, uint32_t class)

@@ -3,6 +3,9 @@
  * magazines of its class before it is reused, and is looked at then. What a key without such checks does is not slowed by them: a
  * paranoid key's handle is in no thread's table, so that all that is done to it takes the slow paths.
  *
+ * Its blocks are handed out in random order, a magazine's worth at a time, so that neither what lies behind a block nor where the
+ * next one will lie can be counted on.
+ *
  * In such a key's bins frees fill the spare magazine, which goes to the depot when it is full; allocations take from the loaded one,
  * which comes from the depot's cold end or from slabs.
  */
@@ -24,5 +27,8 @@ void quarantine_put(struct thread *thread, struct heap *heap, uint32_t class, st
 
 /* The magazine that has waited longest, where more than QUARANTINE wait; else NULL. */
 struct magazine *quarantine_take(struct heap *heap, uint32_t class);
+
+/* Puts slots into random order. */
+void slots_shuffle(struct heap *heap, struct slot *slots, uint32_t count);
 
 #endif

@@ -1,5 +1,6 @@
 /* Resizing and size queries: ks_realloc, ks_size. */
 #include "blocks.h"
+#include "guard.h"
 
 #include <string.h>
 
@@ -15,7 +16,7 @@ static bool block_fits(size_t block_bytes, size_t size)
  * by then. What was copied is thrown away in that case, when the block is refused as stale. The sanitizer
  * would report the words that are read like this. C7.5.
  */
-static void __attribute__((no_sanitize_thread)) copy_contested(void *to, const void *from, size_t bytes)
+static void __attribute__((no_sanitize_thread)) copy_words(void *to, const void *from, size_t bytes)
 {
     uint64_t *target = to;
     const uint64_t *source = from;
@@ -23,6 +24,26 @@ static void __attribute__((no_sanitize_thread)) copy_contested(void *to, const v
         target[i] = load_relaxed(&source[i]);
     for (size_t i = bytes & ~(sizeof *target - 1); i < bytes; i++)
         ((uint8_t *)to)[i] = load_relaxed(&((const uint8_t *)from)[i]);
+}
+
+/* C7.5. */
+static void copy_contested(const struct heap *heap, void *to, const void *block, size_t bytes,
+                           const struct verdict *before)
+{
+    guards_hold();
+    struct verdict now = judge_slow(heap, block);
+    POINT("realloc: judged");
+    if (now.status == KS_OK && is_same_life(&now, before))
+        copy_words(to, block, bytes);
+    guards_release();
+}
+
+/* Of the heap's own: nobody else works on it, but making room may have found it reset. */
+static void copy_own(const struct heap *heap, void *to, const void *block, size_t bytes, const struct verdict *before)
+{
+    struct verdict now = judge_slow(heap, block);
+    if (now.status == KS_OK && is_same_life(&now, before))
+        memcpy(to, block, bytes);
 }
 
 static void *heap_realloc(struct heap *heap, void *block, size_t size, ks_status *status)
@@ -39,11 +60,10 @@ static void *heap_realloc(struct heap *heap, void *block, size_t size, ks_status
     if (!moved)
         return NULL;
     size_t kept = size < verdict.class_size ? size : verdict.class_size;
-    struct verdict now = judge_slow(heap, block);
     if (verdict.home != heap)
-        copy_contested(moved, block, kept);
-    else if (now.status == KS_OK && is_same_life(&now, &verdict))
-        memcpy(moved, block, kept);
+        copy_contested(heap, moved, block, kept, &verdict);
+    else
+        copy_own(heap, moved, block, kept, &verdict);
     *status = heap_free_again(heap, block, &verdict);
     if (*status == KS_OK)
         return moved;

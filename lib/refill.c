@@ -212,8 +212,17 @@ static bool heap_fill(struct heap *heap, uint32_t class, struct magazine *magazi
     if (!slab)
         return false;
     magazine->count = slab_carve(heap, slab, floor, carved_at_once(slab->carved, most));
-    shelf->carving = slab->carved < slab->capacity ? slab : NULL;
+    shelf->carving = slab->carved < slab->limit ? slab : NULL;
     return true;
+}
+
+/* What allocations take from now on. */
+static void heap_load(struct heap *heap, uint32_t class, struct magazine *magazine)
+{
+    struct slot *floor = magazine_floor(magazine, heap->classes, class);
+    if (heap->key->paranoid)
+        slots_shuffle(heap, floor, magazine->count);
+    bin_load(&heap->bins[class], magazine, floor);
 }
 
 bool heap_refill(struct heap *heap, uint32_t class, ks_status *status)
@@ -228,7 +237,7 @@ bool heap_refill(struct heap *heap, uint32_t class, ks_status *status)
     struct magazine *magazine = heap_next_full(heap, class);
     if (magazine) {
         bin_keep_empty(thread, bin, empty);
-        bin_load(bin, magazine, magazine_floor(magazine, heap->classes, class));
+        heap_load(heap, class, magazine);
         return true;
     }
     if (!empty)
@@ -238,7 +247,7 @@ bool heap_refill(struct heap *heap, uint32_t class, ks_status *status)
         return false;
     bool filled = heap_fill_returned(thread, heap, class, empty) || heap_fill(heap, class, empty, status);
     if (filled)
-        bin_load(bin, empty, magazine_floor(empty, heap->classes, class));
+        heap_load(heap, class, empty);
     else
         bin_keep_empty(thread, bin, empty);
     return filled;

@@ -55,12 +55,23 @@ const struct setting settings_table[SETTINGS] = {
             .initial = 64,
             .text = "slow paths of a thread in the key after which waiting blocks are sent home, however few",
         },
+    [SET_SLAB] =
+        {
+            .name = "slab",
+            .type = TYPE_BYTES,
+            .unit = "bytes",
+            .least = CLASS_TOP,
+            .most = SLAB_BYTES,
+            .initial = SLAB_BYTES,
+            .power_of_two = true,
+            .text = "bytes that the key takes from its arena at once, for blocks of one class",
+        },
     [SET_QUOTA] =
         {
             .name = "quota",
             .type = TYPE_BYTES,
             .unit = "bytes",
-            .least = SLAB_BYTES,
+            .least = CLASS_TOP,
             .most = KIB * GIB,
             .initial = QUOTA_NONE,
             .special = "none",
@@ -81,7 +92,7 @@ const struct setting settings_table[SETTINGS] = {
             .type = TYPE_WORD,
             .words = {"standard", "paranoid"},
             .initial = CHECK_STANDARD,
-            .text = "paranoid: fill free blocks with a pattern, reuse them late, and look at the pattern then",
+            .text = "paranoid: watch free blocks, guard the ends of slabs, hand out blocks in random order",
         },
     [SET_ARENA] =
         {
@@ -265,6 +276,11 @@ static const struct unit *units_of(const struct setting *setting)
     return setting->type == TYPE_BYTES ? byte_units : setting->type == TYPE_TIME ? time_units : no_units;
 }
 
+bool setting_has(const struct setting *setting, uint64_t value)
+{
+    return value >= setting->least && value <= setting->most && !(setting->power_of_two && value & (value - 1));
+}
+
 bool setting_parse(const struct setting *setting, const char *text, uint64_t *value)
 {
     if (setting->type == TYPE_WORD)
@@ -273,7 +289,7 @@ bool setting_parse(const struct setting *setting, const char *text, uint64_t *va
         *value = setting->special_value;
         return true;
     }
-    return number_parse(text, units_of(setting), value) && *value >= setting->least && *value <= setting->most;
+    return number_parse(text, units_of(setting), value) && setting_has(setting, *value);
 }
 
 /* In the largest unit that it is a multiple of. */
@@ -332,8 +348,8 @@ char *setting_range(const struct setting *setting, char *text)
     } else {
         number_format(setting, setting->least, least);
         number_format(setting, setting->most, most);
-        snprintf(text, SETTING_TEXT, "%s%s%.24s to %.24s", setting->special ? setting->special : "",
-                 setting->special ? " or " : "", least, most);
+        snprintf(text, SETTING_TEXT, "%s%s%s%.24s to %.24s", setting->special ? setting->special : "",
+                 setting->special ? " or " : "", setting->power_of_two ? "a power of two from " : "", least, most);
     }
     return text;
 }

@@ -15,6 +15,7 @@ enum {
     SET_MAGAZINE_BYTES,
     SET_OUTBOX,
     SET_FLUSH,
+    SET_SLAB,
     SET_QUOTA,
     SET_ON_ERROR,
     SET_CHECK,
@@ -45,6 +46,7 @@ struct setting {
     const char *special; /* a word in place of a number, or NULL */
     uint64_t special_value;
     const char *words[4]; /* TYPE_WORD; ends with NULL */
+    bool power_of_two;    /* no other number */
     bool defaults_only;   /* of the process, not of a key */
     const char *text;     /* what it does, one line */
 };
@@ -74,6 +76,13 @@ static inline int64_t setting_decay(const struct settings *settings)
     return settings->origins[SET_DECAY] ? (int64_t)settings->values[SET_DECAY] : DECAY_AS_EVER;
 }
 
+/* Behind the blocks of a paranoid key lies a guard, and before that, room for one of the top class. */
+static inline size_t setting_slab(const struct settings *settings)
+{
+    size_t bytes = settings->values[SET_SLAB];
+    return settings->values[SET_CHECK] == CHECK_PARANOID && bytes == CLASS_TOP ? 2 * bytes : bytes;
+}
+
 /* The place of a name in the table, SETTINGS where there is none. */
 uint32_t setting_find(const char *name);
 
@@ -83,6 +92,9 @@ const char *setting_name(uint32_t index);
 
 /* "1500", "64 KiB", "2 MiB": false for anything else, and for what does not fit. */
 bool bytes_parse(const char *text, uint64_t *bytes);
+
+/* Whether a number is one of the setting's, its special value aside. */
+bool setting_has(const struct setting *setting, uint64_t value);
 
 /* A value of any type but the classes and the path; false for anything that setting_expected does not describe. */
 bool setting_parse(const struct setting *setting, const char *text, uint64_t *value);

@@ -1,5 +1,6 @@
 #include "slab.h"
 
+#include "guard.h"
 #include "past.h"
 
 #include <string.h>
@@ -80,12 +81,15 @@ static void slab_start_life(struct heap *heap, struct slab *slab, uint32_t class
     store_relaxed(&slab->box, (uint16_t)outbox_place(heap->tag, class));
     store_relaxed(&slab->carved, 0u);
     slab->capacity = kind->capacity;
+    slab->limit = kind->bytes ? (uint32_t)((slab->taken - guard_least(heap->key)) / kind->bytes) : 1;
     slab->shelved = 0;
     states_start(states, dirty);
     /* Release: who reads the new life reads no state of the old one; who reads the new tag, nothing old at all. */
     store_release(&slab->life, (uint8_t)(slab->life + 1));
     POINT("life: states fresh");
     store_release(&slab->tag, heap->tag);
+    if (heap->key->paranoid)
+        guard_set(slab, slab->limit * block_bytes);
 }
 
 /* The slab that was set aside longest ago, off the list; NULL when there is none. */
@@ -101,14 +105,39 @@ static struct slab *aside_take(struct heap *heap)
     return slab;
 }
 
+/*
+ * Extents begin at multiples of SLAB_BYTES, so nobody else's lies in what an extent leaves of its last SLAB_BYTES of addresses:
+ * whoever else had some of them would still be their owner.
+ */
+static void slab_expect_vacant(const struct slab *slab)
+{
+    (void)slab;
+    CHECKED(assert(!slab->tag || slab->tag & TAG_GIVEN || slab->class == CLASS_COVERED));
+}
+
+struct slab *slab_take(struct heap *heap, size_t bytes, size_t alignment, ks_status *status)
+{
+    char *start = arena_take(heap, bytes, alignment, status);
+    if (!start)
+        return NULL;
+    struct slab *slab = arena_slab((size_t)(start - range.base));
+    CHECKED(assert(arena_slab_start(slab) == start));
+    slab_expect_vacant(slab);
+    slab->taken = bytes;
+    return slab;
+}
+
 struct slab *slab_begin(struct heap *heap, uint32_t class, ks_status *status)
 {
     struct slab *slab = aside_take(heap);
+    if (slab && !guard_lift(slab)) {
+        slab_give(heap, slab);
+        slab = NULL;
+    }
     if (!slab) {
-        char *start = arena_take(heap, SLAB_BYTES, SLAB_BYTES, status);
-        if (!start)
+        slab = slab_take(heap, heap->key->slab_bytes, SLAB_BYTES, status);
+        if (!slab)
             return NULL;
-        slab = arena_slab((size_t)(start - range.base));
     }
     slab_start_life(heap, slab, class, heap->classes->table[class].bytes);
     TAILQ_INSERT_TAIL(&heap->slabs, slab, link);
@@ -123,6 +152,7 @@ struct slab *slab_begin(struct heap *heap, uint32_t class, ks_status *status)
  */
 static void slab_cover(struct heap *heap, struct slab *slab, size_t bytes, uint8_t *states)
 {
+    slab_expect_vacant(slab);
     past_remember(slab);
     store_relaxed(&slab->reciprocal, heap->classes->table[CLASS_COVERED].reciprocal);
     store_relaxed(&slab->states, states);
@@ -151,7 +181,7 @@ void slab_begin_large(struct heap *heap, struct slab *slab, size_t bytes)
 /* C7.2. */
 uint32_t slab_carve(struct heap *heap, struct slab *slab, struct slot *floor, uint32_t most)
 {
-    uint32_t left = slab->capacity - slab->carved;
+    uint32_t left = slab->limit - slab->carved;
     uint32_t count = left < most ? left : most;
     char *block = arena_slab_start(slab) + slab->carved * slab->block_bytes;
     uint8_t *state = slab->states + slab->carved;
@@ -218,11 +248,14 @@ void slab_shelve(struct heap *heap, struct slot slot)
 }
 
 /* C7.3. */
-void slab_give(struct heap *heap, struct slab *slab, size_t bytes)
+void slab_give(struct heap *heap, struct slab *slab)
 {
     store_relaxed(&slab->tag, slab->tag | TAG_GIVEN);
     POINT("give: marked");
-    arena_give(heap, arena_slab_start(slab), bytes);
+    if (guard_lift(slab))
+        arena_give(heap, arena_slab_start(slab), slab->taken);
+    else
+        arena_abandon(heap, arena_slab_start(slab), slab->taken);
 }
 
 uint64_t slab_give_aside(struct heap *heap, uint64_t most)
@@ -230,7 +263,7 @@ uint64_t slab_give_aside(struct heap *heap, uint64_t most)
     uint64_t given = 0;
     struct slab *slab;
     while (given < most && (slab = aside_take(heap))) {
-        slab_give(heap, slab, SLAB_BYTES);
+        slab_give(heap, slab);
         given++;
     }
     return given;

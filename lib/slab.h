@@ -53,6 +53,9 @@ FAST_PATH uint32_t outbox_place(uint64_t tag, uint32_t class)
            (uint32_t)((tag + (uint64_t) class * 5) % OUTBOXES * sizeof(struct outbox));
 }
 
+/* A slab of `bytes` that is on no list yet, and no life of the heap's begun. NULL with KS_QUOTA or KS_NO_MEMORY: arena_take. */
+struct slab *slab_take(struct heap *heap, size_t bytes, size_t alignment, ks_status *status);
+
 /*
  * A slab for the class, rewound, on heap->slabs, with nothing carved: one that was set aside, the longest
  * first, else one from the arena. NULL with KS_QUOTA or KS_NO_MEMORY.
@@ -79,7 +82,7 @@ void slab_shelve(struct heap *heap, struct slot slot);
  * Gives a slab that is on no list any more back to the arena. Its tag is marked first: the heap's own thread may be handed
  * an old pointer into it at any time, and must not take it for its own while somebody else begins a life there.
  */
-void slab_give(struct heap *heap, struct slab *slab, size_t bytes);
+void slab_give(struct heap *heap, struct slab *slab);
 
 /* Gives up to `most` of the slabs that are set aside back to the arena; how many were given. */
 uint64_t slab_give_aside(struct heap *heap, uint64_t most);

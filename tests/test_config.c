@@ -141,7 +141,10 @@ static void options_out_of_range_are_refused(void **state)
         {.response = (enum ks_response)4},
         {.checks = (enum ks_checks)3},
         {.arena = (enum ks_arena)3},
-        {.reserved = {[4] = 1}},
+        {.reserved = {[3] = 1}},
+        {.slab_bytes = 32 << 10},
+        {.slab_bytes = 96 << 10},
+        {.slab_bytes = 512 << 10},
     };
     ks_key_t key = 1;
     for (size_t i = 0; i < COUNT(bad); i++) {
@@ -159,7 +162,7 @@ static void a_bad_file_changes_nothing(void **state)
     load_ok("[defaults]\nclasses = 512, 65536\n");
     assert_status(load("[defaults]\nclasses = 1024, 65536\nquota = lots\nflush = 0\n", &told), KS_INVALID);
     assert_int_equal(told.count, 2);
-    assert_non_null(strstr(told.texts[0], ":3: [defaults] quota: 'lots': expected none or 256 KiB to 1024 GiB"));
+    assert_non_null(strstr(told.texts[0], ":3: [defaults] quota: 'lots': expected none or 64 KiB to 1024 GiB"));
     assert_non_null(strstr(told.texts[1], ":4: [defaults] flush: '0': expected 1 to 1000000"));
     assert_good_size("", 1, 512);
     told = (struct told){0};
@@ -478,6 +481,47 @@ static void a_quota_from_the_file_is_kept(void **state)
     key_end(key);
 }
 
+static void slabs_are_as_large_as_the_file_says(void **state)
+{
+    (void)state;
+    load_ok("[defaults]\nslab = 128 KiB\n[key small]\nslab = 65536\nquota = 64 KiB\n");
+    const char *const names[] = {"other", "small"};
+    for (size_t i = 0; i < COUNT(names); i++) {
+        ks_status status;
+        ks_key_t key = key_named(names[i]);
+        alloc_ok(key, 1500);
+        assert_int_equal(stats_of(key).arena_bytes, 128 << 10 >> i);
+        assert_int_equal(ks_alloc(key, 100, &status) == NULL, i == 1);
+        assert_status(status, i == 1 ? KS_QUOTA : KS_OK);
+        key_end(key);
+    }
+    ks_key_t key = key_with((struct ks_key_options){.name = "small", .slab_bytes = SLAB, .quota = KS_QUOTA_NONE});
+    alloc_ok(key, 1500);
+    assert_int_equal(stats_of(key).arena_bytes, SLAB);
+    key_end(key);
+}
+
+static void a_quota_must_have_room_for_a_slab(void **state)
+{
+    (void)state;
+    struct told told;
+    assert_status(load("[defaults]\nquota = 128 KiB\nslab = 128 KiB\n[key a]\nquota = 64 KiB\n[key b]\nslab = 256 KiB\n"
+                       "[key c]\nslab = 64 KiB\n[key d]\noutbox = 1\n",
+                       &told),
+                  KS_INVALID);
+    assert_int_equal(told.count, 2);
+    assert_non_null(strstr(told.texts[0], ":5: [key a] quota: a quota of 64 KiB has no room for a slab of 128 KiB: "
+                                          "expected a larger quota, or a smaller slab"));
+    assert_non_null(strstr(told.texts[1], ":7: [key b] slab: a quota of 128 KiB has no room for a slab of 256 KiB: "));
+    assert_status(load("[defaults]\nquota = 64 KiB\n", &told), KS_INVALID);
+    assert_int_equal(told.count, 1);
+    assert_non_null(strstr(told.texts[0], ":2: [defaults] quota: a quota of 64 KiB has no room for a slab of 256 KiB"));
+    assert_status(load("[defaults]\nslab = 96 KiB\nquota = 1\n", &told), KS_INVALID);
+    assert_int_equal(told.count, 2);
+    assert_non_null(
+        strstr(told.texts[0], ":2: [defaults] slab: '96 KiB': expected a power of two from 64 KiB to 256 KiB"));
+}
+
 /* ------------------------------------------------------------------ on error */
 
 /* What `work` writes to standard error. */
@@ -741,6 +785,7 @@ int main(void)
         TEST(realloc_goes_by_the_keys_classes),      TEST(blocks_of_both_tables_come_home),
         TEST(a_past_life_keeps_its_classes),         TEST(magazines_of_any_size_work),
         TEST(flush_says_when_waiting_blocks_go),     TEST(a_quota_from_the_file_is_kept),
+        TEST(slabs_are_as_large_as_the_file_says),   TEST(a_quota_must_have_room_for_a_slab),
         TEST(a_log_is_one_line_for_each_block),      TEST(own_arenas_are_used_again),
         TEST(decay_says_how_long_pages_stay),        TEST(a_free_block_is_filled_and_reused_late),
         TEST(a_write_after_free_is_reported),        TEST(nothing_good_is_called_damaged),

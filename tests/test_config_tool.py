@@ -42,7 +42,11 @@ BAD = [
     ("[key a]\noutbox = 17179869184 GiB\n",
      ["2: [key a] outbox: '17179869184 GiB': expected 1 to 1 GiB, as 1500, 64 KiB or 2 MiB"]),
     ("[key a]\nquota = 100\n",
-     ["2: [key a] quota: '100': expected none or 256 KiB to 1024 GiB, as 1500, 64 KiB or 2 MiB"]),
+     ["2: [key a] quota: '100': expected none or 64 KiB to 1024 GiB, as 1500, 64 KiB or 2 MiB"]),
+    ("[key a]\nquota = 64 KiB\n", ["2: [key a] quota: a quota of 64 KiB has no room for a slab of 256 KiB: "
+                                    "expected a larger quota, or a smaller slab"]),
+    ("[key a]\nslab = 96 KiB\n",
+     ["2: [key a] slab: '96 KiB': expected a power of two from 64 KiB to 256 KiB, as 1500, 64 KiB or 2 MiB"]),
     ("[key a]\non error = shout\n", ["2: [key a] on error: 'shout': expected status, log or abort"]),
     ("[key a]\ncheck = Paranoid\n", ["2: [key a] check: 'Paranoid': expected standard or paranoid"]),
     ("[key a]\narena = own\n", ["2: [key a] arena: 'own': expected shared or key"]),
@@ -106,7 +110,7 @@ BAD = [
     ("x = 1\n[defaults]\nflush = a\noutbox = 4 KiB\n[key a]\nquota = b\n[foo]\narena\n",
      ["1: x: outside of a section: expected [defaults] or [key NAME] above it",
       "3: [defaults] flush: 'a': expected 1 to 1000000",
-      "6: [key a] quota: 'b': expected none or 256 KiB to 1024 GiB, as 1500, 64 KiB or 2 MiB",
+      "6: [key a] quota: 'b': expected none or 64 KiB to 1024 GiB, as 1500, 64 KiB or 2 MiB",
       "7: [foo]: no such section: expected [defaults] or [key NAME]",
       "8: 'arena': expected NAME = VALUE, [defaults] or [key NAME]"]),
 ]

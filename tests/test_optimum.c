@@ -41,6 +41,7 @@ static void random_weights(struct weights *weights, bool standing)
         weights->weight[granule] = (double)blocks;
         weights->bytes[granule] = (double)(blocks * size);
     }
+    weights->slab = SLAB >> random_next() % 3;
     weights->standing = standing ? (double)(random_next() % 100) / 50 : 0;
 }
 
@@ -131,6 +132,7 @@ static void every_table_keeps_the_constraints(void **state)
     static struct size_table tables[CLASSES_MOST];
     for (unsigned round = 0; round < 30; round++) {
         memset(&weights, 0, sizeof weights);
+        weights.slab = SLAB;
         for (unsigned i = 0; i < 300; i++) {
             uint32_t granule = 1 + (uint32_t)(random_next() % (GRANULES - 1)) / (1 + (uint32_t)(random_next() % 256));
             weights.weight[granule ? granule : 1] += 1;
@@ -290,11 +292,24 @@ static void lifetimes_are_added_up(void **state)
     tally_close(&tally);
 }
 
+/* 1,536 bytes are cut from a slab of 256 KiB 170 times, with 1,024 left, and from one of 64 KiB 42 times, with as many left. */
+static void tails_go_by_the_slab(void **state)
+{
+    (void)state;
+    struct weights weights = {.slab = SLAB};
+    weights.weight[1536 / GRANULE] = 1;
+    weights.bytes[1536 / GRANULE] = 1536;
+    const struct size_table table = {.count = 2, .bytes = {1536, SIZE_TOP}};
+    assert_true(fabs(spend(&weights, &table, 0).tails - (1024.0 / 170 + STATE)) < 1e-9);
+    weights.slab = SLAB / 4;
+    assert_true(fabs(spend(&weights, &table, 0).tails - (1024.0 / 42 + STATE)) < 1e-9);
+}
+
 /* A block of 240 bytes at a multiple of 256 needs a class that is one; at a multiple of 16 it has a class of its own. */
 static void alignment_needs_a_class(void **state)
 {
     (void)state;
-    struct weights weights = {0};
+    struct weights weights = {.slab = SLAB};
     weights.weight[240 / GRANULE] = 1;
     weights.bytes[240 / GRANULE] = 240;
     const struct size_table table = {.count = 5, .bytes = {240, 320, 1280, 2048, SIZE_TOP}};
@@ -351,6 +366,7 @@ int main(void)
         cmocka_unit_test(a_blend_adds_what_it_says),
         cmocka_unit_test(addresses_are_found_until_they_are_taken),
         cmocka_unit_test(lifetimes_are_added_up),
+        cmocka_unit_test(tails_go_by_the_slab),
         cmocka_unit_test(alignment_needs_a_class),
         cmocka_unit_test(alignments_are_counted_apart),
         cmocka_unit_test(counted_blocks_go_to_both_halves),

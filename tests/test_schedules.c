@@ -17,8 +17,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define BIG ((size_t)65536) /* four blocks in a magazine, and in a slab */
-
+static size_t big; /* four blocks in a magazine, and in a slab */
 static const char *scenario_name;
 static ks_key_t key;
 static ks_key_t other;
@@ -47,6 +46,7 @@ static bool among(ks_status status, ks_status a, ks_status b)
 static void begin_with(struct ks_key_options *options)
 {
     HOLDS(ks_key_create(options, &key) == KS_OK);
+    big = 65536;
     memset(taken, 0, sizeof taken);
     for (int i = 0; i < ACTORS; i++)
         freed[i] = allocated[i] = ended[i] = KS_INVALID;
@@ -60,6 +60,7 @@ static void begin(void)
 static void begin_paranoid(void)
 {
     begin_with(&(struct ks_key_options){.checks = KS_CHECKS_PARANOID});
+    big = 52416; /* before the guard */
 }
 
 static void begin_small(void)
@@ -107,14 +108,14 @@ static void prepare_small(void)
 static void prepare_big(void)
 {
     for (int i = 0; i < 4; i++)
-        blocks[i] = ks_alloc(key, BIG, NULL);
+        blocks[i] = ks_alloc(key, big, NULL);
 }
 
 /* Six slabs, of which two are in use. */
 static void prepare_slabs(void)
 {
     for (int i = 0; i < 24; i++)
-        blocks[i] = ks_alloc(key, BIG, NULL);
+        blocks[i] = ks_alloc(key, big, NULL);
     for (int i = 8; i < 24; i++)
         ks_free(key, blocks[i]);
 }
@@ -123,7 +124,7 @@ static void prepare_slabs(void)
 static void prepare_tick(void)
 {
     for (int i = 0; i < 63 * 4; i++)
-        blocks[i] = ks_alloc(key, BIG, NULL);
+        blocks[i] = ks_alloc(key, big, NULL);
 }
 
 static void allocate(int actor, size_t size)
@@ -133,12 +134,12 @@ static void allocate(int actor, size_t size)
 
 static void allocate_first(void)
 {
-    allocate(0, BIG);
+    allocate(0, big);
 }
 
 static void allocate_second(void)
 {
-    allocate(1, BIG);
+    allocate(1, big);
 }
 
 static void allocate_small_first(void)
@@ -187,6 +188,32 @@ static void resize_second(void)
 static void reset_key(void)
 {
     HOLDS(ks_key_reset(key) == KS_OK);
+}
+
+enum { OVER_GUARD = 2048 };
+
+/* The block that lies highest in a slab: where blocks are larger, the guard begins before it. */
+static void prepare_over_guard(void)
+{
+    enum { FULL = (256 - 4) * 1024 / OVER_GUARD };
+    blocks[0] = NULL;
+    for (int i = 0; i < FULL; i++) {
+        char *block = ks_alloc(key, OVER_GUARD, NULL);
+        memset(block, 0x5a, OVER_GUARD);
+        if (block > (char *)blocks[0])
+            blocks[0] = block;
+    }
+}
+
+static void reset_and_set_guard(void)
+{
+    reset_key();
+    allocate(0, big);
+}
+
+static void resize_over_guard(void)
+{
+    taken[1] = ks_realloc(key, blocks[0], 3 * OVER_GUARD, &freed[1]);
 }
 
 static void terminate_key(void)
@@ -548,6 +575,24 @@ static void end_configured(void)
 
 /* ------------------------------------------------------------------ the table */
 
+static bool copied, stale;
+
+/* The resize came first, and has every byte; or the reset did. */
+static void end_guard(void)
+{
+    HOLDS(allocated[0] == KS_OK && among(freed[1], KS_OK, KS_STALE));
+    HOLDS(!taken[1] == (freed[1] == KS_STALE));
+    for (size_t i = 0; taken[1] && i < OVER_GUARD; i++)
+        HOLDS(((const char *)taken[1])[i] == 0x5a);
+    *(taken[1] ? &copied : &stale) = true;
+    end_live();
+}
+
+static bool guard_and_copy_met(void)
+{
+    return copied && stale;
+}
+
 static const struct scenario scenarios[] = {
     {"a return meets an allocation",
      begin,
@@ -729,6 +774,13 @@ static const struct scenario scenarios[] = {
      end_return_and_reset,
      "free send take judge publish rewind reset key ",
      .preemptions = 3},
+    {"a paranoid key: a guard is set where a block is copied",
+     begin_paranoid,
+     {{.prepare = prepare_over_guard, .act = reset_and_set_guard}, {.act = resize_over_guard}},
+     end_guard,
+     "realloc guard life rewind reset key ",
+     .preemptions = UNBOUNDED,
+     .covered = guard_and_copy_met},
     {"a paranoid key: an owner wakes in a purge",
      begin_paranoid,
      {{.prepare = prepare_slabs, .act = allocate_and_free, .after = call_once_more}, {.act = purge_second}},

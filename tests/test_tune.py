@@ -53,12 +53,13 @@ c 20
 """
 
 
-def run(*arguments):
-    return subprocess.run([KEYSLAB, "tune", *arguments], capture_output=True, text=True, timeout=120)
+def run(*arguments, conf=""):
+    return subprocess.run([KEYSLAB, "tune", *arguments], capture_output=True, text=True, timeout=120,
+                          env={**os.environ, "KEYSLAB_CONF": conf})
 
 
-def report(*arguments):
-    result = run("--json", *arguments)
+def report(*arguments, conf=""):
+    result = run("--json", *arguments, conf=conf)
     assert result.returncode == 0, (result.returncode, result.stderr)
     return json.loads(result.stdout)
 
@@ -211,6 +212,27 @@ class Tuned(unittest.TestCase):
         shown = subprocess.run([KEYSLAB, "config", "show", "--json", "--key", key, path], capture_output=True,
                                text=True)
         return next(setting for setting in json.loads(shown.stdout)["settings"] if setting["name"] == name)
+
+    def test_slabs_of_the_config_in_effect(self):
+        conf = self.write("slabs.conf", "[key frames]\nslab = 64 KiB\n")
+        keys = [{key["key"]: table(key, "default") for key in report(self.trace, conf=name)["keys"]}
+                for name in ("", conf)]
+        self.assertGreater(keys[1]["frames"]["all"]["slab_tails"], 1.5 * keys[0]["frames"]["all"]["slab_tails"])
+        self.assertEqual(keys[1]["flows"], keys[0]["flows"])
+        # The written file stands in its place, and so must say it too.
+        path = self.path("with-slabs.conf")
+        self.assertEqual(run("-o", path, self.trace, conf=conf).returncode, 0)
+        self.check(path)
+        self.assertEqual([self.setting(path, key, "slab")["value"] for key in ("frames", "flows")],
+                         ["64 KiB", "256 KiB"])
+
+    def test_a_bad_config_in_effect(self):
+        conf = self.write("bad.conf", "[defaults]\nslab = 1\n")
+        result = run("--json", self.trace, conf=conf)
+        self.assertEqual(result.returncode, 0)
+        self.assertTrue(result.stderr.startswith(f"keyslab: {conf}:2: [defaults] slab: '1': expected a power of two"))
+        self.assertTrue(result.stderr.endswith("keyslab: built-in settings are used instead\n"))
+        self.assertEqual(json.loads(result.stdout), report(self.trace))
 
     def test_config_of_each_kind(self):
         path = self.path("kinds.conf")

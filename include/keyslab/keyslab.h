@@ -112,10 +112,11 @@ struct ks_key_options {
     size_t magazine_bytes;     /* most bytes of blocks in one of more than 4, 16 to 4 MiB; built in: 128 KiB */
     uint32_t flush;            /* slow paths until waiting blocks go home, 1 to 1,000,000; built in: 64 */
     enum ks_response response; /* to a refused block; log and abort write a line on standard error; built in: status */
-    enum ks_checks checks;     /* paranoid: free blocks are poisoned, and reused late; built in: standard */
+    enum ks_checks checks;     /* paranoid: see keyslab.conf(5); built in: standard */
     enum ks_arena arena;       /* shared with other keys, or the key's own; built in: shared */
     enum ks_trace trace;       /* whether the key is traced; built in: after ks_trace_start it is */
-    uint64_t reserved[5];      /* zero: a later version may name them */
+    size_t slab_bytes;         /* taken from the arena at once: 64, 128 or 256 KiB; built in: 256 KiB */
+    uint64_t reserved[4];      /* zero: a later version may name them */
 };
 
 /*

@@ -260,7 +260,7 @@ static uint64_t bytes_in_use(uint32_t key)
         if (block->large)
             bytes += block->usable;
         else if (slab != last)
-            bytes += SLAB_BYTES;
+            bytes += reference.keys[key].slab_bytes;
         last = slab;
     }
     return bytes;

@@ -43,7 +43,7 @@ static void check_quota(const struct slot *slot, size_t size)
 {
     static struct ks_key_stats stats;
     const struct key *key = key_of(slot);
-    size_t need = size > CLASS_TOP ? ks_good_size(size) : SLAB_BYTES;
+    size_t need = size > CLASS_TOP ? ks_good_size(size) : key->slab_bytes;
     expect_status("ks_key_stats", ks_key_stats(slot->handle, &stats), KS_OK);
     if (!key->quota || stats.arena_bytes + need <= key->quota)
         fail("refused by a quota of %zu, with %zu bytes in use, for %zu", key->quota, (size_t)stats.arena_bytes, need);

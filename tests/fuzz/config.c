@@ -50,8 +50,7 @@ static void check_value(const struct setting *setting, uint64_t value)
         if (value >= words)
             fail("a word that is none");
     } else if (setting->type != TYPE_CLASSES && setting->type != TYPE_PATH &&
-               !(setting->special && value == setting->special_value) &&
-               (value < setting->least || value > setting->most)) {
+               !(setting->special && value == setting->special_value) && !setting_has(setting, value)) {
         fail("a value out of its range");
     }
 }

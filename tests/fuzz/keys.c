@@ -49,6 +49,7 @@ void key_start(struct slot *slot, const struct ks_key_options *options)
     memset(key, 0, sizeof *key);
     key->live = true;
     key->quota = options->quota;
+    key->slab_bytes = options->slab_bytes ? options->slab_bytes : SLAB_BYTES;
     key->hooked = options->on_error != NULL;
     struct ks_key_options with_context = *options;
     with_context.on_error_context = key;
@@ -67,6 +68,8 @@ void operate_create(struct operation *op)
         expect_status("no key", ks_key_create(NULL, NULL), KS_INVALID);
         return;
     }
+    if (op->variant & 8)
+        options.slab_bytes = SLAB_BYTES >> op->variant % 3;
     if (op->variant & 1)
         options.quota = (1 + next_byte(input) % 12) * SLAB_BYTES;
     if (op->variant & 2)

@@ -67,6 +67,7 @@ struct key {
     ks_key_t handle;
     bool live, terminated, hooked;
     size_t quota;
+    size_t slab_bytes;
     uint64_t generation;
     uint64_t heaps;
     uint64_t refused[KS_INVALID + 1]; /* by status, those at home not among them */

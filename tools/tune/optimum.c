@@ -12,10 +12,10 @@ enum {
 
 /* ------------------------------------------------------------------ what a class costs */
 
-static double tail_of(uint32_t bytes)
+static double tail_of(uint32_t slab, uint32_t bytes)
 {
-    uint32_t capacity = SLAB / bytes;
-    return (double)(SLAB - capacity * bytes) / capacity + STATE;
+    uint32_t capacity = slab / bytes;
+    return (double)(slab - capacity * bytes) / capacity + STATE;
 }
 
 /* In one thread: the magazine, and half of its blocks. */
@@ -45,7 +45,7 @@ static struct spending spend_on(const struct weights *weights, const struct size
         }
         sum.asked += asked;
         sum.internal += weight * table->bytes[class] - asked;
-        sum.tails += weight * tail_of(table->bytes[class]);
+        sum.tails += weight * tail_of(weights->slab, table->bytes[class]);
         sum.magazines += weight > 0 ? threads * weights->standing * magazine_of(table->bytes[class]) : 0;
         sum.used += weight > 0;
     }
@@ -113,6 +113,7 @@ struct search {
     double least[CLASSES_MOST + 1][CANDIDATES + 1];
     uint16_t from[CLASSES_MOST + 1][CANDIDATES + 1];
     double standing;
+    uint32_t slab;
 };
 
 static void list_candidates(struct search *search, const struct weights *weights)
@@ -144,7 +145,7 @@ static double cost(const struct search *search, uint32_t before, uint32_t class)
         return 0;
     double bytes = search->bytes[class] - search->bytes[before];
     uint32_t size = search->sizes[class];
-    return weight * (size + tail_of(size)) - bytes + search->standing * magazine_of(size);
+    return weight * (size + tail_of(search->slab, size)) - bytes + search->standing * magazine_of(size);
 }
 
 static void fill(struct search *search, uint32_t classes, double step)
@@ -178,6 +179,7 @@ uint32_t optimum(const struct weights *weights, const struct limits *limits, dou
     if (!search)
         return 0;
     search->standing = limits->threads * weights->standing;
+    search->slab = weights->slab;
     list_candidates(search, weights);
     fill(search, limits->classes, limits->step);
     uint32_t best = 0;

@@ -9,7 +9,7 @@
 
 enum {
     CLASSES_MOST = 47,
-    SLAB = 256 * 1024,
+    SLAB = 256 * 1024,  /* unless the key says otherwise */
     ALIGNED_FROM = 512, /* classes from here up are multiples of ALIGNED */
     ALIGNED = 64,
     STATE = 1,            /* bytes beside each block */
@@ -21,6 +21,7 @@ enum {
 struct weights {
     double weight[GRANULES];
     double bytes[GRANULES]; /* weight times size */
+    uint32_t slab;          /* bytes of the slabs that blocks are cut from */
     double
         standing; /* weight of what is there all the time: a byte of a magazine, for as long as the blocks were watched */
 };

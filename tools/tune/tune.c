@@ -39,7 +39,8 @@ static void print_help(void)
          "\n"
          "Sizes of a trace are weighted by how long their blocks live, so that what is lost\n"
          "is memory, on average over time. A table made from the first half of the events\n"
-         "is tried on the second: the column 'held out'.\n"
+         "is tried on the second: the column 'held out'. What slabs lose at their ends goes\n"
+         "by the slab size of the config file in effect, as 'keyslab config show' has it.\n"
          "\n"
          "options:\n"
          "  -o, --output FILE    write a config file with the tuned classes\n"
@@ -206,6 +207,27 @@ static bool search_settings(const struct tune_options *options, const struct sou
     return search_run(&search, report->tunings, write_candidate, report);
 }
 
+static void tell_config_error(void *context, const char *text)
+{
+    (void)context;
+    complain("%s", text);
+}
+
+/* The file that a program would find; NULL for none, and after complaints for a bad one. */
+static const struct config *config_in_effect(void)
+{
+    static struct config config;
+    enum config_source source;
+    const char *path = config_path(&source);
+    if (!path)
+        return NULL;
+    struct config_errors errors = {.path = path, .tell = tell_config_error};
+    if (config_read(path, &config, &errors))
+        return &config;
+    complain("built-in settings are used instead");
+    return NULL;
+}
+
 static int tune_files(const struct tune_options *options, char **paths, size_t count)
 {
     static struct tally tally;
@@ -244,6 +266,7 @@ static int tune(int argc, char **argv)
     table_default(&table);
     struct tune_options options = {
         .source.frames = "frames",
+        .tuning.config = config_in_effect(),
         .tuning.unseen = (double)UNSEEN_DEFAULT / PERCENT,
         .tuning.limits = {.classes = table.count, .step = (double)STEP_DEFAULT / PERCENT, .threads = 1},
     };

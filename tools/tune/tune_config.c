@@ -92,6 +92,15 @@ static void write_classes(FILE *file, const struct size_table *table)
     }
 }
 
+/* What the classes are cut from: another file would not know it. */
+static void write_slab(FILE *file, const struct tuning *tuning)
+{
+    char text[SETTING_TEXT];
+    if (tuning->all.slab != SLAB)
+        fprintf(file, "# As in the config file in effect.\nslab = %s\n",
+                setting_format(&settings_table[SET_SLAB], tuning->all.slab, text));
+}
+
 static void write_searched(FILE *file, const struct search *search, uint32_t tuning)
 {
     char text[SETTING_TEXT];
@@ -134,6 +143,7 @@ static void write_section(FILE *file, const struct report *report, uint32_t inde
     else
         fprintf(file, "[key %s]\n", tuning->name);
     write_classes(file, &tuning->rows[ROW_TUNED].table);
+    write_slab(file, tuning);
     write_searched(file, report->search, index);
 }
 

@@ -99,14 +99,14 @@ static bool has_blocks(const struct tally_key *key)
 
 /* From that half of the events on. */
 static struct spending spend_key(const struct tally_key *key, bool by_time, const struct size_table *table,
-                                 uint32_t first_half)
+                                 uint32_t first_half, uint32_t slab)
 {
     static struct weights weights;
     struct spending sum = {0};
     for (uint32_t shift = 0; shift < ALIGNMENTS; shift++) {
         if (!key->halves[shift])
             continue;
-        weights = (struct weights){0};
+        weights = (struct weights){.slab = slab};
         for (uint32_t half = first_half; half < HALVES; half++)
             add_counts(&weights, key->duration, &key->halves[shift][half], by_time, 1);
         struct spending part = spend_aligned(&weights, table, 1u << shift);
@@ -119,7 +119,7 @@ static struct spending spend_key(const struct tally_key *key, bool by_time, cons
 
 struct spending tuning_spend(const struct tally_key *key, bool by_time, const struct size_table *table)
 {
-    return spend_key(key, by_time, table, 0);
+    return spend_key(key, by_time, table, 0, SLAB);
 }
 
 /* ------------------------------------------------------------------ one tuning */
@@ -132,7 +132,7 @@ static void spend_truly(const struct tuning *tuning, const struct size_table *ta
     for (uint32_t i = 0; i < tuning->keys_count; i++) {
         if (!has_blocks(&tuning->keys[i]))
             continue;
-        struct spending part = spend_key(&tuning->keys[i], tuning->by_time, table, first_half);
+        struct spending part = spend_key(&tuning->keys[i], tuning->by_time, table, first_half, tuning->all.slab);
         spending->internal += part.internal;
         spending->tails += part.tails;
     }
@@ -215,6 +215,16 @@ static bool complain_of_nothing(const struct tally *tally, const struct tuning_o
     return false;
 }
 
+/* Of the section that the table is for. */
+static void set_slab(struct tuning *tuning, const struct config *config)
+{
+    struct settings settings;
+    config_settings(config, tuning->name ? tuning->name : "", &settings);
+    tuning->all.slab = (uint32_t)setting_slab(&settings);
+    for (uint32_t half = 0; half < HALVES; half++)
+        tuning->halves[half].slab = tuning->all.slab;
+}
+
 bool tune_all(const struct tally *tally, const struct tuning_options *options, struct tunings *tunings)
 {
     bool by_time = !options->by_blocks;
@@ -245,8 +255,10 @@ bool tune_all(const struct tally *tally, const struct tuning_options *options, s
         add_key(tuning, key);
         tunings->count += !options->joint || !tunings->count;
     }
-    for (uint32_t i = 0; i < tunings->count; i++)
+    for (uint32_t i = 0; i < tunings->count; i++) {
+        set_slab(&tunings->tunings[i], options->config);
         if (!tune(&tunings->tunings[i], options))
             return false;
+    }
     return true;
 }

@@ -2,6 +2,7 @@
 #ifndef TUNE_TUNING_H
 #define TUNE_TUNING_H
 
+#include "config.h"
 #include "optimum.h"
 #include "source.h"
 
@@ -12,7 +13,8 @@ struct tuning_options {
     double unseen;  /* see blend */
     bool by_blocks; /* weigh blocks alike, however long they live */
     bool joint;
-    const char *only; /* a key's name, or NULL */
+    const char *only;            /* a key's name, or NULL */
+    const struct config *config; /* that is in effect: it says the keys' slab sizes; NULL for none */
 };
 
 /* One table, and what it spends on all that was seen, and on the second half. */
