@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <linux/membarrier.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -109,6 +110,15 @@ bool platform_discard(void *start, size_t bytes)
     return discarded;
 }
 
+void platform_advise_huge(void *start, size_t bytes)
+{
+    if (FAULT())
+        return;
+    int before = errno;
+    madvise(start, bytes, MADV_HUGEPAGE);
+    errno = before;
+}
+
 /* C5.1, C5.4. */
 bool platform_barrier_everywhere(void)
 {
@@ -127,4 +137,13 @@ unsigned platform_processors(void)
 {
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     return processors > 0 ? (unsigned)processors : 1;
+}
+
+unsigned platform_node(void)
+{
+    unsigned node;
+    if (FAULT())
+        return 0;
+    CHECKED(if (node_is_set(&node)) return node);
+    return getcpu(NULL, &node) ? 0 : node;
 }

@@ -140,8 +140,9 @@ static void options_out_of_range_are_refused(void **state)
         {.flush = 1000001},
         {.response = (enum ks_response)4},
         {.checks = (enum ks_checks)3},
-        {.arena = (enum ks_arena)3},
-        {.reserved = {[4] = 1}},
+        {.arena = (enum ks_arena)4},
+        {.huge = (enum ks_huge_pages)3},
+        {.reserved = {[8] = 1}},
     };
     ks_key_t key = 1;
     for (size_t i = 0; i < COUNT(bad); i++) {
