@@ -157,10 +157,10 @@ static struct slot_of_arena *slot_here(struct arena_choice arena)
 }
 
 /* C8.2. */
-static bool arena_of(const struct key *key, unsigned *arena)
+static bool arena_of(struct arena_choice choice, unsigned *arena)
 {
-    bool huge = key->arena.huge;
-    struct slot_of_arena *slot = slot_here(key->arena);
+    bool huge = choice.huge;
+    struct slot_of_arena *slot = slot_here(choice);
     uint32_t made = load_acquire(&slot->made[huge]);
     if (!made) {
         unsigned created;
@@ -177,11 +177,13 @@ static bool arena_of(const struct key *key, unsigned *arena)
 }
 
 /* C8.2. */
-static void slot_purge(const struct slot_of_arena *slot, bool huge)
+static void slot_purge(const struct slot_of_arena *slot, bool with_huge)
 {
-    uint32_t made = load_acquire(&slot->made[huge]);
-    if (made)
-        platform_arena_purge(made - 1);
+    for (int huge = 0; huge <= with_huge; huge++) {
+        uint32_t made = load_acquire(&slot->made[huge]);
+        if (made)
+            platform_arena_purge(made - 1);
+    }
 }
 
 void arena_purge(struct arena_choice arena)
@@ -226,13 +228,25 @@ size_t arena_round(size_t bytes, size_t alignment)
     return bytes > range.bytes ? 0 : platform_arena_round(bytes, alignment);
 }
 
+/*
+ * A huge page is resident as a whole: memory that does not fill what its alignment takes up, as large blocks may not, has ordinary
+ * pages, of which the rest costs addresses only.
+ */
+static struct arena_choice arena_for(const struct key *key, size_t bytes, size_t alignment)
+{
+    struct arena_choice choice = key->arena;
+    choice.huge &= bytes % alignment == 0;
+    return choice;
+}
+
 void *arena_take(struct heap *heap, size_t bytes, size_t alignment, ks_status *status)
 {
     unsigned arena;
     *status = KS_QUOTA;
     if (!charge(heap, bytes))
         return NULL;
-    void *start = arena_of(heap->key, &arena) ? platform_arena_take(arena, bytes, alignment) : NULL;
+    bool made = arena_of(arena_for(heap->key, bytes, alignment), &arena);
+    void *start = made ? platform_arena_take(arena, bytes, alignment) : NULL;
     if (start && (size_t)((char *)start - range.base) >= range.bytes) {
         /* jemalloc's fallback arena, in a thread that is ending, where jemalloc is the program's malloc. */
         platform_arena_give(start);
