@@ -1,15 +1,15 @@
 #include "arena.h"
 
+#include "huge.h"
 #include "key.h"
 #include "pool.h"
 #include "settings.h"
 
-#define RANGE_WANTED ((size_t)1 << 40)
-#define RANGE_LEAST  ((size_t)1 << 28)
-#define NODES_MAX    64u /* a node of a higher number shares with another one */
-#define SET_MAX      16u /* arenas that keys share; a set for each node, and one for keys that do not ask for a node's */
-#define SHARED_MAX   ((1 + NODES_MAX) * SET_MAX)
-#define OWN_MAX      2048u /* arenas of one key each */
+#define RANGE_LEAST ((size_t)1 << 28)
+#define NODES_MAX   64u /* a node of a higher number shares with another one */
+#define SET_MAX     16u /* arenas that keys share; a set for each node, and one for keys that do not ask for a node's */
+#define SHARED_MAX  ((1 + NODES_MAX) * SET_MAX)
+#define OWN_MAX     2048u /* arenas of one key each */
 
 struct range range;
 
@@ -79,12 +79,19 @@ static void *range_draw_huge(size_t bytes, size_t alignment)
     if (bytes < HUGE_PAGE)
         return range_draw(bytes, alignment);
     void *start = range_draw(bytes, alignment < HUGE_PAGE ? HUGE_PAGE : alignment);
-    if (start)
-        platform_advise_huge(start, bytes);
+    if (!start)
+        return NULL;
+    platform_advise_huge(start, bytes);
+    huge_begin(start, bytes);
     return start;
 }
 
-static const struct platform_extent_source range_source = {.draw = range_draw, .draw_huge = range_draw_huge};
+static const struct platform_extent_source range_source = {
+    .draw = range_draw,
+    .discard = platform_discard,
+    .draw_huge = range_draw_huge,
+    .discard_huge = huge_discard,
+};
 
 /* ------------------------------------------------------------------ arenas */
 
@@ -257,12 +264,16 @@ void *arena_take(struct heap *heap, size_t bytes, size_t alignment, ks_status *s
         *status = KS_NO_MEMORY;
         return NULL;
     }
+    if (heap->key->arena.huge)
+        huge_use(start, bytes);
     *status = KS_OK;
     return start;
 }
 
 void arena_give(struct heap *heap, void *start, size_t bytes)
 {
+    if (heap->key->arena.huge)
+        huge_leave(start, bytes);
     /* jemalloc finds the extent's arena by its address. */
     platform_arena_give(start);
     discharge(heap, bytes);
@@ -273,7 +284,7 @@ void arena_give(struct heap *heap, void *start, size_t bytes)
 bool arena_start(void)
 {
     size_t bytes;
-    range.base = platform_reserve(RANGE_WANTED, RANGE_LEAST, SLAB_BYTES * 8, &range.bytes);
+    range.base = platform_reserve(RANGE_MOST, RANGE_LEAST, SLAB_BYTES * 8, &range.bytes);
     if (!range.base)
         return false;
     size_t count = range.bytes >> SLAB_SHIFT;

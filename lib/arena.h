@@ -13,6 +13,8 @@
  */
 #define SIDE_BYTES ((size_t)20480)
 
+#define RANGE_MOST ((size_t)1 << 40)
+
 /*
  *     descriptor, side area and past of every slab below `high` are readable, for ever
  */

@@ -64,6 +64,7 @@ __attribute__((constructor(101))) static void slabs_join(void)
 struct arena_hooks {
     extent_hooks_t hooks;
     void *(*draw)(size_t bytes, size_t alignment);
+    bool (*discard)(void *start, size_t bytes);
 };
 
 /* C8.2. */
@@ -81,10 +82,11 @@ static void *extent_alloc(extent_hooks_t *hooks, void *wanted, size_t size, size
     return extent;
 }
 
+/* C8.2. */
 static bool extent_purge(extent_hooks_t *hooks, void *start, size_t size, size_t offset, size_t length, unsigned arena)
 {
-    (void)hooks, (void)size, (void)arena;
-    return !platform_discard((char *)start + offset, length);
+    (void)size, (void)arena;
+    return !load_acquire(&((struct arena_hooks *)hooks)->discard)((char *)start + offset, length);
 }
 
 static bool extent_split(extent_hooks_t *hooks, void *start, size_t size, size_t left, size_t right, bool committed,
@@ -113,6 +115,7 @@ static extent_hooks_t *hooks_of(const struct platform_extent_source *source, boo
                 .merge = extent_merge,
             },
     };
+    store_release(&drawn[huge].discard, huge ? source->discard_huge : source->discard);
     store_release(&drawn[huge].draw, huge ? source->draw_huge : source->draw);
     return &drawn[huge].hooks;
 }

@@ -139,6 +139,11 @@ unsigned platform_processors(void)
     return processors > 0 ? (unsigned)processors : 1;
 }
 
+void platform_yield(void)
+{
+    sched_yield();
+}
+
 unsigned platform_node(void)
 {
     unsigned node;

@@ -256,6 +256,9 @@ bool platform_barrier_everywhere(void);
 
 unsigned platform_processors(void);
 
+/* Lets other threads run. */
+void platform_yield(void);
+
 /* The NUMA node that the calling thread runs on at this moment: getcpu(2), without a system call. 0 where the system does not say. */
 unsigned platform_node(void);
 
@@ -267,7 +270,9 @@ unsigned platform_node(void);
 /* Where an arena's address space comes from: extents are drawn and never given back, their pages are. */
 struct platform_extent_source {
     void *(*draw)(size_t bytes, size_t alignment);
+    bool (*discard)(void *start, size_t bytes);
     void *(*draw_huge)(size_t bytes, size_t alignment); /* the same for huge pages */
+    bool (*discard_huge)(void *start, size_t bytes);
 };
 
 /*

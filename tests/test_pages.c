@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -166,6 +167,45 @@ static void a_first_touch_brings_all_of_a_huge_page(void **state)
     key_end(key);
 }
 
+static char *page_of(const void *block)
+{
+    return (char *)((uintptr_t)block & -HUGE_PAGE);
+}
+
+/* One slab made all of its huge page resident, and the arena has handed out no other in it. */
+static void one_slab_takes_its_page_along(void **state)
+{
+    (void)state;
+    ks_key_t key = key_of(KS_ARENA_KEY, KS_HUGE_PAGES_ON);
+    for (int round = 0; round < 10; round++) {
+        char *block = alloc_ok(key, 65536);
+        memset(block, 1, 65536);
+        assert_status(ks_free(key, block), KS_OK);
+        assert_status(ks_key_purge(key), KS_OK);
+        assert_int_equal(resident_of(page_of(block), HUGE_PAGE), 0);
+    }
+    key_end(key);
+}
+
+/* Pages that a purge has broken up, because some of their blocks were live, are gone as a whole when those are free, too. */
+static void broken_pages_go_in_the_end(void **state)
+{
+    (void)state;
+    ks_key_t key = key_of(KS_ARENA_KEY, KS_HUGE_PAGES_ON);
+    frames_fill(key);
+    for (size_t i = 0; i < FRAMES; i++)
+        if (i / 500 % 2)
+            assert_status(ks_free(key, frames[i]), KS_OK);
+    assert_status(ks_key_purge(key), KS_OK);
+    for (size_t i = 0; i < FRAMES; i++)
+        if (i / 500 % 2 == 0)
+            assert_status(ks_free(key, frames[i]), KS_OK);
+    assert_status(ks_key_purge(key), KS_OK);
+    for (size_t i = 0; i < FRAMES; i += 100)
+        assert_int_equal(resident_of(page_of(frames[i]), HUGE_PAGE), 0);
+    key_end(key);
+}
+
 /* All that a key had, slabs of which some are used for the second time included, is gone with it. */
 static void nothing_stays_resident(void **state)
 {
@@ -185,6 +225,64 @@ static void nothing_stays_resident(void **state)
         assert_int_equal(resident_of(slab, SLAB), 0);
     }
 }
+
+/* ------------------------------------------------------------------ while others purge */
+
+enum { THREADS = 3, ROUNDS = 300, HELD = 48 };
+
+static ks_key_t contested;
+static atomic_bool done;
+
+/* Slabs and large blocks are given back as soon as they are free: what is written stays as it was written, all the same. */
+static void *write_and_look(void *argument)
+{
+    unsigned seed = (unsigned)(uintptr_t)argument;
+    for (int round = 0; round < ROUNDS; round++) {
+        uint64_t *held[HELD];
+        size_t sizes[HELD];
+        size_t count = 1 + (size_t)rand_r(&seed) % HELD;
+        for (size_t i = 0; i < count; i++) {
+            sizes[i] = rand_r(&seed) % 8 ? 65536 : 1 << 20;
+            held[i] = alloc_ok(contested, sizes[i]);
+            for (size_t at = 0; at < sizes[i] / 8; at += 64)
+                held[i][at] = (uintptr_t)&held[i][at];
+        }
+        for (size_t i = 0; i < count; i++) {
+            for (size_t at = 0; at < sizes[i] / 8; at += 64)
+                if (held[i][at] != (uintptr_t)&held[i][at])
+                    fail_msg("%p: what was written is lost", (void *)&held[i][at]);
+            assert_status(ks_free(contested, held[i]), KS_OK);
+        }
+        if (round % 4 == 0)
+            assert_status(ks_key_purge(contested), KS_OK);
+    }
+    return NULL;
+}
+
+static void *keep_purging(void *argument)
+{
+    while (!atomic_load(&done))
+        assert_status(ks_key_purge(contested), KS_OK);
+    return argument;
+}
+
+static void nothing_in_use_is_given_back(void **state)
+{
+    (void)state;
+    pthread_t threads[THREADS], purger;
+    contested = key_of(KS_ARENA_KEY, KS_HUGE_PAGES_ON);
+    atomic_store(&done, false);
+    assert_int_equal(pthread_create(&purger, NULL, keep_purging, NULL), 0);
+    for (size_t i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, write_and_look, (void *)(i + 1)), 0);
+    for (size_t i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    atomic_store(&done, true);
+    assert_int_equal(pthread_join(purger, NULL), 0);
+    key_end(contested);
+}
+
+/* ------------------------------------------------------------------ without huge pages */
 
 /* As it answers where it was built without them. */
 static bool advice_refuse(void)
@@ -238,6 +336,9 @@ int main(void)
         cmocka_unit_test(slabs_fill_huge_pages),
         cmocka_unit_test(a_first_touch_brings_all_of_a_huge_page),
         cmocka_unit_test(nothing_stays_resident),
+        cmocka_unit_test(one_slab_takes_its_page_along),
+        cmocka_unit_test(broken_pages_go_in_the_end),
+        cmocka_unit_test(nothing_in_use_is_given_back),
     };
     return cmocka_run_group_tests_name("pages", tests, NULL, NULL);
 }
