@@ -1,6 +1,10 @@
 /* Huge pages: what the system is asked to back with them, what becomes of it, and that a system without them is no error. */
 #include "pages.h"
 
+#if CHECK_BUILD
+#include "testing.h"
+#endif
+
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -282,6 +286,63 @@ static void nothing_in_use_is_given_back(void **state)
     key_end(contested);
 }
 
+#if CHECK_BUILD
+
+static atomic_bool giving, go_on, taken;
+
+static void hold_who_gives(const char *point)
+{
+    if (strcmp(point, "huge: giving") != 0 || atomic_exchange(&giving, true))
+        return;
+    while (!atomic_load(&go_on))
+        usleep(1000);
+}
+
+static void *purge_once(void *argument)
+{
+    assert_status(ks_key_purge(contested), KS_OK);
+    return argument;
+}
+
+static void *take_and_write(void *argument)
+{
+    char *block = alloc_ok(contested, 1 << 20);
+    memset(block, 7, 1 << 20);
+    *(char **)argument = block;
+    atomic_store(&taken, true);
+    return NULL;
+}
+
+/* The other half of a page is asked for while the page is given back: it is written to afterwards. In an arena that has no other page. */
+static void who_takes_waits_for_who_gives(void **state)
+{
+    (void)state;
+    pthread_t giver, taker;
+    char *block = NULL;
+    contested = key_of(KS_ARENA_KEY, KS_HUGE_PAGES_ON);
+    char *before = alloc_ok(contested, 1 << 20);
+    memset(before, 1, 1 << 20);
+    assert_status(ks_free(contested, before), KS_OK);
+    ks_point_set(hold_who_gives);
+    assert_int_equal(pthread_create(&giver, NULL, purge_once, NULL), 0);
+    while (!atomic_load(&giving))
+        usleep(1000);
+    assert_int_equal(pthread_create(&taker, NULL, take_and_write, &block), 0);
+    usleep(100000);
+    bool waited = !atomic_load(&taken);
+    atomic_store(&go_on, true);
+    assert_int_equal(pthread_join(giver, NULL), 0);
+    assert_int_equal(pthread_join(taker, NULL), 0);
+    ks_point_set(NULL);
+    assert_ptr_equal(page_of(block), page_of(before));
+    assert_true(waited);
+    for (size_t i = 0; i < 1 << 20; i += SMALL_PAGE)
+        assert_int_equal(block[i], 7);
+    key_end(contested);
+}
+
+#endif
+
 /* ------------------------------------------------------------------ without huge pages */
 
 /* As it answers where it was built without them. */
@@ -327,6 +388,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_system_without_them_is_no_error),
+#if CHECK_BUILD
+        cmocka_unit_test(who_takes_waits_for_who_gives),
+#endif
         cmocka_unit_test(what_fills_its_place_is_advised),
         cmocka_unit_test(nobody_elses_memory_is_advised),
         cmocka_unit_test(an_arena_of_one_key_serves_both_kinds),
