@@ -101,7 +101,7 @@ static const struct platform_extent_source range_source = {
  */
 static void arena_apply_decay(const struct slot_of_arena *slot)
 {
-    const int64_t *decay = slot < arenas + SHARED_MAX ? &shared_decay : &slot->decay;
+    const int64_t *decay = (uint32_t)(slot - arenas) < SHARED_MAX ? &shared_decay : &slot->decay;
     for (int huge = 0; huge < 2; huge++) {
         uint32_t made = load_ordered(&slot->made[huge]);
         if (made)

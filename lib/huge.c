@@ -6,7 +6,7 @@
  * A word for each huge page of the range, 0 for ordinary ones:
  *
  *     IS_HUGE | pieces of it that are in use
- *     IS_HUGE | GIVING while it is given back: nothing of it is in use
+ *     IS_HUGE | GIVING | process, while that process gives it back: nothing of it is in use
  */
 #define IS_HUGE ((uint32_t)1 << 31)
 #define GIVING  ((uint32_t)1 << 30)
@@ -31,15 +31,20 @@ void huge_begin(const char *start, size_t bytes)
         store_relaxed(page_at(start + at), IS_HUGE);
 }
 
-/* C8.7. */
+static uint32_t giving(void)
+{
+    return IS_HUGE | GIVING | platform_process();
+}
+
+/* What a thread was giving back that is not in this process, the child of a fork, is free. C8.7. */
 static void page_use(uint32_t *page)
 {
     uint32_t state = load_relaxed(page);
     while (state & IS_HUGE) {
-        if (state & GIVING) {
+        if (state & GIVING && state == giving()) {
             platform_yield();
             state = load_relaxed(page);
-        } else if (cas(page, &state, state + 1)) {
+        } else if (cas(page, &state, state & GIVING ? IS_HUGE | 1 : state + 1)) {
             return;
         }
     }
@@ -65,7 +70,7 @@ static bool piece_discard(char *start, size_t bytes)
 {
     uint32_t *page = page_at(start);
     uint32_t unused = IS_HUGE;
-    if (!cas(page, &unused, IS_HUGE | GIVING))
+    if (!cas(page, &unused, giving()))
         return platform_discard(start, bytes);
     POINT("huge: giving");
     bool discarded = platform_discard(range.base + (size_t)(page - pages) * HUGE_PAGE, HUGE_PAGE);

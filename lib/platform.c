@@ -144,6 +144,11 @@ void platform_yield(void)
     sched_yield();
 }
 
+uint32_t platform_process(void)
+{
+    return (uint32_t)getpid();
+}
+
 unsigned platform_node(void)
 {
     unsigned node;

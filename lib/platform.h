@@ -259,6 +259,9 @@ unsigned platform_processors(void);
 /* Lets other threads run. */
 void platform_yield(void);
 
+/* The number of the process: less than 2^22, and another one in the child of a fork. */
+uint32_t platform_process(void);
+
 /* The NUMA node that the calling thread runs on at this moment: getcpu(2), without a system call. 0 where the system does not say. */
 unsigned platform_node(void);
 

@@ -313,6 +313,41 @@ static void *take_and_write(void *argument)
     return NULL;
 }
 
+/* In a child that was forked while a page was given back nobody is there to be waited for. */
+static void a_child_does_not_wait(void **state)
+{
+    (void)state;
+    pthread_t giver;
+    int status;
+    contested = key_of(KS_ARENA_KEY, KS_HUGE_PAGES_ON);
+    char *before = alloc_ok(contested, 1 << 20);
+    memset(before, 1, 1 << 20);
+    assert_status(ks_free(contested, before), KS_OK);
+    atomic_store(&giving, false);
+    atomic_store(&go_on, false);
+    ks_point_set(hold_who_gives);
+    assert_int_equal(pthread_create(&giver, NULL, purge_once, NULL), 0);
+    while (!atomic_load(&giving))
+        usleep(1000);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (!child) {
+        alarm(20);
+        ks_status taken_status;
+        char *block = ks_alloc(contested, 1 << 20, &taken_status);
+        _exit(block && page_of(block) == page_of(before) && ks_free(contested, block) == KS_OK &&
+                      ks_key_destroy(contested) == KS_OK
+                  ? 0
+                  : 1);
+    }
+    atomic_store(&go_on, true);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_int_equal(pthread_join(giver, NULL), 0);
+    ks_point_set(NULL);
+    key_end(contested);
+}
+
 /* The other half of a page is asked for while the page is given back: it is written to afterwards. In an arena that has no other page. */
 static void who_takes_waits_for_who_gives(void **state)
 {
@@ -323,6 +358,8 @@ static void who_takes_waits_for_who_gives(void **state)
     char *before = alloc_ok(contested, 1 << 20);
     memset(before, 1, 1 << 20);
     assert_status(ks_free(contested, before), KS_OK);
+    atomic_store(&giving, false);
+    atomic_store(&go_on, false);
     ks_point_set(hold_who_gives);
     assert_int_equal(pthread_create(&giver, NULL, purge_once, NULL), 0);
     while (!atomic_load(&giving))
@@ -389,6 +426,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_system_without_them_is_no_error),
 #if CHECK_BUILD
+        cmocka_unit_test(a_child_does_not_wait),
         cmocka_unit_test(who_takes_waits_for_who_gives),
 #endif
         cmocka_unit_test(what_fills_its_place_is_advised),
