@@ -195,9 +195,11 @@ static void slot_purge(const struct slot_of_arena *slot, bool with_huge)
 
 void arena_purge(struct arena_choice arena)
 {
-    if (!arena.by_node)
+    if (!arena.by_node) {
         slot_purge(&arenas[arena.slot], arena.huge);
-    for (uint32_t node = 0; arena.by_node && node < NODES_MAX; node++)
+        return;
+    }
+    for (uint32_t node = 0; node < NODES_MAX; node++)
         slot_purge(slot_on_node(arena, node), arena.huge);
 }
 

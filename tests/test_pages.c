@@ -288,6 +288,8 @@ static void nothing_in_use_is_given_back(void **state)
 
 #if CHECK_BUILD
 
+enum { PART = 512 << 10 }; /* of a huge page: another one has room beside it */
+
 static atomic_bool giving, go_on, taken;
 
 static void hold_who_gives(const char *point)
@@ -306,8 +308,8 @@ static void *purge_once(void *argument)
 
 static void *take_and_write(void *argument)
 {
-    char *block = alloc_ok(contested, 1 << 20);
-    memset(block, 7, 1 << 20);
+    char *block = alloc_ok(contested, PART);
+    memset(block, 7, PART);
     *(char **)argument = block;
     atomic_store(&taken, true);
     return NULL;
@@ -322,8 +324,8 @@ static void a_child_does_not_wait(void **state)
     pthread_t giver;
     int status;
     contested = key_of(KS_ARENA_KEY, KS_HUGE_PAGES_ON);
-    char *before = alloc_ok(contested, 1 << 20);
-    memset(before, 1, 1 << 20);
+    char *before = alloc_ok(contested, PART);
+    memset(before, 1, PART);
     assert_status(ks_free(contested, before), KS_OK);
     atomic_store(&giving, false);
     atomic_store(&go_on, false);
@@ -336,7 +338,7 @@ static void a_child_does_not_wait(void **state)
     if (!child) {
         alarm(20);
         ks_status taken_status;
-        char *block = ks_alloc(contested, 1 << 20, &taken_status);
+        char *block = ks_alloc(contested, PART, &taken_status);
         _exit(block && page_of(block) == page_of(before) && ks_free(contested, block) == KS_OK &&
                       ks_key_destroy(contested) == KS_OK
                   ? 0
@@ -352,15 +354,15 @@ static void a_child_does_not_wait(void **state)
 
 #endif
 
-/* The other half of a page is asked for while the page is given back: it is written to afterwards. In an arena that has no other page. */
+/* Another part of a page is asked for while the page is given back: it is written to afterwards. In an arena that has no other page. */
 static void who_takes_waits_for_who_gives(void **state)
 {
     (void)state;
     pthread_t giver, taker;
     char *block = NULL;
     contested = key_of(KS_ARENA_KEY, KS_HUGE_PAGES_ON);
-    char *before = alloc_ok(contested, 1 << 20);
-    memset(before, 1, 1 << 20);
+    char *before = alloc_ok(contested, PART);
+    memset(before, 1, PART);
     assert_status(ks_free(contested, before), KS_OK);
     atomic_store(&giving, false);
     atomic_store(&go_on, false);
@@ -377,7 +379,7 @@ static void who_takes_waits_for_who_gives(void **state)
     ks_point_set(NULL);
     assert_ptr_equal(page_of(block), page_of(before));
     assert_true(waited);
-    for (size_t i = 0; i < 1 << 20; i += SMALL_PAGE)
+    for (size_t i = 0; i < PART; i += SMALL_PAGE)
         assert_int_equal(block[i], 7);
     key_end(contested);
 }
