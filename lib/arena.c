@@ -1,30 +1,34 @@
 #include "arena.h"
 
+#include "huge.h"
 #include "key.h"
 #include "pool.h"
 #include "settings.h"
 
-#define RANGE_WANTED ((size_t)1 << 40)
-#define RANGE_LEAST  ((size_t)1 << 28)
-#define ARENAS_MAX   16 /* that keys share */
-#define ARENAS_OWN   2048
+#define RANGE_LEAST ((size_t)1 << 28)
+#define NODES_MAX   64u /* a node of a higher number shares with another one */
+#define SET_MAX     16u /* arenas that keys share; a set for each node, and one for keys that do not ask for a node's */
+#define SHARED_MAX  ((1 + NODES_MAX) * SET_MAX)
+#define OWN_MAX     2048u /* arenas of one key each */
 
 struct range range;
 
 /*
- * The arenas that keys share, then those of one key each. An arena is never destroyed, because its address space would be lost: when its
- * key is gone, and all memory is back in it, the next such key gets it.
+ * The arenas that keys share, a set for those that do not ask for a node's and one for each node; then those of one key each. In each
+ * slot are two, one with ordinary and one with huge pages. An arena is never destroyed, because its address space would be lost: when
+ * its key is gone, and all memory is back in it, the next such key gets it.
  */
 struct slot_of_arena {
-    uint32_t made;      /* any, atomic: index of the jemalloc arena plus one; 0 until memory is first needed from it */
+    uint32_t made[2];   /* any, atomic: index of the jemalloc arena plus one; 0 until memory is first needed from it */
     uint32_t pool_link; /* any, atomic */
-    int64_t decay;      /* any, atomic */
+    int64_t decay;      /* any, atomic: of one key's; the shared ones have one for all */
 };
 
-static struct slot_of_arena arenas[ARENAS_MAX + ARENAS_OWN];
-static uint32_t arenas_count;
+static struct slot_of_arena arenas[SHARED_MAX + OWN_MAX];
+static uint32_t set_count;                   /* arenas of a set that are used */
+static int64_t shared_decay = DECAY_AS_EVER; /* any, atomic */
 static struct pool own_arenas;
-static uint32_t own_next = ARENAS_MAX; /* any, atomic: the first that was never taken */
+static uint32_t own_next = SHARED_MAX; /* any, atomic: the first that was never taken */
 
 /*
  * The descriptors, side areas and pasts up to the extent's end become readable before `high` rises over them.
@@ -66,7 +70,28 @@ static void *range_draw(size_t bytes, size_t alignment)
     return range.base + start;
 }
 
-static const struct platform_extent_source range_source = {.draw = range_draw};
+/*
+ * Begins where a huge page does, so that all but what is left behind the last whole one can be such. Shorter ones are drawn where
+ * the range is all but used up.
+ */
+static void *range_draw_huge(size_t bytes, size_t alignment)
+{
+    if (bytes < HUGE_PAGE)
+        return range_draw(bytes, alignment);
+    void *start = range_draw(bytes, alignment < HUGE_PAGE ? HUGE_PAGE : alignment);
+    if (!start)
+        return NULL;
+    platform_advise_huge(start, bytes);
+    huge_begin(start, bytes);
+    return start;
+}
+
+static const struct platform_extent_source range_source = {
+    .draw = range_draw,
+    .discard = platform_discard,
+    .draw_huge = range_draw_huge,
+    .discard_huge = huge_discard,
+};
 
 /* ------------------------------------------------------------------ arenas */
 
@@ -74,62 +99,81 @@ static const struct platform_extent_source range_source = {.draw = range_draw};
  * Whoever sets a decay and whoever makes the arena each write one word and then look at the other's, so that one of them applies
  * it, or both. C8.6.
  */
-static void arena_apply_decay(struct slot_of_arena *slot)
+static void arena_apply_decay(const struct slot_of_arena *slot)
 {
-    uint32_t made = load_ordered(&slot->made);
-    int64_t decay = load_ordered(&slot->decay);
-    if (made)
-        platform_arena_decay(made - 1, decay);
+    const int64_t *decay = (uint32_t)(slot - arenas) < SHARED_MAX ? &shared_decay : &slot->decay;
+    for (int huge = 0; huge < 2; huge++) {
+        uint32_t made = load_ordered(&slot->made[huge]);
+        if (made)
+            platform_arena_decay(made - 1, load_ordered(decay));
+    }
 }
 
 /* C8.6. */
 void arena_decay_shared(int64_t decay)
 {
-    for (uint32_t i = 0; i < arenas_count; i++) {
-        store_ordered(&arenas[i].decay, decay);
+    store_ordered(&shared_decay, decay);
+    for (uint32_t i = 0; i < SHARED_MAX; i++)
         arena_apply_decay(&arenas[i]);
-    }
-}
-
-uint32_t arena_shared(uint32_t key_index)
-{
-    return key_index % arenas_count;
 }
 
 /* C8.6. */
-bool arena_take_own(int64_t decay, uint32_t *arena)
+static bool own_take(int64_t decay, uint32_t *slot)
 {
     uint32_t own = pool_pop(&own_arenas);
     if (!own) {
         own = load_relaxed(&own_next);
         do {
-            if (own == ARENAS_MAX + ARENAS_OWN)
+            if (own == SHARED_MAX + OWN_MAX)
                 return false;
         } while (!cas(&own_next, &own, own + 1));
     }
     store_ordered(&arenas[own].decay, decay);
     arena_apply_decay(&arenas[own]);
-    *arena = own;
+    *slot = own;
     return true;
 }
 
-/* C8.6. */
-static void arena_leave(uint32_t arena)
+bool arena_choose(const struct settings *settings, uint32_t key_index, struct arena_choice *arena)
 {
-    if (arena >= ARENAS_MAX)
-        pool_push(&own_arenas, arena);
+    uint64_t where = settings->values[SET_ARENA];
+    *arena = (struct arena_choice){
+        .slot = key_index % set_count,
+        .by_node = where == ARENA_NODE,
+        .huge = settings->values[SET_HUGE_PAGES] == HUGE_PAGES_ON,
+    };
+    return where != ARENA_KEY || own_take(setting_decay(settings), &arena->slot);
+}
+
+/* C8.6. */
+static void arena_leave(struct arena_choice arena)
+{
+    if (arena.slot >= SHARED_MAX)
+        pool_push(&own_arenas, arena.slot);
+}
+
+static struct slot_of_arena *slot_on_node(struct arena_choice arena, uint32_t node)
+{
+    return &arenas[(1 + node) * SET_MAX + arena.slot];
+}
+
+/* Where the calling thread is to take memory. */
+static struct slot_of_arena *slot_here(struct arena_choice arena)
+{
+    return arena.by_node ? slot_on_node(arena, platform_node() % NODES_MAX) : &arenas[arena.slot];
 }
 
 /* C8.2. */
-static bool arena_of(const struct key *key, uint32_t *arena)
+static bool arena_of(struct arena_choice choice, unsigned *arena)
 {
-    struct slot_of_arena *slot = &arenas[key->arena];
-    uint32_t made = load_acquire(&slot->made);
+    bool huge = choice.huge;
+    struct slot_of_arena *slot = slot_here(choice);
+    uint32_t made = load_acquire(&slot->made[huge]);
     if (!made) {
         unsigned created;
-        if (!platform_arena_create(&range_source, &created))
+        if (!platform_arena_create(&range_source, huge, &created))
             return false;
-        if (cas(&slot->made, &made, created + 1))
+        if (cas(&slot->made[huge], &made, created + 1))
             made = created + 1;
         else
             platform_arena_destroy(created);
@@ -140,11 +184,23 @@ static bool arena_of(const struct key *key, uint32_t *arena)
 }
 
 /* C8.2. */
-void arena_purge(uint32_t arena)
+static void slot_purge(const struct slot_of_arena *slot, bool with_huge)
 {
-    uint32_t made = load_acquire(&arenas[arena].made);
-    if (made)
-        platform_arena_purge(made - 1);
+    for (int huge = 0; huge <= with_huge; huge++) {
+        uint32_t made = load_acquire(&slot->made[huge]);
+        if (made)
+            platform_arena_purge(made - 1);
+    }
+}
+
+void arena_purge(struct arena_choice arena)
+{
+    if (!arena.by_node) {
+        slot_purge(&arenas[arena.slot], arena.huge);
+        return;
+    }
+    for (uint32_t node = 0; node < NODES_MAX; node++)
+        slot_purge(slot_on_node(arena, node), arena.huge);
 }
 
 /* ------------------------------------------------------------------ memory */
@@ -181,13 +237,25 @@ size_t arena_round(size_t bytes, size_t alignment)
     return bytes > range.bytes ? 0 : platform_arena_round(bytes, alignment);
 }
 
+/*
+ * A huge page is resident as a whole: memory that does not fill what its alignment takes up, as large blocks may not, has ordinary
+ * pages, of which the rest costs addresses only.
+ */
+static struct arena_choice arena_for(const struct key *key, size_t bytes, size_t alignment)
+{
+    struct arena_choice choice = key->arena;
+    choice.huge &= bytes % alignment == 0;
+    return choice;
+}
+
 void *arena_take(struct heap *heap, size_t bytes, size_t alignment, ks_status *status)
 {
-    uint32_t arena;
+    unsigned arena;
     *status = KS_QUOTA;
     if (!charge(heap, bytes))
         return NULL;
-    void *start = arena_of(heap->key, &arena) ? platform_arena_take(arena, bytes, alignment) : NULL;
+    bool made = arena_of(arena_for(heap->key, bytes, alignment), &arena);
+    void *start = made ? platform_arena_take(arena, bytes, alignment) : NULL;
     if (start && (size_t)((char *)start - range.base) >= range.bytes) {
         /* jemalloc's fallback arena, in a thread that is ending, where jemalloc is the program's malloc. */
         platform_arena_give(start);
@@ -198,12 +266,16 @@ void *arena_take(struct heap *heap, size_t bytes, size_t alignment, ks_status *s
         *status = KS_NO_MEMORY;
         return NULL;
     }
+    if (heap->key->arena.huge)
+        huge_use(start, bytes);
     *status = KS_OK;
     return start;
 }
 
 void arena_give(struct heap *heap, void *start, size_t bytes)
 {
+    if (heap->key->arena.huge)
+        huge_leave(start, bytes);
     /* jemalloc finds the extent's arena by its address. */
     platform_arena_give(start);
     discharge(heap, bytes);
@@ -220,7 +292,7 @@ void arena_abandon(struct heap *heap, void *start, size_t bytes)
 bool arena_start(void)
 {
     size_t bytes;
-    range.base = platform_reserve(RANGE_WANTED, RANGE_LEAST, SLAB_BYTES * 8, &range.bytes);
+    range.base = platform_reserve(RANGE_MOST, RANGE_LEAST, SLAB_BYTES * 8, &range.bytes);
     if (!range.base)
         return false;
     size_t count = range.bytes >> SLAB_SHIFT;
@@ -230,9 +302,7 @@ bool arena_start(void)
     if (!range.slabs || !range.sides || !range.pasts)
         return false;
     uint32_t processors = platform_processors();
-    arenas_count = processors < ARENAS_MAX ? processors : ARENAS_MAX;
-    for (uint32_t i = 0; i < ARENAS_MAX; i++)
-        arenas[i].decay = DECAY_AS_EVER;
+    set_count = processors < SET_MAX ? processors : SET_MAX;
     own_arenas = (struct pool){
         .members = (char *)arenas,
         .stride = sizeof *arenas,

@@ -13,6 +13,8 @@
  */
 #define SIDE_BYTES ((size_t)20480)
 
+#define RANGE_MOST ((size_t)1 << 40)
+
 /*
  *     descriptor, side area and past of every slab below `high` are readable, for ever
  */
@@ -56,14 +58,13 @@ void arena_give(struct heap *heap, void *start, size_t bytes);
 /* The same of memory whose guard cannot be lifted: nobody gets it any more, and its pages go back to the system. */
 void arena_abandon(struct heap *heap, void *start, size_t bytes);
 
-/* A key's arena: one of those that keys share, or, where there is one left, its own for as long as it lives. */
-uint32_t arena_shared(uint32_t key_index);
-bool arena_take_own(int64_t decay, uint32_t *arena);
+/* A key's arena, by its settings. False where it is to have its own and none is left. */
+bool arena_choose(const struct settings *settings, uint32_t key_index, struct arena_choice *arena);
 
 /* How long the shared arenas keep unused pages: milliseconds, DECAY_FOR_EVER or DECAY_AS_EVER. */
 void arena_decay_shared(int64_t decay);
 
-/* Gives the unused pages of an arena back to the system. `arena` is a key's. */
-void arena_purge(uint32_t arena);
+/* Gives the unused pages of every arena that a key may have taken from back to the system. */
+void arena_purge(struct arena_choice arena);
 
 #endif

@@ -392,7 +392,7 @@ static void decay_check(const struct config *config, struct config_errors *error
         const struct section *section = &config->sections[i];
         struct settings settings;
         config_settings(config, section->name, &settings);
-        if (*section->name && section->settings.origins[SET_DECAY] && settings.values[SET_ARENA] == ARENA_SHARED)
+        if (*section->name && section->settings.origins[SET_DECAY] && settings.values[SET_ARENA] != ARENA_KEY)
             error_at(
                 errors, section->settings.origins[SET_DECAY],
                 "[key %s] decay: the arena is shared with other keys: expected 'arena = key', or decay in [defaults]",

@@ -11,7 +11,7 @@
 static uint32_t guards; /* any, atomic: that are set, or just being tried */
 static uint32_t holds;  /* any, atomic */
 
-/* C7.5, C8.7. */
+/* C7.5, C8.8. */
 void guard_set(struct slab *slab, size_t bytes)
 {
     size_t from = (bytes + PAGE - 1) & ~(PAGE - 1);
@@ -44,7 +44,7 @@ void guards_inherit(void)
     store_relaxed(&holds, 0u);
 }
 
-/* C8.7. */
+/* C8.8. */
 bool guard_lift(struct slab *slab)
 {
     if (!slab->guard)

@@ -49,7 +49,8 @@ FAST_PATH struct heap *heap_current(struct thread *thread, ks_key_t handle)
 static inline struct entry *entry_current_traced(struct thread *thread, ks_key_t handle)
 {
     struct entry *entry = thread_entry(thread, handle);
-    return load_relaxed(&entry->handle) == HANDLE_TRACED(handle) ? entry : NULL;
+    bool named = load_relaxed(&entry->handle) == HANDLE_TRACED(handle);
+    return named && entry->heap ? entry : NULL; /* one that stands for nothing names the complement of 0 */
 }
 
 static inline struct heap *heap_current_traced(struct thread *thread, ks_key_t handle)

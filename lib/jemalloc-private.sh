@@ -1,5 +1,5 @@
 #!/bin/sh
-# jemalloc-private.sh OUTPUT CC...: one object out of libjemalloc_pic.a that shows only what lib/platform.c calls,
+# jemalloc-private.sh OUTPUT CC...: one object out of libjemalloc_pic.a that shows only what lib/jemalloc.c uses,
 # under names that cannot meet another jemalloc or the program's malloc.
 set -eu
 
@@ -9,7 +9,9 @@ archive=$("$@" -print-file-name=libjemalloc_pic.a)
 [ -f "$archive" ] || { echo "libjemalloc_pic.a not found: install libjemalloc-dev" >&2; exit 1; }
 
 names='mallocx dallocx nallocx mallctl malloc_conf'
-rename=
+# An option that 5.3.0 documents, but does not look for in malloc_conf.
+rename='--redefine-sym je_opt_cache_oblivious=keyslab_je_opt_cache_oblivious
+    --keep-global-symbol=keyslab_je_opt_cache_oblivious'
 wanted=
 for name in $names; do
     wanted="$wanted -u $name"

@@ -37,6 +37,17 @@ struct extent_hooks_s {
 extern const char *keyslab_je_malloc_conf;
 const char *keyslab_je_malloc_conf = "narenas:1,tcache:false,muzzy_decay_ms:0";
 
+/*
+ * Off before jemalloc's own constructor reads it: for the sake of unaligned blocks, of which there are none, it would lengthen each by a
+ * page, and two slabs could not be neighbours. Half of every huge page would lie idle. docs/jemalloc.md.
+ */
+extern bool keyslab_je_opt_cache_oblivious;
+
+__attribute__((constructor(101))) static void slabs_join(void)
+{
+    keyslab_je_opt_cache_oblivious = false;
+}
+
 #else
 
 #include <jemalloc/jemalloc.h>
@@ -52,7 +63,8 @@ const char *keyslab_je_malloc_conf = "narenas:1,tcache:false,muzzy_decay_ms:0";
  */
 struct arena_hooks {
     extent_hooks_t hooks;
-    const struct platform_extent_source *source;
+    void *(*draw)(size_t bytes, size_t alignment);
+    bool (*discard)(void *start, size_t bytes);
 };
 
 /* C8.2. */
@@ -62,8 +74,7 @@ static void *extent_alloc(extent_hooks_t *hooks, void *wanted, size_t size, size
     (void)arena;
     if (wanted)
         return NULL;
-    const struct platform_extent_source *source = load_acquire(&((struct arena_hooks *)hooks)->source);
-    void *extent = source->draw(size, alignment);
+    void *extent = load_acquire(&((struct arena_hooks *)hooks)->draw)(size, alignment);
     if (extent) {
         *zero = true;
         *commit = true;
@@ -71,10 +82,11 @@ static void *extent_alloc(extent_hooks_t *hooks, void *wanted, size_t size, size
     return extent;
 }
 
+/* C8.2. */
 static bool extent_purge(extent_hooks_t *hooks, void *start, size_t size, size_t offset, size_t length, unsigned arena)
 {
-    (void)hooks, (void)size, (void)arena;
-    return !platform_discard((char *)start + offset, length);
+    (void)size, (void)arena;
+    return !load_acquire(&((struct arena_hooks *)hooks)->discard)((char *)start + offset, length);
 }
 
 static bool extent_split(extent_hooks_t *hooks, void *start, size_t size, size_t left, size_t right, bool committed,
@@ -92,10 +104,10 @@ static bool extent_merge(extent_hooks_t *hooks, void *left, size_t left_size, vo
 }
 
 /* jemalloc reads the hooks for as long as the arenas live, which is for ever. C8.2. */
-static extent_hooks_t *hooks_of(const struct platform_extent_source *source)
+static extent_hooks_t *hooks_of(const struct platform_extent_source *source, bool huge)
 {
-    static struct arena_hooks drawn = {
-        .hooks =
+    static struct arena_hooks drawn[2] = {
+        [false... true].hooks =
             {
                 .alloc = extent_alloc,
                 .purge_forced = extent_purge,
@@ -103,27 +115,51 @@ static extent_hooks_t *hooks_of(const struct platform_extent_source *source)
                 .merge = extent_merge,
             },
     };
-    store_release(&drawn.source, source);
-    return &drawn.hooks;
+    store_release(&drawn[huge].discard, huge ? source->discard_huge : source->discard);
+    store_release(&drawn[huge].draw, huge ? source->draw_huge : source->draw);
+    return &drawn[huge].hooks;
 }
 
 void platform_arena_fallback(const struct platform_extent_source *source)
 {
 #if KS_JEMALLOC_PRIVATE
-    extent_hooks_t *hooks = hooks_of(source);
+    extent_hooks_t *hooks = hooks_of(source, false);
     jemalloc(mallctl)("arena.0.extent_hooks", NULL, NULL, &hooks, sizeof hooks);
 #else
     (void)source;
 #endif
 }
 
-bool platform_arena_create(const struct platform_extent_source *source, unsigned *arena)
+static void arena_set(unsigned arena, const char *what, void *value, size_t size)
+{
+    char name[48];
+    snprintf(name, sizeof name, "arena.%u.%s", arena, what);
+    jemalloc(mallctl)(name, NULL, NULL, value, size);
+}
+
+/*
+ * Only after it is made, because the books that an arena begins with are 88 KiB of a 2 MiB extent: as a huge page they would be resident
+ * in full. One huge page is drawn at once, where jemalloc would draw 2 MiB, 2.5 MiB, 3 MiB and so on, which end amid one.
+ */
+static void arena_draw_huge(unsigned arena, const struct platform_extent_source *source)
+{
+    extent_hooks_t *hooks = hooks_of(source, true);
+    size_t most = HUGE_PAGE;
+    arena_set(arena, "extent_hooks", &hooks, sizeof hooks);
+    arena_set(arena, "retain_grow_limit", &most, sizeof most);
+}
+
+bool platform_arena_create(const struct platform_extent_source *source, bool huge, unsigned *arena)
 {
     if (FAULT())
         return false;
-    extent_hooks_t *hooks = hooks_of(source);
+    extent_hooks_t *hooks = hooks_of(source, false);
     size_t size = sizeof *arena;
-    return jemalloc(mallctl)("arenas.create", arena, &size, &hooks, sizeof hooks) == 0;
+    if (jemalloc(mallctl)("arenas.create", arena, &size, &hooks, sizeof hooks))
+        return false;
+    if (huge)
+        arena_draw_huge(*arena, source);
+    return true;
 }
 
 static int flags_of(unsigned arena, size_t alignment)
@@ -146,30 +182,21 @@ size_t platform_arena_round(size_t bytes, size_t alignment)
     return jemalloc(nallocx)(bytes, MALLOCX_LG_ALIGN(__builtin_ctzl(alignment)));
 }
 
-static void arena_control(unsigned arena, const char *action)
-{
-    char name[48];
-    snprintf(name, sizeof name, "arena.%u.%s", arena, action);
-    jemalloc(mallctl)(name, NULL, NULL, NULL, 0);
-}
-
 void platform_arena_decay(unsigned arena, int64_t milliseconds)
 {
-    char name[48];
     ssize_t decay = milliseconds;
     size_t size = sizeof decay;
     if (milliseconds == DECAY_AS_EVER)
         jemalloc(mallctl)("arenas.dirty_decay_ms", &decay, &size, NULL, 0);
-    snprintf(name, sizeof name, "arena.%u.dirty_decay_ms", arena);
-    jemalloc(mallctl)(name, NULL, NULL, &decay, sizeof decay);
+    arena_set(arena, "dirty_decay_ms", &decay, sizeof decay);
 }
 
 void platform_arena_purge(unsigned arena)
 {
-    arena_control(arena, "purge");
+    arena_set(arena, "purge", NULL, 0);
 }
 
 void platform_arena_destroy(unsigned arena)
 {
-    arena_control(arena, "destroy");
+    arena_set(arena, "destroy", NULL, 0);
 }

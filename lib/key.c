@@ -8,7 +8,7 @@ static struct pool free_slots;
 static uint32_t next_slot; /* any, atomic: the first that was never taken */
 
 void (*key_recycle_heap)(struct heap *heap);
-void (*key_leave_arena)(uint32_t arena);
+void (*key_leave_arena)(struct arena_choice arena);
 
 void key_start(void)
 {

@@ -45,6 +45,6 @@ bool key_exists(ks_key_t handle);
 extern void (*key_recycle_heap)(struct heap *heap);
 
 /* The same key has no memory in its arena any more. Set by the arena layer. */
-extern void (*key_leave_arena)(uint32_t arena);
+extern void (*key_leave_arena)(struct arena_choice arena);
 
 #endif

@@ -26,11 +26,11 @@ static const struct classes *classes_of(const struct settings *settings)
 /* The key's own copy of what it has been given. False without memory, or where all arenas that a key may own are in use. */
 static bool key_furnish(struct key *key, ks_key_t handle, const struct settings *settings)
 {
-    key->arena = arena_shared(KEY_INDEX(handle));
+    /* First: what the slot's last key had must not be left a second time, whatever fails. */
+    if (!arena_choose(settings, KEY_INDEX(handle), &key->arena))
+        return false;
     key->classes = classes_of(settings);
     if (!key->classes)
-        return false;
-    if (settings->values[SET_ARENA] == ARENA_KEY && !arena_take_own(setting_decay(settings), &key->arena))
         return false;
     key->quota = settings->values[SET_QUOTA];
     key->outbox_bytes = settings->values[SET_OUTBOX];
@@ -152,7 +152,7 @@ ks_status ks_key_destroy(ks_key_t handle)
     struct thread *thread = thread_register();
     ks_status status = thread ? key_end(thread, key, handle) : KS_NO_MEMORY;
     thread_end_slow();
-    uint32_t arena = key->arena;
+    struct arena_choice arena = key->arena;
     key_release(key);
     if (status == KS_OK)
         arena_purge(arena);

@@ -271,6 +271,16 @@ struct heap {
 
 /* ------------------------------------------------------------------ key
  *
+ * Where a key's memory comes from: one slot of the arena layer's table, or, with a set of shared arenas for each NUMA node, the slot's
+ * like in the set of the node that asks.
+ */
+struct arena_choice {
+    uint32_t slot;
+    bool by_node;
+    bool huge; /* its pages */
+};
+
+/*
  *     refs == 0 <=> the slot is free
  *     refs == 1 for the key until it is destroyed + 1 for each heap + 1 for each call that looks at it
  *     control == handle of the live key, or 0
@@ -287,7 +297,7 @@ struct key {
     struct heap *heaps; /* pushed to; heaps leave only when refs == 0 */
     uint32_t pool_link;
     /* fixed while the key lives */
-    uint32_t arena;
+    struct arena_choice arena;
     uint64_t incarnation; /* private to the slot's taker */
     const struct classes *classes;
     size_t quota;

@@ -20,14 +20,15 @@ static bool is_within(uint32_t setting, uint64_t option)
 
 static bool options_are_valid(const struct ks_key_options *options)
 {
-    uint64_t unknown = 0;
+    uint32_t unknown = 0;
     for (size_t i = 0; i < sizeof options->reserved / sizeof *options->reserved; i++)
         unknown |= options->reserved[i];
     return !unknown && is_within(SET_MAGAZINE, options->magazine_blocks) &&
            is_within(SET_MAGAZINE_BYTES, options->magazine_bytes) && is_within(SET_FLUSH, options->flush) &&
            is_within(SET_SLAB, options->slab_bytes) && (unsigned)options->response <= KS_RESPONSE_ABORT &&
-           (unsigned)options->checks <= KS_CHECKS_PARANOID && (unsigned)options->arena <= KS_ARENA_KEY &&
-           (unsigned)options->trace <= KS_TRACE_ON && !options->class_count == !options->classes &&
+           (unsigned)options->checks <= KS_CHECKS_PARANOID && (unsigned)options->arena <= KS_ARENA_NODE &&
+           (unsigned)options->huge <= KS_HUGE_PAGES_ON && (unsigned)options->trace <= KS_TRACE_ON &&
+           !options->class_count == !options->classes &&
            (!options->classes || !class_sizes_error(options->classes, options->class_count));
 }
 
@@ -43,6 +44,7 @@ static void options_overlay(struct settings *settings, const struct ks_key_optio
     option_set(settings, SET_ON_ERROR, options->response, options->response - 1u);
     option_set(settings, SET_CHECK, options->checks, options->checks - 1u);
     option_set(settings, SET_ARENA, options->arena, options->arena - 1u);
+    option_set(settings, SET_HUGE_PAGES, options->huge, options->huge - 1u);
     option_set(settings, SET_TRACE, options->trace, options->trace - 1u);
     option_set(settings, SET_CLASSES, options->class_count, 0);
     if (options->class_count) {

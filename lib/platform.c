@@ -50,11 +50,11 @@ void platform_log(const char *line, size_t length)
 
 /* ------------------------------------------------------------------ the system's memory */
 
-/* Where the process's address space is limited, no reservation takes more than a quarter of it. */
+/* Where the process's address space is limited, no reservation takes more than an eighth of it. */
 static size_t fair_share(size_t wanted, size_t least)
 {
     struct rlimit limit;
-    while (wanted / 2 >= least && !getrlimit(RLIMIT_AS, &limit) && wanted > limit.rlim_cur / 4)
+    while (wanted / 2 >= least && !getrlimit(RLIMIT_AS, &limit) && wanted > limit.rlim_cur / 8)
         wanted /= 2;
     return wanted;
 }
@@ -125,6 +125,15 @@ bool platform_discard(void *start, size_t bytes)
     return discarded;
 }
 
+void platform_advise_huge(void *start, size_t bytes)
+{
+    if (FAULT())
+        return;
+    int before = errno;
+    madvise(start, bytes, MADV_HUGEPAGE);
+    errno = before;
+}
+
 /* C5.1, C5.4. */
 bool platform_barrier_everywhere(void)
 {
@@ -152,4 +161,18 @@ unsigned platform_processors(void)
 {
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     return processors > 0 ? (unsigned)processors : 1;
+}
+
+uint32_t platform_process(void)
+{
+    return (uint32_t)getpid();
+}
+
+unsigned platform_node(void)
+{
+    unsigned node;
+    if (FAULT())
+        return 0;
+    CHECKED(if (node_is_set(&node)) return node);
+    return getcpu(NULL, &node) ? 0 : node;
 }

@@ -30,6 +30,9 @@ static_assert(sizeof(size_t) == 8, "keyslab packs pointers, handles and states i
 bool fault_is_due(void);
 void point_reached(const char *name);
 
+/* The NUMA node that a test wants the thread to be on. */
+bool node_is_set(unsigned *node);
+
 #define FAULT()            unlikely(fault_is_due())
 #define POINT(name)        point_reached(name)
 #define CHECKED(statement) statement
@@ -233,6 +236,13 @@ void platform_unmap(void *start, size_t bytes);
 bool platform_discard(void *start, size_t bytes);
 
 /*
+ * Has memory backed by huge pages from their first touch on, wherever it covers whole ones. A system that has none backs it as
+ * ever.
+ */
+#define HUGE_PAGE ((size_t)2 << 20)
+void platform_advise_huge(void *start, size_t bytes);
+
+/*
  * Every thread of the process passes a full fence: membarrier(2), private and expedited. False where the
  * system refuses; the caller must then leave the work to the threads themselves.
  */
@@ -243,6 +253,12 @@ unsigned platform_processors(void);
 /* A random word; 0 where the system has none at once. */
 uint64_t platform_random(void);
 
+/* The number of the process: less than 2^22, and another one in the child of a fork. */
+uint32_t platform_process(void);
+
+/* The NUMA node that the calling thread runs on at this moment: getcpu(2), without a system call. 0 where the system does not say. */
+unsigned platform_node(void);
+
 /* ------------------------------------------------------------------ arenas
  *
  * jemalloc's (jemalloc.c). libkeyslab-malloc has one of its own instead (malloc/extents.c).
@@ -251,6 +267,9 @@ uint64_t platform_random(void);
 /* Where an arena's address space comes from: extents are drawn and never given back, their pages are. */
 struct platform_extent_source {
     void *(*draw)(size_t bytes, size_t alignment);
+    bool (*discard)(void *start, size_t bytes);
+    void *(*draw_huge)(size_t bytes, size_t alignment); /* the same for huge pages */
+    bool (*discard_huge)(void *start, size_t bytes);
 };
 
 /*
@@ -260,9 +279,8 @@ struct platform_extent_source {
  */
 void platform_arena_fallback(const struct platform_extent_source *source);
 
-/* A new jemalloc arena over `source`. False where jemalloc refuses: no memory, or 4,095 arenas. About 35 us.
- */
-bool platform_arena_create(const struct platform_extent_source *source, unsigned *arena);
+/* A new jemalloc arena over `source`. False where jemalloc refuses: no memory, or 4,095 arenas. About 35 us. */
+bool platform_arena_create(const struct platform_extent_source *source, bool huge, unsigned *arena);
 
 /* For an arena that nothing was taken from. */
 void platform_arena_destroy(unsigned arena);

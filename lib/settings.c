@@ -98,9 +98,18 @@ const struct setting settings_table[SETTINGS] = {
         {
             .name = "arena",
             .type = TYPE_WORD,
-            .words = {"shared", "key"},
+            .words = {"shared", "key", "node"},
             .initial = ARENA_SHARED,
-            .text = "where slabs come from: one of the arenas that keys share, or one of the key's own",
+            .text =
+                "where slabs come from: arenas that keys share, one of the key's own, or shared ones of each NUMA node",
+        },
+    [SET_HUGE_PAGES] =
+        {
+            .name = "huge pages",
+            .type = TYPE_WORD,
+            .words = {"off", "on"},
+            .initial = HUGE_PAGES_OFF,
+            .text = "on: ask the system to back the key's memory with pages of 2 MiB",
         },
     [SET_DECAY] =
         {

@@ -20,6 +20,7 @@ enum {
     SET_ON_ERROR,
     SET_CHECK,
     SET_ARENA,
+    SET_HUGE_PAGES,
     SET_DECAY,
     SET_TRACE,
     SET_TRACE_FILE,
@@ -32,7 +33,8 @@ enum setting_type { TYPE_CLASSES, TYPE_COUNT, TYPE_BYTES, TYPE_TIME, TYPE_WORD, 
 /* Values of words: their places in setting.words. */
 enum { ON_ERROR_STATUS, ON_ERROR_LOG, ON_ERROR_ABORT };
 enum { CHECK_STANDARD, CHECK_PARANOID };
-enum { ARENA_SHARED, ARENA_KEY };
+enum { ARENA_SHARED, ARENA_KEY, ARENA_NODE };
+enum { HUGE_PAGES_OFF, HUGE_PAGES_ON };
 enum { TRACE_OFF, TRACE_ON };
 
 #define QUOTA_NONE 0

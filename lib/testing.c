@@ -1,4 +1,4 @@
-/* Faults, schedule points and the census of leaks: see testing.h. Compiled with -Dcheck=true only. */
+/* Faults, schedule points, nodes and the census of leaks: see testing.h. Compiled with -Dcheck=true only. */
 #include "testing.h"
 
 #include "holder.h"
@@ -40,6 +40,21 @@ void point_reached(const char *name)
     ks_point_hook *hook = load_acquire(&point_hook);
     if (hook)
         hook(name);
+}
+
+/* ------------------------------------------------------------------ nodes */
+
+static THREAD_LOCAL int node_set = KS_NODE_OF_SYSTEM;
+
+void ks_node_set(int node)
+{
+    node_set = node;
+}
+
+bool node_is_set(unsigned *node)
+{
+    *node = (unsigned)node_set;
+    return node_set != KS_NODE_OF_SYSTEM;
 }
 
 /* ------------------------------------------------------------------ leaks */

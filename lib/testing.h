@@ -1,6 +1,6 @@
 /*
- * What builds with -Dcheck=true add for test suites: faults, schedule points, simulated threads, and a census of what
- * destroyed keys have left. None of it is compiled otherwise.
+ * What builds with -Dcheck=true add for test suites: faults, schedule points, simulated threads and NUMA nodes, and a census of
+ * what destroyed keys have left. None of it is compiled otherwise.
  */
 #ifndef LIB_TESTING_H
 #define LIB_TESTING_H
@@ -29,6 +29,10 @@ KS_API void ks_point_set(ks_point_hook *hook);
  */
 KS_API void *ks_thread_switch(void *thread);
 KS_API void ks_thread_leave(void);
+
+/* The calling thread is on this NUMA node, whatever the system says; KS_NODE_OF_SYSTEM: where it really is. */
+#define KS_NODE_OF_SYSTEM (-1)
+KS_API void ks_node_set(int node);
 
 /* Heaps of destroyed keys that nobody has reclaimed yet. No other thread may be inside a call. */
 KS_API size_t ks_leaks(void);

@@ -49,12 +49,15 @@ BAD = [
      ["2: [key a] slab: '96 KiB': expected a power of two from 64 KiB to 256 KiB, as 1500, 64 KiB or 2 MiB"]),
     ("[key a]\non error = shout\n", ["2: [key a] on error: 'shout': expected status, log or abort"]),
     ("[key a]\ncheck = Paranoid\n", ["2: [key a] check: 'Paranoid': expected standard or paranoid"]),
-    ("[key a]\narena = own\n", ["2: [key a] arena: 'own': expected shared or key"]),
+    ("[key a]\narena = own\n", ["2: [key a] arena: 'own': expected shared, key or node"]),
+    ("[key a]\nhuge pages = 2 MiB\n", ["2: [key a] huge pages: '2 MiB': expected off or on"]),
     ("[defaults]\ndecay = 10\n", ["2: [defaults] decay: '10': expected never or 0 ms to 86400 s, as 500 ms or 10 s"]),
     ("[defaults]\ndecay = 10 min\n",
      ["2: [defaults] decay: '10 min': expected never or 0 ms to 86400 s, as 500 ms or 10 s"]),
     ("[key a]\ndecay = 10 s\n",
      ["2: [key a] decay: the arena is shared with other keys: expected 'arena = key', or decay in [defaults]"]),
+    ("[key a]\narena = node\ndecay = 10 s\n",
+     ["3: [key a] decay: the arena is shared with other keys: expected 'arena = key', or decay in [defaults]"]),
     ("[key a]\ntrace = maybe\n", ["2: [key a] trace: 'maybe': expected off or on"]),
     ("[key a]\ntrace file = /tmp/t\n", ["2: [key a] trace file: of the whole program: expected in [defaults]"]),
     ("[key a]\ntrace sample = 2\n", ["2: [key a] trace sample: of the whole program: expected in [defaults]"]),
@@ -132,6 +135,7 @@ on error = log\r
 [key\ta b]
   arena = key
 decay = never
+huge pages = on
 magazine   bytes = 1 MiB
 """
 
@@ -182,11 +186,11 @@ class Check(Folder):
                          [("[defaults]", 3, [("classes", [64, 80, 96, 112, 2048, 65536], 4), ("quota", "64 MiB", 10),
                                              ("decay", "500 ms", 11)]),
                           ("[key dns-*]", 13, [("on error", "log", 14)]),
-                          ("[key a b]", 15, [("magazine bytes", "1 MiB", 18), ("arena", "key", 16),
-                                             ("decay", "never", 17)])])
+                          ("[key a b]", 15, [("magazine bytes", "1 MiB", 19), ("arena", "key", 16),
+                                             ("huge pages", "on", 18), ("decay", "never", 17)])])
 
     def test_blanks_inside_a_name_count(self):
-        self.assertIn("18: [key\ta b] magazine   bytes: no such setting: did you mean 'magazine bytes'?",
+        self.assertIn("19: [key\ta b] magazine   bytes: no such setting: did you mean 'magazine bytes'?",
                       run("config", "check", self.file(GOOD)).stderr)
 
     def test_several_files(self):

@@ -411,7 +411,7 @@ static void create(void)
 
 static void obtain_every_class(void *argument);
 
-/* A table of size classes of its own, an arena of its own, and checks that fill blocks: none of them half. */
+/* A table of size classes of its own, an arena of its own or of a node, huge pages, and checks that fill blocks: none of them half. */
 static void configured(void)
 {
     static const uint32_t sizes[] = {48, 1536, 9216, 65536};
@@ -419,7 +419,11 @@ static void configured(void)
         {.classes = sizes, .class_count = COUNT(sizes)},
         {.classes = sizes, .class_count = COUNT(sizes), .magazine_blocks = 5},
         {.arena = KS_ARENA_KEY},
+        {.arena = KS_ARENA_NODE},
+        {.huge = KS_HUGE_PAGES_ON},
+        {.arena = KS_ARENA_NODE, .huge = KS_HUGE_PAGES_ON},
         {.checks = KS_CHECKS_PARANOID, .arena = KS_ARENA_KEY},
+        {.arena = KS_ARENA_KEY, .huge = KS_HUGE_PAGES_ON},
         {.checks = KS_CHECKS_PARANOID, .classes = sizes, .class_count = COUNT(sizes)},
     };
     ks_key_t first = key;

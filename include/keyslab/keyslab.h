@@ -90,7 +90,8 @@ typedef void ks_error_hook(void *context, const struct ks_error *error);
 
 enum ks_response { KS_RESPONSE_UNSET, KS_RESPONSE_STATUS, KS_RESPONSE_LOG, KS_RESPONSE_ABORT };
 enum ks_checks { KS_CHECKS_UNSET, KS_CHECKS_STANDARD, KS_CHECKS_PARANOID };
-enum ks_arena { KS_ARENA_UNSET, KS_ARENA_SHARED, KS_ARENA_KEY };
+enum ks_arena { KS_ARENA_UNSET, KS_ARENA_SHARED, KS_ARENA_KEY, KS_ARENA_NODE };
+enum ks_huge_pages { KS_HUGE_PAGES_UNSET, KS_HUGE_PAGES_OFF, KS_HUGE_PAGES_ON };
 enum ks_trace { KS_TRACE_UNSET, KS_TRACE_OFF, KS_TRACE_ON };
 
 #define KS_QUOTA_NONE SIZE_MAX /* no limit, whatever the config file says */
@@ -113,8 +114,9 @@ struct ks_key_options {
     uint32_t flush;            /* slow paths until waiting blocks go home, 1 to 1,000,000; built in: 64 */
     enum ks_response response; /* to a refused block; log and abort write a line on standard error; built in: status */
     enum ks_checks checks;     /* paranoid: see keyslab.conf(5); built in: standard */
-    enum ks_arena arena;       /* shared with other keys, or the key's own; built in: shared */
+    enum ks_arena arena;       /* shared with other keys, the key's own, or shared by NUMA node; built in: shared */
     enum ks_trace trace;       /* whether the key is traced; built in: after ks_trace_start it is */
+    enum ks_huge_pages huge;   /* whether the system is asked for pages of 2 MiB; built in: off */
     size_t slab_bytes;         /* taken from the arena at once: 64, 128 or 256 KiB; built in: 256 KiB */
     uint64_t reserved[4];      /* zero: a later version may name them */
 };

@@ -223,10 +223,10 @@ void platform_arena_fallback(const struct platform_extent_source *source)
         pool.rows = rows;
 }
 
-/* There is one arena, and it is there. */
-bool platform_arena_create(const struct platform_extent_source *source, unsigned *arena)
+/* There is one arena, and it is there. Nobody asks for huge pages: the process's key has built-in settings. */
+bool platform_arena_create(const struct platform_extent_source *source, bool huge, unsigned *arena)
 {
-    (void)source;
+    (void)source, (void)huge;
     *arena = 0;
     return pool.rows && !FAULT();
 }
