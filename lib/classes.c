@@ -5,13 +5,14 @@
 /*
  * Up to 1,536 bytes the 17 classes that waste least on 100,432 frames of public captures, under two
  * constraints: no step wastes more than a quarter, and classes from 512 bytes up are multiples of a cache
- * line. They waste 6.0 %; jemalloc's 22 classes in the same range 8.2 %, powers of two 33 %. Above, steps
- * that cut a slab without remainder or nearly so, with the usual buffer sizes and the 9 KiB jumbo frame among
- * them. See docs/size-classes.md.
+ * line. Above, steps that cut a slab without remainder or nearly so, with the usual buffer sizes and the 9 KiB jumbo
+ * frame among them. And every power of two: what is aligned to its size gets it, and programs ask for these sizes most.
+ * On those frames the table wastes 5.5 %; jemalloc's 8.2 %, powers of two alone 33 %. See docs/size-classes.md.
  */
 static const uint32_t default_sizes[] = {
-    16,   32,   48,   64,   80,   96,   112,  144,  176,  224,   288,   384,   496,   640,   832,   1088,  1280,  1344,
-    1472, 1536, 2048, 2560, 3264, 4096, 5440, 7040, 9216, 12288, 16384, 21824, 26176, 32768, 43648, 52416, 65536,
+    16,   32,   48,   64,   80,    96,    112,   128,   144,   176,   224,   256,   288,  384,
+    496,  512,  640,  832,  1024,  1088,  1280,  1344,  1472,  1536,  2048,  2560,  3264, 4096,
+    5440, 7040, 8192, 9216, 12288, 16384, 21824, 26176, 32768, 43648, 52416, 65536,
 };
 
 #define DEFAULT_COUNT (sizeof default_sizes / sizeof *default_sizes)
