@@ -37,18 +37,22 @@ BAD = [
     ("[defaults]\nmagazine = 61\n",
      ["2: [defaults] magazine: '61': expected 1 to 60, or a size, a colon and 1 to 60, as 256: 60"]),
     ("[defaults]\nmagazine =\n",
-     ["2: [defaults] magazine: no value: expected 1 to 60, or up to 8 of them, each but the last behind the largest size "
-      "that it is for, as 32 or 256: 60, 2048: 32, 8"]),
+     ["2: [defaults] magazine: no value: expected 1 to 60, or up to 8 of them, each but the last behind the largest "
+      "size that it is for, as 32 or 256: 60, 2048: 32, 8"]),
     ("[key a]\nmagazine = 256: 0, 1 KiB: 61, 4096: 1 KiB, 8\n",
-     [f"2: [key a] magazine: '{entry}': expected 1 to 60 behind the colon" for entry in ("256: 0", "1 KiB: 61", "4096: 1 KiB")]),
+     [f"2: [key a] magazine: '{entry}': expected 1 to 60 behind the colon"
+      for entry in ("256: 0", "1 KiB: 61", "4096: 1 KiB")]),
     ("[key a]\nmagazine = 0: 9, 64 KiB: 9, 8\n",
-     [f"2: [key a] magazine: '{entry}': expected a size from 1 to 65535 before the colon" for entry in ("0: 9", "64 KiB: 9")]),
+     [f"2: [key a] magazine: '{entry}': expected a size from 1 to 65535 before the colon"
+      for entry in ("0: 9", "64 KiB: 9")]),
     ("[key a]\nmagazine = small: 9, : 9, 8\n",
-     [f"2: [key a] magazine: '{entry}': expected a size before the colon, as 256: 60" for entry in ("small: 9", ": 9")]),
+     [f"2: [key a] magazine: '{entry}': expected a size before the colon, as 256: 60"
+      for entry in ("small: 9", ": 9")]),
     ("[key a]\nmagazine = 256: 60, 256: 32, 8\n",
      ["2: [key a] magazine: '256: 32': expected a larger size than the one before"]),
     ("[key a]\nmagazine = 60, 256: 32\n",
-     ["2: [key a] magazine: '256: 32': expected nothing behind the one without a size, which is for all other classes"]),
+     ["2: [key a] magazine: '256: 32': expected nothing behind the one without a size, "
+      "which is for all other classes"]),
     ("[key a]\nmagazine = 256: 60,, 32\n",
      ["2: [key a] magazine: '': expected 1 to 60, or a size, a colon and 1 to 60, as 256: 60"]),
     ("[key a]\nmagazine = 256: 60, 1 KiB: 32\nflush = 0\n",
@@ -58,7 +62,8 @@ BAD = [
      ["2: [key a] magazine: '3': expected 8 of them at the most"]),
     ("[key a]\nmagazine = 256: 60,\n  8\n",
      ["2: [key a] magazine: the list has a size before each: expected a last one without a size, for all other classes",
-      "3: [key a] magazine: '8' is indented, and so goes on with the line above: only classes may take more than one line"]),
+      "3: [key a] magazine: '8' is indented, and so goes on with the line above: "
+      "only classes may take more than one line"]),
     ("[key a]\nretain = 1025 GiB\n",
      ["2: [key a] retain: '1025 GiB': expected auto or 0 to 1024 GiB, as 1500, 64 KiB or 2 MiB"]),
     ("[key a]\nretain = none\n",

@@ -4,7 +4,6 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <sys/wait.h>
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 enum { SANITIZED = 1 };
@@ -238,29 +237,6 @@ static void a_thread_that_ends_keeps_nothing(void **state)
     key_end(key);
 }
 
-/* In the child of a fork the heaps of the parent's other threads are nobody's. */
-static void what_a_fork_leaves_to_nobody_keeps_nothing(void **state)
-{
-    (void)state;
-    static struct load load = {.slabs = 8};
-    struct worker worker;
-    key_retaining(RETAIN, 0);
-    worker_start(&worker);
-    worker_do(&worker, fill_and_empty, &load);
-    fill_and_empty(&load);
-    assert_status(ks_key_purge(key), KS_OK);
-    assert_int_equal(arena_bytes(), 2 * RETAIN);
-    fflush(stdout);
-    pid_t child = fork();
-    if (!child)
-        _exit(ks_key_purge(key) != KS_OK || arena_bytes() != RETAIN);
-    int status = 0;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_int_equal(status, 0);
-    worker_end(&worker);
-    key_end(key);
-}
-
 static void a_destroy_gives_back_what_is_retained(void **state)
 {
     (void)state;
@@ -403,7 +379,6 @@ int main(void)
         cmocka_unit_test(a_reset_is_paid_for_a_little_at_a_time),
         cmocka_unit_test(an_idle_heap_keeps_the_floor),
         cmocka_unit_test(a_thread_that_ends_keeps_nothing),
-        cmocka_unit_test(what_a_fork_leaves_to_nobody_keeps_nothing),
         cmocka_unit_test(a_destroy_gives_back_what_is_retained),
         cmocka_unit_test(no_quota_is_refused_for_what_another_retains),
         cmocka_unit_test(a_busy_thread_is_asked),
