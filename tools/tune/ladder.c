@@ -30,7 +30,7 @@ static const struct ladder ladders[] = {
     {"flush", true, EVERY_PART, {"16", "256"}},
 };
 
-/* The largest class of each part. */
+/* The largest class of each part; all that are larger are of the last. */
 static const uint32_t part_tops[PARTS] = {256, 2048, CLASS_TOP};
 
 enum { LADDERS = sizeof ladders / sizeof *ladders };
@@ -66,7 +66,7 @@ uint32_t ladder_count(const struct ladder *ladder)
 static uint32_t part_of(uint32_t class_bytes)
 {
     uint32_t part = 0;
-    while (part_tops[part] < class_bytes)
+    while (part + 1 < PARTS && part_tops[part] < class_bytes)
         part++;
     return part;
 }
