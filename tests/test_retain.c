@@ -104,6 +104,22 @@ static void a_purge_leaves_what_each_thread_retains(void **state)
         }
 }
 
+/* In slabs of the key's own size. */
+static void small_slabs_are_retained_too(void **state)
+{
+    (void)state;
+    enum { SMALL = 64 << 10, TOPS = 40 };
+    const struct ks_key_options options = {.retain = RETAIN + SMALL + 1, .slab_bytes = SMALL};
+    assert_status(ks_key_create(&options, &key), KS_OK);
+    for (size_t i = 0; i < TOPS; i++)
+        alloc_ok(key, 65536);
+    assert_status(ks_key_reset(key), KS_OK);
+    assert_status(ks_key_purge(key), KS_OK);
+    assert_int_equal(arena_bytes(), RETAIN + SMALL);
+    assert_int_equal(stats_of(key).slabs_aside, RETAIN / SMALL + 1);
+    key_end(key);
+}
+
 static void what_was_less_stays_as_it_was(void **state)
 {
     (void)state;
@@ -372,6 +388,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_purge_leaves_what_each_thread_retains),
+        cmocka_unit_test(small_slabs_are_retained_too),
         cmocka_unit_test(what_was_less_stays_as_it_was),
         cmocka_unit_test(large_blocks_are_not_retained),
         cmocka_unit_test(ageing_stops_at_the_floor_and_not_above),

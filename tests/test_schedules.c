@@ -129,7 +129,7 @@ static void prepare_slabs(void)
 static void retain_slabs(int slabs)
 {
     for (int i = 0; i < 4 * slabs; i++)
-        blocks[i] = ks_alloc(key, BIG, NULL);
+        blocks[i] = ks_alloc(key, big, NULL);
     for (int i = 0; i < 4 * slabs; i++)
         ks_free(key, blocks[i]);
     HOLDS(ks_key_purge(key) == KS_OK);
@@ -173,7 +173,7 @@ static void allocate_second(void)
 static void allocate_beyond_half(int actor)
 {
     for (int i = 0; i < 13; i++)
-        allocate(actor, BIG);
+        allocate(actor, big);
 }
 
 static void allocate_beyond_half_first(void)
@@ -542,7 +542,7 @@ static void end_quota(void)
 /* Nobody is inside an operation any more who could keep what is empty. */
 static void a_block_is_to_be_had(void)
 {
-    HOLDS(ks_alloc(key, BIG, NULL));
+    HOLDS(ks_alloc(key, big, NULL));
 }
 
 static void end_relief(void)

@@ -301,7 +301,7 @@ class Tuned(unittest.TestCase):
         """Magazines of all classes, then of small, medium and large ones, each tried as a change of what was kept."""
         path, small = self.path("lengths.conf"), self.path("small.kst")
         subprocess.run([MAKE_TRACE, small, "20000", "500", "500"], check=True)
-        data = report("--search=magazine,retain", "--search-seconds", "60", "-o", path, "--joint", small)
+        data = report("--search=magazine,slab,retain", "--search-seconds", "60", "-o", path, "--joint", small)
         self.check(path)
         trials = data["search"]["trials"]
         parts, expected = [60] * 3, []
@@ -314,6 +314,12 @@ class Tuned(unittest.TestCase):
                 expected.append(("magazine", self.lengths(tried)))
                 if next(kept, False):
                     parts = tried
+        # What is built in is tried where something else was kept before it.
+        slab = "256 KiB"
+        for value in "64 KiB", "128 KiB", "256 KiB":
+            if value != slab:
+                expected.append(("slab", value))
+                slab = value if next(kept, False) else slab
         expected += [("retain", value) for value in ("0", "1 MiB", "16 MiB")]
         self.assertEqual([(trial["setting"], trial["value"]) for trial in trials], expected[:len(trials)])
         self.assertTrue(data["search"]["late"] or len(trials) == len(expected))

@@ -8,26 +8,23 @@
 enum { VALUES_MOST = 4, EVERY_PART = PARTS };
 
 struct ladder {
-    const char *setting;
+    uint32_t setting;
     bool between_threads;
     uint32_t part; /* of magazine: the classes that it is for; EVERY_PART for all of them, and for other settings */
     const char *values[VALUES_MOST];
 };
 
-/*
- * All classes first, then a part of them after another: small classes fill most magazines, and large ones most of the bytes. A
- * setting's name may be one that this library does not have.
- */
+/* All classes first, then a part of them after another: small classes fill most magazines, and large ones most of the bytes. */
 static const struct ladder ladders[] = {
-    {"magazine", false, EVERY_PART, {"32", "16", "8"}},
-    {"magazine", false, 0, {"60", "32", "8"}},
-    {"magazine", false, 1, {"60", "32", "8"}},
-    {"magazine", false, 2, {"60", "32", "8"}},
-    {"magazine bytes", false, EVERY_PART, {"32 KiB", "64 KiB", "256 KiB", "512 KiB"}},
-    {"slab", false, EVERY_PART, {"64 KiB", "128 KiB", "256 KiB"}},
-    {"retain", false, EVERY_PART, {"0", "1 MiB", "16 MiB"}},
-    {"outbox", true, EVERY_PART, {"4 KiB", "64 KiB", "256 KiB"}},
-    {"flush", true, EVERY_PART, {"16", "256"}},
+    {SET_MAGAZINE, false, EVERY_PART, {"32", "16", "8"}},
+    {SET_MAGAZINE, false, 0, {"60", "32", "8"}},
+    {SET_MAGAZINE, false, 1, {"60", "32", "8"}},
+    {SET_MAGAZINE, false, 2, {"60", "32", "8"}},
+    {SET_MAGAZINE_BYTES, false, EVERY_PART, {"32 KiB", "64 KiB", "256 KiB", "512 KiB"}},
+    {SET_SLAB, false, EVERY_PART, {"64 KiB", "128 KiB", "256 KiB"}},
+    {SET_RETAIN, false, EVERY_PART, {"0", "1 MiB", "16 MiB"}},
+    {SET_OUTBOX, true, EVERY_PART, {"4 KiB", "64 KiB", "256 KiB"}},
+    {SET_FLUSH, true, EVERY_PART, {"16", "256"}},
 };
 
 /* The largest class of each part; all that are larger are of the last. */
@@ -37,15 +34,13 @@ enum { LADDERS = sizeof ladders / sizeof *ladders };
 
 const struct ladder *ladder_next(const struct ladder *ladder)
 {
-    for (ladder = ladder ? ladder + 1 : ladders; ladder < ladders + LADDERS; ladder++)
-        if (ladder_setting(ladder) < SETTINGS)
-            return ladder;
-    return NULL;
+    ladder = ladder ? ladder + 1 : ladders;
+    return ladder < ladders + LADDERS ? ladder : NULL;
 }
 
 uint32_t ladder_setting(const struct ladder *ladder)
 {
-    return setting_find(ladder->setting);
+    return ladder->setting;
 }
 
 bool ladder_is_between_threads(const struct ladder *ladder)

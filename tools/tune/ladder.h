@@ -16,7 +16,7 @@ struct candidate {
 
 struct ladder;
 
-/* The ladder behind another one, NULL for the first; NULL at the end. Of settings that the library does not have there are none. */
+/* The ladder behind another one, NULL for the first; NULL at the end. */
 const struct ladder *ladder_next(const struct ladder *ladder);
 
 uint32_t ladder_setting(const struct ladder *ladder);
