@@ -19,10 +19,12 @@ static const uint32_t default_sizes[] = {
 
 static_assert(DEFAULT_COUNT <= CLASS_LARGE, "the last class is that of the large blocks");
 
+static const struct lengths default_lengths = {1, {{CLASS_TOP, MAGAZINE_SLOTS}}};
+
 const struct class_choice class_choice_default = {
     .sizes = default_sizes,
     .count = DEFAULT_COUNT,
-    .magazine_blocks = MAGAZINE_SLOTS,
+    .lengths = &default_lengths,
     .magazine_bytes = MAGAZINE_BYTES,
 };
 
@@ -65,13 +67,22 @@ static uint32_t at_least(uint32_t value, uint32_t limit)
     return value > limit ? value : limit;
 }
 
+static uint32_t length_of(const struct lengths *lengths, uint32_t bytes)
+{
+    const struct rung *rung = lengths->rungs;
+    while (rung->bytes < bytes)
+        rung++;
+    return rung->blocks;
+}
+
 static struct class class_of(uint32_t bytes, const struct class_choice *choice)
 {
     return (struct class){
         .bytes = bytes,
         .reciprocal = UINT64_MAX / bytes + 1,
         .capacity = (uint32_t)(SLAB_BYTES / bytes),
-        .magazine = at_most(at_least(choice->magazine_bytes / bytes, MAGAZINE_LEAST), choice->magazine_blocks),
+        .magazine =
+            at_most(at_least(choice->magazine_bytes / bytes, MAGAZINE_LEAST), length_of(choice->lengths, bytes)),
     };
 }
 

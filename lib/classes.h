@@ -38,12 +38,26 @@ struct classes {
     struct class table[CLASS_COVERED + 1];
 };
 
+#define LENGTHS_MOST 8
+
+/*
+ * The most blocks in a magazine, 1 to MAGAZINE_SLOTS, by the size of its class: rungs[i] is for classes of up to `bytes` that
+ * rungs[i - 1] is not for. `bytes` rises with i; the last is CLASS_TOP.
+ */
+struct lengths {
+    uint32_t count;
+    struct rung {
+        uint32_t bytes;
+        uint32_t blocks;
+    } rungs[LENGTHS_MOST];
+};
+
 /* What a table is made from. */
 struct class_choice {
     const uint32_t *sizes;
     uint32_t count;
-    uint32_t magazine_blocks; /* most in a magazine, 1 to MAGAZINE_SLOTS */
-    uint32_t magazine_bytes;  /* most of blocks in a magazine of more than MAGAZINE_LEAST of them */
+    const struct lengths *lengths; /* of magazines */
+    uint32_t magazine_bytes;       /* most of blocks in a magazine of more than MAGAZINE_LEAST of them */
 };
 
 extern const struct class_choice class_choice_default;

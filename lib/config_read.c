@@ -6,6 +6,8 @@
  */
 #include "config.h"
 
+#include "lengths.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -60,7 +62,7 @@ struct reading {
 #define ERROR_IN(reading, name, format, ...)                                                                           \
     error_at((reading)->errors, (reading)->line, "%.80s %.*s: " format, (reading)->title, QUOTED, name, ##__VA_ARGS__)
 
-/* ------------------------------------------------------------------ classes */
+/* ------------------------------------------------------------------ lists: classes, lengths of magazines */
 
 /* One size of the list. A wrong one is reported and left out; the others are looked at all the same. */
 static void size_add(struct reading *reading, const char *text)
@@ -84,8 +86,15 @@ static void size_add(struct reading *reading, const char *text)
         settings->sizes_count++;
 }
 
-/* The sizes of one line, a comma after each but the last, which may have one. */
-static void sizes_add(struct reading *reading, char *text)
+static void length_add(struct reading *reading, const char *text)
+{
+    const char *expected = lengths_add(&reading->section->settings.lengths, text);
+    if (expected)
+        ERROR_IN(reading, "magazine", "'%.*s': expected %s", QUOTED, text, expected);
+}
+
+/* What one line has of a list, a comma after each but the last, which may have one. */
+static void list_add(struct reading *reading, char *text, void (*add)(struct reading *reading, const char *text))
 {
     while (*text) {
         char *next = text + strcspn(text, ",");
@@ -96,9 +105,19 @@ static void sizes_add(struct reading *reading, char *text)
             end--;
         next += strspn(next, " \t");
         *end = '\0';
-        size_add(reading, text);
+        add(reading, text);
         text = next;
     }
+}
+
+/* A list of one line. Where an entry was wrong, nothing is said of the list's end. */
+static void lengths_set(struct reading *reading, char *text)
+{
+    uint32_t errors = reading->errors->count;
+    list_add(reading, text, length_add);
+    const char *expected = lengths_end(&reading->section->settings.lengths);
+    if (expected && errors == reading->errors->count)
+        ERROR_IN(reading, "magazine", "the list has a size before each: expected %s", expected);
 }
 
 /* The list of the section's classes is over. */
@@ -135,9 +154,11 @@ static void value_set(struct reading *reading, char *value)
     const struct setting *setting = &settings_table[reading->setting];
     char expected[SETTING_TEXT];
     if (setting->type == TYPE_CLASSES)
-        sizes_add(reading, value);
+        list_add(reading, value, size_add);
     else if (!*value)
         ERROR_IN(reading, setting->name, "no value: expected %s", setting_expected(setting, expected));
+    else if (setting->type == TYPE_LENGTHS)
+        lengths_set(reading, value);
     else if (setting->type == TYPE_PATH)
         path_set(reading, setting, value);
     else if (!setting_parse(setting, value, &reading->section->settings.values[reading->setting]))
@@ -187,7 +208,7 @@ static void setting_begin(struct reading *reading, const char *name, char *value
 static void setting_go_on(struct reading *reading, char *value)
 {
     if (reading->setting == SET_CLASSES)
-        sizes_add(reading, value);
+        list_add(reading, value, size_add);
     else if (reading->setting != SETTINGS)
         ERROR_IN(reading, setting_name(reading->setting),
                  "'%.*s' is indented, and so goes on with the line above: only classes may take more than one line",

@@ -198,7 +198,7 @@ void heap_catch_up(struct thread *thread, struct heap *heap)
         heap_rewind(thread, heap, generation);
 }
 
-void heap_settle(struct heap *heap)
+void heap_settle(struct heap *heap, uint64_t kept)
 {
     struct thread *thread = thread_self;
     heap_catch_up(thread, heap);
@@ -221,7 +221,7 @@ void heap_settle(struct heap *heap)
         depot_trim(thread, heap, class, shelf->depot_count);
     }
     large_give_aside(heap, UINT64_MAX);
-    slab_give_aside(heap, UINT64_MAX);
+    slab_give_aside(heap, heap_aside_above(heap, kept));
 }
 
 void heap_reclaim(struct thread *thread, struct heap *heap)

@@ -113,13 +113,22 @@ struct heap *heap_of_entry(struct thread *thread, struct entry *entry)
     return entry_is_true(thread, entry) && heap_is_held_by(entry->heap, thread) ? entry->heap : NULL;
 }
 
+/* What a key retains, it retains for threads that go on. */
+static void heap_close(struct thread *thread, struct heap *heap)
+{
+    if (key_has_retain(heap->key))
+        heap_settle(heap, 0);
+    else
+        outboxes_close(thread, heap);
+}
+
 void heaps_leave(struct thread *thread)
 {
     struct entry *entry;
     while ((entry = entry_first(thread))) {
         struct heap *heap = heap_of_entry(thread, entry);
         if (heap)
-            outboxes_close(thread, heap);
+            heap_close(thread, heap);
         entry_let_go(thread, entry);
     }
 }
@@ -235,9 +244,10 @@ struct heap *heap_enter(ks_key_t handle, ks_status *status)
     *status = heap ? heap_publish(thread, key, heap) : KS_NO_MEMORY;
     if (*status == KS_BAD_KEY)
         heap = heap_dead(handle, status);
-    if (heap && load_ordered(&heap->wanted)) {
-        store_ordered(&heap->wanted, 0u);
-        heap_settle(heap);
+    uint32_t wanted = heap ? load_ordered(&heap->wanted) : WANTED_NOT;
+    if (wanted != WANTED_NOT) {
+        store_ordered(&heap->wanted, (uint32_t)WANTED_NOT);
+        heap_settle(heap, wanted == WANTED_SETTLED ? key->retain_least : 0);
     }
     key_release(key);
     return heap;
@@ -294,10 +304,10 @@ static bool heap_is_left_alone(struct heap *heap, bool barrier)
  * The holder of a shut heap is inside an operation. It is asked to do the work, which it will see when it next comes by
  * heap_enter, as it must. True where it has let go meanwhile, and the heap is this thread's after all. C5.2.
  */
-static bool heap_ask(struct thread *thread, struct heap *heap)
+static bool heap_ask(struct thread *thread, struct heap *heap, enum wanted wanted)
 {
     POINT("visit: not alone");
-    store_ordered(&heap->wanted, 1u);
+    store_ordered(&heap->wanted, (uint32_t)wanted);
     POINT("visit: asked");
     store_relaxed(&heap->visitor, NULL);
     uintptr_t holder = load_acquire(&heap->holder);
@@ -310,19 +320,20 @@ static bool heap_ask(struct thread *thread, struct heap *heap)
 }
 
 /* Whether this thread may work on a heap that it has shut. C5.1. */
-static bool heap_visit_begin(struct thread *thread, struct heap *heap, bool barrier)
+static bool heap_visit_begin(struct thread *thread, struct heap *heap, bool barrier, enum wanted wanted)
 {
-    bool alone = heap_is_left_alone(heap, barrier) || heap_ask(thread, heap);
+    bool alone = heap_is_left_alone(heap, barrier) || heap_ask(thread, heap, wanted);
     if (alone)
         CHECKED(store_relaxed(&heap->worker, thread));
     return alone;
 }
 
 /* C5.3. */
-static void heap_visit_end(struct thread *thread, struct heap *heap)
+static void heap_visit_end(struct thread *thread, struct heap *heap, enum wanted wanted)
 {
     if (key_is_live(heap->key, heap->handle)) {
-        heap_settle(heap);
+        bool orphan = load_relaxed(&heap->holder) == HOLDER_SHUT;
+        heap_settle(heap, wanted == WANTED_SETTLED && !orphan ? heap->key->retain_least : 0);
         POINT("visit: settled");
         heap_open(thread, heap);
     } else {
@@ -337,7 +348,7 @@ static void heap_visit_end(struct thread *thread, struct heap *heap)
         if (load_relaxed(&heap->visitor) == (thread))
 
 /* C5.3. */
-void heaps_visit(struct thread *thread, struct key *key, ks_key_t handle)
+void heaps_visit(struct thread *thread, struct key *key, ks_key_t handle, enum wanted wanted)
 {
     bool live;
     do {
@@ -347,12 +358,12 @@ void heaps_visit(struct thread *thread, struct key *key, ks_key_t handle)
         POINT("visit: all shut");
         bool barrier = platform_barrier_everywhere();
         EACH_VISITED (heap, key, thread)
-            if (heap_visit_begin(thread, heap, barrier) && live)
+            if (heap_visit_begin(thread, heap, barrier, wanted) && live)
                 outboxes_close(thread, heap);
         POINT("visit: queues filled");
         /* What they hold for each other is in their queues now. */
         EACH_VISITED (heap, key, thread)
-            heap_visit_end(thread, heap);
+            heap_visit_end(thread, heap, wanted);
         /* A destroy that came meanwhile found heaps shut by this thread, and left them to it. */
     } while (live && !key_is_live(key, handle));
 }
@@ -386,6 +397,26 @@ void orphans_settle(struct thread *thread, struct key *key)
 {
     for (struct heap *heap = load_ordered(&key->heaps); heap; heap = heap->key_next)
         if (load_relaxed(&heap->holder) == HOLDER_NONE && heap_shut(thread, heap) &&
-            heap_visit_begin(thread, heap, false))
-            heap_visit_end(thread, heap);
+            heap_visit_begin(thread, heap, false, WANTED_EMPTIED))
+            heap_visit_end(thread, heap, WANTED_EMPTIED);
+}
+
+/* Whether a heap has slabs aside, or will have when its holder sees that the key was reset. C6.7. */
+static bool heap_may_give(struct heap *heap)
+{
+    uintptr_t holder = load_relaxed(&heap->holder);
+    return holder != HOLDER_RECLAIMED && holder != HOLDER_LOST &&
+           (load_relaxed(&heap->aside_count) ||
+            load_relaxed(&heap->generation) != load_relaxed(&heap->key->generation));
+}
+
+/* C6.7. */
+bool others_relieve(struct thread *thread, const struct heap *heap)
+{
+    struct heap *other = load_ordered(&heap->key->heaps);
+    while (other && (other == heap || !heap_may_give(other)))
+        other = other->key_next;
+    if (other)
+        heaps_visit(thread, heap->key, heap->handle, WANTED_EMPTIED);
+    return other;
 }

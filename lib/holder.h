@@ -16,6 +16,13 @@
 
 #include "heap.h"
 
+/* What a visitor asks of a heap whose holder is inside an operation, in heap.wanted. */
+enum wanted {
+    WANTED_NOT,
+    WANTED_SETTLED, /* down to what the key retains: a purge */
+    WANTED_EMPTIED, /* altogether: an allocation that was refused, a destroy */
+};
+
 /*
  * The calling thread's heap for the key, at the key's generation: the first thing in every slow path.
  * Registers the thread, takes over or makes a heap, and rewinds it after a reset. The flag is up afterwards,
@@ -90,6 +97,12 @@ bool heap_is_left_behind(struct heap *heap);
 void orphans_settle(struct thread *thread, struct key *key);
 
 /*
+ * Empties the other threads' heaps, or asks their holders to, if any of them may have empty slabs: for an allocation that was
+ * refused, in a key whose threads may keep some for good. Whether there was one.
+ */
+bool others_relieve(struct thread *thread, const struct heap *heap);
+
+/*
  * In the child of a fork, whose only thread is `self`: the heaps of the others are there to be taken over,
  * but for those that an operation was working on.
  */
@@ -97,9 +110,9 @@ void heaps_inherit(const struct thread *self);
 
 /*
  * Works on every heap of the key that is not inside an operation, its own threads' sleeping ones included:
- * settles it, or reclaims it when the key is destroyed. The others are marked, and their holders do it when
- * they next look. The caller is inside an operation, with a reference to the key.
+ * settles it as it is wanted, or reclaims it when the key is destroyed. The others are marked, and their holders do it when
+ * they next look. What nobody holds keeps nothing. The caller is inside an operation, with a reference to the key.
  */
-void heaps_visit(struct thread *thread, struct key *key, ks_key_t handle);
+void heaps_visit(struct thread *thread, struct key *key, ks_key_t handle, enum wanted wanted);
 
 #endif

@@ -23,6 +23,12 @@ static inline void key_retain(struct key *key)
     fetch_add(&key->refs, 1);
 }
 
+/* The setting is a size, not auto: a heap may keep empty slabs for good, and none above it. */
+static inline bool key_has_retain(const struct key *key)
+{
+    return key->retain_most != RETAIN_AUTO;
+}
+
 /* C0.6. */
 static inline void key_count_refusal(struct key *key, ks_status status)
 {

@@ -18,9 +18,17 @@ static const struct classes *classes_of(const struct settings *settings)
     return tables_share(&(struct class_choice){
         .sizes = settings->sizes,
         .count = settings->sizes_count,
-        .magazine_blocks = (uint32_t)settings->values[SET_MAGAZINE],
+        .lengths = &settings->lengths,
         .magazine_bytes = (uint32_t)settings->values[SET_MAGAZINE_BYTES],
     });
+}
+
+/* Whole slabs, of the key's size. */
+static void key_set_retain(struct key *key, uint64_t bytes)
+{
+    bool is_auto = bytes == RETAIN_AUTO;
+    key->retain_least = is_auto ? 0 : bytes / key->slab_bytes;
+    key->retain_most = is_auto ? RETAIN_AUTO : bytes / key->slab_bytes;
 }
 
 /* The key's own copy of what it has been given. False without memory, or where all arenas that a key may own are in use. */
@@ -35,6 +43,7 @@ static bool key_furnish(struct key *key, ks_key_t handle, const struct settings 
     key->quota = settings->values[SET_QUOTA];
     key->outbox_bytes = settings->values[SET_OUTBOX];
     key->slab_bytes = setting_slab(settings);
+    key_set_retain(key, settings->values[SET_RETAIN]);
     key->flush = (uint32_t)settings->values[SET_FLUSH];
     key->response = (uint32_t)settings->values[SET_ON_ERROR];
     key->paranoid = settings->values[SET_CHECK] == CHECK_PARANOID;
@@ -138,7 +147,7 @@ static ks_status key_end(struct thread *thread, struct key *key, ks_key_t handle
     handles_clear(key);
     heap_give_up(thread, handle);
     for (int visit = 0; visit < DESTROY_VISITS && heaps_remain(key); visit++)
-        heaps_visit(thread, key, handle);
+        heaps_visit(thread, key, handle, WANTED_EMPTIED);
     return KS_OK;
 }
 
@@ -165,11 +174,11 @@ static bool key_settle(struct thread *thread, struct key *key, ks_key_t handle)
     thread->crowded = false;
     struct heap *own = heap_of_thread(thread, handle);
     if (own)
-        heap_settle(own);
-    heaps_visit(thread, key, handle);
+        heap_settle(own, key->retain_least);
+    heaps_visit(thread, key, handle, WANTED_SETTLED);
     /* What the others held for this thread has come home by now. */
     if (own)
-        heap_settle(own);
+        heap_settle(own, key->retain_least);
     return !thread->crowded;
 }
 

@@ -240,7 +240,7 @@ struct heap {
     uint32_t pool_link; /* any, atomic: the pool's next */
     /* any: magazines on their way home */
     platform_stack returns CACHE_ALIGNED;
-    /* any: set by a purge or destroy that found the holder inside an operation; the holder does the work */
+    /* any: an enum wanted, of a visitor that found the holder inside an operation; the holder does the work */
     uint32_t wanted;
     /* owner */
     uint64_t arena_bytes CACHE_ALIGNED; /* charged to the key on this heap's account */
@@ -303,11 +303,13 @@ struct key {
     size_t quota;
     size_t outbox_bytes;
     size_t slab_bytes;
-    uint32_t flush;    /* slow paths of a heap until what waits is sent */
-    uint32_t response; /* to refused blocks: ON_ERROR_STATUS, ... */
-    uint64_t seed;     /* of a paranoid key's order of blocks */
-    bool paranoid;     /* no thread's table names the key: every operation takes the slow path */
-    uint32_t trace;    /* its number in traces; 0: it is not traced, and no trace names it */
+    uint64_t retain_least; /* empty slabs that a heap keeps when it gives back what is free */
+    uint64_t retain_most;  /* above which each slow path gives some back; RETAIN_AUTO where the setting is no size */
+    uint32_t flush;        /* slow paths of a heap until what waits is sent */
+    uint32_t response;     /* to refused blocks: ON_ERROR_STATUS, ... */
+    uint64_t seed;         /* of a paranoid key's order of blocks */
+    bool paranoid;         /* no thread's table names the key: every operation takes the slow path */
+    uint32_t trace;        /* its number in traces; 0: it is not traced, and no trace names it */
     ks_error_hook *on_error;
     void *on_error_context;
     char name[KEY_NAME_BYTES];

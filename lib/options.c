@@ -25,21 +25,25 @@ static bool options_are_valid(const struct ks_key_options *options)
         unknown |= options->reserved[i];
     return !unknown && is_within(SET_MAGAZINE, options->magazine_blocks) &&
            is_within(SET_MAGAZINE_BYTES, options->magazine_bytes) && is_within(SET_FLUSH, options->flush) &&
-           is_within(SET_SLAB, options->slab_bytes) && (unsigned)options->response <= KS_RESPONSE_ABORT &&
-           (unsigned)options->checks <= KS_CHECKS_PARANOID && (unsigned)options->arena <= KS_ARENA_NODE &&
-           (unsigned)options->huge <= KS_HUGE_PAGES_ON && (unsigned)options->trace <= KS_TRACE_ON &&
-           !options->class_count == !options->classes &&
+           is_within(SET_SLAB, options->slab_bytes) &&
+           (options->retain == KS_RETAIN_NONE || is_within(SET_RETAIN, options->retain)) &&
+           (unsigned)options->response <= KS_RESPONSE_ABORT && (unsigned)options->checks <= KS_CHECKS_PARANOID &&
+           (unsigned)options->arena <= KS_ARENA_NODE && (unsigned)options->huge <= KS_HUGE_PAGES_ON &&
+           (unsigned)options->trace <= KS_TRACE_ON && !options->class_count == !options->classes &&
            (!options->classes || !class_sizes_error(options->classes, options->class_count));
 }
 
 static void options_overlay(struct settings *settings, const struct ks_key_options *options)
 {
-    option_set(settings, SET_MAGAZINE, options->magazine_blocks, options->magazine_blocks);
+    option_set(settings, SET_MAGAZINE, options->magazine_blocks, 0);
+    if (options->magazine_blocks)
+        settings->lengths = (struct lengths){1, {{CLASS_TOP, options->magazine_blocks}}};
     option_set(settings, SET_MAGAZINE_BYTES, options->magazine_bytes, options->magazine_bytes);
     option_set(settings, SET_OUTBOX, options->outbox_bytes, options->outbox_bytes);
     option_set(settings, SET_FLUSH, options->flush, options->flush);
     option_set(settings, SET_SLAB, options->slab_bytes, options->slab_bytes);
     option_set(settings, SET_QUOTA, options->quota, options->quota == KS_QUOTA_NONE ? QUOTA_NONE : options->quota);
+    option_set(settings, SET_RETAIN, options->retain, options->retain == KS_RETAIN_NONE ? 0 : options->retain);
     /* Their first value stands for "not set". */
     option_set(settings, SET_ON_ERROR, options->response, options->response - 1u);
     option_set(settings, SET_CHECK, options->checks, options->checks - 1u);

@@ -8,6 +8,7 @@
 
 #define EVENTS_A_TICK 64 /* what waits to be sent goes by the key's own number, key.flush */
 #define GIVEN_A_TICK  16 /* magazines of each class, slabs, large blocks */
+#define GIVEN_AT_ONCE 4  /* slabs above what the key retains, at each slow path */
 /* Magazines of a class in a depot, at the most: where blocks are small, more of them would cost as much as the blocks. */
 #define DEPOT_LEAST  256
 #define DEPOT_PART   128 /* and so many more for each KiB of the class's blocks */
@@ -17,17 +18,27 @@
 void heap_relieve(struct heap *heap)
 {
     struct thread *thread = thread_self;
-    heap_settle(heap);
+    heap_settle(heap, 0);
     orphans_settle(thread, heap->key);
+    /* What the others held for this thread has come home by then. */
+    if (key_has_retain(heap->key) && others_relieve(thread, heap))
+        heap_settle(heap, 0);
     /* Whatever else is free is on its way: whoever has some of it sends it at once from now on. */
     store_relaxed(&heap->hungry, 1u);
 }
 
 /* ------------------------------------------------------------------ ticks */
 
-static uint32_t at_most(uint64_t surplus)
+static uint32_t at_most(uint64_t surplus, uint32_t most)
 {
-    return surplus < GIVEN_A_TICK ? (uint32_t)surplus : GIVEN_A_TICK;
+    return surplus < most ? (uint32_t)surplus : most;
+}
+
+/* Of the surplus, and of large blocks that were dropped. */
+static void asides_give(struct heap *heap, uint64_t surplus)
+{
+    slab_give_aside(heap, at_most(surplus, GIVEN_A_TICK));
+    large_give_aside(heap, GIVEN_A_TICK);
 }
 
 /*
@@ -37,24 +48,29 @@ static uint32_t at_most(uint64_t surplus)
 static void heap_trim(struct thread *thread, struct heap *heap)
 {
     uint32_t kept = heap->key->paranoid ? QUARANTINE : 0;
+    uint64_t least = heap->key->retain_least;
     for (uint32_t class = 0; class < CLASS_LARGE; ++class) {
         struct shelf *shelf = &heap->shelves[class];
-        depot_trim(thread, heap, class, at_most(shelf->depot_low > kept ? shelf->depot_low - kept : 0));
+        depot_trim(thread, heap, class, at_most(shelf->depot_low > kept ? shelf->depot_low - kept : 0, GIVEN_A_TICK));
         shelf->depot_low = shelf->depot_count;
     }
-    slab_give_aside(heap, at_most(heap->aside_low));
+    asides_give(heap, heap->aside_low > least ? heap->aside_low - least : 0);
     heap->aside_low = heap->aside_count;
-    large_give_aside(heap, GIVEN_A_TICK);
 }
 
-/* A heap that has seen no slow path since it was last visited is settled, once. C6.6. */
+/*
+ * A heap that has seen no slow path since it was last visited is settled, once; what resets drop afterwards goes a few slabs at
+ * each visit. C6.6.
+ */
 static void heap_drain(struct thread *thread, struct heap *heap)
 {
     heap_catch_up(thread, heap);
-    if (heap->settled == heap->events && !heap->boxes && stack_is_empty(&heap->returns))
+    if (heap->settled == heap->events && !heap->boxes && stack_is_empty(&heap->returns)) {
+        asides_give(heap, heap_aside_above(heap, heap->key->retain_least));
         return;
+    }
     if (heap->visited == heap->events) {
-        heap_settle(heap);
+        heap_settle(heap, heap->key->retain_least);
         heap->settled = heap->events;
     } else {
         outboxes_send(thread, heap, 0);
@@ -104,6 +120,8 @@ static void heap_event(struct thread *thread, struct heap *heap)
     ++heap->events;
     if (unlikely(heap->boxes) && heap->events % heap->key->flush == 0)
         outboxes_send(thread, heap, heap->key->flush);
+    if (unlikely(heap->aside_count > heap->key->retain_most))
+        slab_give_aside(heap, at_most(heap_aside_above(heap, heap->key->retain_most), GIVEN_AT_ONCE));
     if (unlikely(heap->events % EVENTS_A_TICK == 0))
         heap_tick(thread, heap);
 }

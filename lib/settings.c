@@ -18,11 +18,10 @@ const struct setting settings_table[SETTINGS] = {
     [SET_MAGAZINE] =
         {
             .name = "magazine",
-            .type = TYPE_COUNT,
+            .type = TYPE_LENGTHS,
             .unit = "blocks",
             .least = 1,
             .most = MAGAZINE_SLOTS,
-            .initial = MAGAZINE_SLOTS,
             .text = "most blocks in a magazine: what a thread takes from a slab or sends home at once",
         },
     [SET_MAGAZINE_BYTES] =
@@ -65,6 +64,18 @@ const struct setting settings_table[SETTINGS] = {
             .initial = SLAB_BYTES,
             .power_of_two = true,
             .text = "bytes that the key takes from its arena at once, for blocks of one class",
+        },
+    [SET_RETAIN] =
+        {
+            .name = "retain",
+            .type = TYPE_BYTES,
+            .unit = "bytes",
+            .least = 0,
+            .most = KIB * GIB,
+            .initial = RETAIN_AUTO,
+            .special = "auto",
+            .special_value = RETAIN_AUTO,
+            .text = "bytes of empty slabs that each thread keeps, and no more; auto: what it has needed lately",
         },
     [SET_QUOTA] =
         {
@@ -156,7 +167,10 @@ const struct setting settings_table[SETTINGS] = {
 
 void settings_start(struct settings *settings)
 {
-    *settings = (struct settings){.sizes_count = class_choice_default.count};
+    *settings = (struct settings){
+        .sizes_count = class_choice_default.count,
+        .lengths = *class_choice_default.lengths,
+    };
     memcpy(settings->sizes, class_choice_default.sizes, class_choice_default.count * sizeof *settings->sizes);
     for (uint32_t i = 0; i < SETTINGS; i++)
         settings->values[i] = settings_table[i].initial;
@@ -173,6 +187,8 @@ void settings_overlay(struct settings *settings, const struct settings *over)
             memcpy(settings->sizes, over->sizes, sizeof settings->sizes);
             settings->sizes_count = over->sizes_count;
         }
+        if (i == SET_MAGAZINE)
+            settings->lengths = over->lengths;
         if (i == SET_TRACE_FILE)
             memcpy(settings->trace_file, over->trace_file, sizeof settings->trace_file);
     }
@@ -335,6 +351,8 @@ static void words_join(const struct setting *setting, char *text)
 static const char *examples_of(const struct setting *setting)
 {
     switch (setting->type) {
+    case TYPE_LENGTHS:
+        return ", as 32 or 256: 60, 2048: 32, 8";
     case TYPE_BYTES:
         return ", as 1500, 64 KiB or 2 MiB";
     case TYPE_TIME:
@@ -350,6 +368,10 @@ char *setting_range(const struct setting *setting, char *text)
     char most[SETTING_TEXT];
     if (setting->type == TYPE_CLASSES) {
         snprintf(text, SETTING_TEXT, "1 to 47 sizes, rising: multiples of 16, from 512 up of 64; the last is 65536");
+    } else if (setting->type == TYPE_LENGTHS) {
+        snprintf(text, SETTING_TEXT,
+                 "1 to 60, or up to %d of them, each but the last behind the largest size that it is for",
+                 LENGTHS_MOST);
     } else if (setting->type == TYPE_WORD) {
         words_join(setting, text);
     } else if (setting->type == TYPE_PATH) {

@@ -16,6 +16,7 @@ enum {
     SET_OUTBOX,
     SET_FLUSH,
     SET_SLAB,
+    SET_RETAIN,
     SET_QUOTA,
     SET_ON_ERROR,
     SET_CHECK,
@@ -28,7 +29,7 @@ enum {
     SETTINGS,
 };
 
-enum setting_type { TYPE_CLASSES, TYPE_COUNT, TYPE_BYTES, TYPE_TIME, TYPE_WORD, TYPE_PATH };
+enum setting_type { TYPE_CLASSES, TYPE_LENGTHS, TYPE_COUNT, TYPE_BYTES, TYPE_TIME, TYPE_WORD, TYPE_PATH };
 
 /* Values of words: their places in setting.words. */
 enum { ON_ERROR_STATUS, ON_ERROR_LOG, ON_ERROR_ABORT };
@@ -37,8 +38,9 @@ enum { ARENA_SHARED, ARENA_KEY, ARENA_NODE };
 enum { HUGE_PAGES_OFF, HUGE_PAGES_ON };
 enum { TRACE_OFF, TRACE_ON };
 
-#define QUOTA_NONE 0
-#define PATH_ROOM  160
+#define QUOTA_NONE  0
+#define RETAIN_AUTO UINT64_MAX
+#define PATH_ROOM   160
 
 struct setting {
     const char *name;
@@ -59,10 +61,11 @@ extern const struct setting settings_table[SETTINGS];
 #define ORIGIN_OPTION   UINT32_MAX
 
 struct settings {
-    uint64_t values[SETTINGS];   /* but those of the classes and the path */
+    uint64_t values[SETTINGS];   /* but those of the classes, the lengths and the path */
     uint32_t origins[SETTINGS];  /* ORIGIN_BUILT_IN: not set; the file's line; ORIGIN_OPTION */
     uint32_t sizes[CLASS_LARGE]; /* of the classes */
     uint32_t sizes_count;
+    struct lengths lengths;     /* of magazines */
     char trace_file[PATH_ROOM]; /* "" for none */
 };
 
@@ -98,7 +101,7 @@ bool bytes_parse(const char *text, uint64_t *bytes);
 /* Whether a number is one of the setting's, its special value aside. */
 bool setting_has(const struct setting *setting, uint64_t value);
 
-/* A value of any type but the classes and the path; false for anything that setting_expected does not describe. */
+/* A value of any type but the classes, the lengths and the path; false for anything that setting_expected does not describe. */
 bool setting_parse(const struct setting *setting, const char *text, uint64_t *value);
 
 #define SETTING_TEXT 160

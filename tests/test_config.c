@@ -142,10 +142,11 @@ static void options_out_of_range_are_refused(void **state)
         {.checks = (enum ks_checks)3},
         {.arena = (enum ks_arena)4},
         {.huge = (enum ks_huge_pages)3},
-        {.reserved = {[3] = 1}},
+        {.reserved = {[2] = 1}},
         {.slab_bytes = 32 << 10},
         {.slab_bytes = 96 << 10},
         {.slab_bytes = 512 << 10},
+        {.retain = ((size_t)1 << 40) + 1},
     };
     ks_key_t key = 1;
     for (size_t i = 0; i < COUNT(bad); i++) {
@@ -425,6 +426,75 @@ static void magazines_of_any_size_work(void **state)
         key_end(crowd.keys[1]);
     }
     worker_end(&worker);
+}
+
+static void lengths_of_magazines_go_by_class(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *setting;
+        size_t size;
+        uint32_t length;
+    } cases[] = {
+        {"256: 60, 2 KiB: 32, 8", 64, 60},
+        {"256: 60, 2 KiB: 32, 8", 256, 60},
+        {"256: 60, 2 KiB: 32, 8", 257, 32},
+        {"256: 60, 2 KiB: 32, 8", 2048, 32},
+        {"256: 60, 2 KiB: 32, 8", 2049, 8},
+        {"256: 60, 2 KiB: 32, 8", 4096, 8},
+        {"256: 60, 2 KiB: 32, 8", 65536, 4},
+        {"256: 60, 2 KiB: 32, 3", 65536, 3},
+        {"1: 9, 2: 8, 5", 16, 5},
+        {"17: 9, 65535: 8, 5", 16, 9},
+        {"17: 9, 65535: 8, 5", 52416, 4},
+        {"60", 1024, 60},
+        {"32: 7, 60\nmagazine bytes = 16", 32, 4},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char text[200];
+        snprintf(text, sizeof text, "[defaults]\nmagazine = %s\n", cases[i].setting);
+        load_ok(text);
+        ks_key_t key = key_new();
+        uint32_t first = cases[i].length <= 16 ? 1 : 17; /* as above */
+        for (uint32_t block = 0; block < first; block++)
+            alloc_ok(key, cases[i].size);
+        assert_int_equal(stats_of(key).held, cases[i].length - first);
+        key_end(key);
+    }
+    /* An option is for all classes. */
+    load_ok("[defaults]\nmagazine = 256: 60, 8\n");
+    ks_key_t key = key_with((struct ks_key_options){.magazine_blocks = 5});
+    alloc_ok(key, 64);
+    alloc_ok(key, 4096);
+    assert_int_equal(stats_of(key).held, 4 + 4);
+    key_end(key);
+}
+
+static void what_is_retained_is_set_in_the_file(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *setting;
+        size_t option;
+        uint64_t left;
+    } cases[] = {{"auto", 0, 0},
+                 {"0", 0, 0},
+                 {"512 KiB", 0, 2 * SLAB},
+                 {"512 KiB", SLAB, SLAB},
+                 {"512 KiB", KS_RETAIN_NONE, 0},
+                 {"0", 2 * SLAB, 2 * SLAB}};
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char text[100];
+        snprintf(text, sizeof text, "[defaults]\nretain = %s\n", cases[i].setting);
+        load_ok(text);
+        ks_key_t key = key_with((struct ks_key_options){.retain = cases[i].option});
+        for (size_t block = 0; block < 32; block++)
+            alloc_ok(key, 65536);
+        assert_status(ks_key_reset(key), KS_OK);
+        assert_status(ks_key_purge(key), KS_OK);
+        assert_int_equal(stats_of(key).arena_bytes, cases[i].left);
+        key_end(key);
+    }
 }
 
 struct trickle {
@@ -785,6 +855,7 @@ int main(void)
         TEST(every_size_has_the_keys_own_class),     TEST(alignment_holds_in_every_table),
         TEST(realloc_goes_by_the_keys_classes),      TEST(blocks_of_both_tables_come_home),
         TEST(a_past_life_keeps_its_classes),         TEST(magazines_of_any_size_work),
+        TEST(lengths_of_magazines_go_by_class),      TEST(what_is_retained_is_set_in_the_file),
         TEST(flush_says_when_waiting_blocks_go),     TEST(a_quota_from_the_file_is_kept),
         TEST(slabs_are_as_large_as_the_file_says),   TEST(a_quota_must_have_room_for_a_slab),
         TEST(a_log_is_one_line_for_each_block),      TEST(own_arenas_are_used_again),

@@ -34,7 +34,40 @@ BAD = [
      ["2: [defaults] flush: '99999999999999999999999': expected 1 to 1000000"]),
     ("[defaults]\nflush = -1\n", ["2: [defaults] flush: '-1': expected 1 to 1000000"]),
     ("[defaults]\nflush = 1 KiB\n", ["2: [defaults] flush: '1 KiB': expected 1 to 1000000"]),
-    ("[defaults]\nmagazine = 61\n", ["2: [defaults] magazine: '61': expected 1 to 60"]),
+    ("[defaults]\nmagazine = 61\n",
+     ["2: [defaults] magazine: '61': expected 1 to 60, or a size, a colon and 1 to 60, as 256: 60"]),
+    ("[defaults]\nmagazine =\n",
+     ["2: [defaults] magazine: no value: expected 1 to 60, or up to 8 of them, each but the last behind the largest "
+      "size that it is for, as 32 or 256: 60, 2048: 32, 8"]),
+    ("[key a]\nmagazine = 256: 0, 1 KiB: 61, 4096: 1 KiB, 8\n",
+     [f"2: [key a] magazine: '{entry}': expected 1 to 60 behind the colon"
+      for entry in ("256: 0", "1 KiB: 61", "4096: 1 KiB")]),
+    ("[key a]\nmagazine = 0: 9, 64 KiB: 9, 8\n",
+     [f"2: [key a] magazine: '{entry}': expected a size from 1 to 65535 before the colon"
+      for entry in ("0: 9", "64 KiB: 9")]),
+    ("[key a]\nmagazine = small: 9, : 9, 8\n",
+     [f"2: [key a] magazine: '{entry}': expected a size before the colon, as 256: 60"
+      for entry in ("small: 9", ": 9")]),
+    ("[key a]\nmagazine = 256: 60, 256: 32, 8\n",
+     ["2: [key a] magazine: '256: 32': expected a larger size than the one before"]),
+    ("[key a]\nmagazine = 60, 256: 32\n",
+     ["2: [key a] magazine: '256: 32': expected nothing behind the one without a size, "
+      "which is for all other classes"]),
+    ("[key a]\nmagazine = 256: 60,, 32\n",
+     ["2: [key a] magazine: '': expected 1 to 60, or a size, a colon and 1 to 60, as 256: 60"]),
+    ("[key a]\nmagazine = 256: 60, 1 KiB: 32\nflush = 0\n",
+     ["2: [key a] magazine: the list has a size before each: expected a last one without a size, for all other classes",
+      "3: [key a] flush: '0': expected 1 to 1000000"]),
+    ("[key a]\nmagazine = " + ", ".join(f"{size}: 4" for size in range(100, 900, 100)) + ", 3\n",
+     ["2: [key a] magazine: '3': expected 8 of them at the most"]),
+    ("[key a]\nmagazine = 256: 60,\n  8\n",
+     ["2: [key a] magazine: the list has a size before each: expected a last one without a size, for all other classes",
+      "3: [key a] magazine: '8' is indented, and so goes on with the line above: "
+      "only classes may take more than one line"]),
+    ("[key a]\nretain = 1025 GiB\n",
+     ["2: [key a] retain: '1025 GiB': expected auto or 0 to 1024 GiB, as 1500, 64 KiB or 2 MiB"]),
+    ("[key a]\nretain = none\n",
+     ["2: [key a] retain: 'none': expected auto or 0 to 1024 GiB, as 1500, 64 KiB or 2 MiB"]),
     ("[defaults]\nmagazine bytes = 15\n",
      ["2: [defaults] magazine bytes: '15': expected 16 to 4 MiB, as 1500, 64 KiB or 2 MiB"]),
     ("[key a]\noutbox = 10k\n", ["2: [key a] outbox: '10k': expected 1 to 1 GiB, as 1500, 64 KiB or 2 MiB"]),
@@ -238,6 +271,31 @@ class Show(Folder):
             at = lambda line: f"{path}:{line}" if line else "built in"
             self.assertEqual((origins["quota"], origins["flush"], origins["outbox"], origins["arena"]),
                              (at(quota), at(flush), at(outbox), "built in"))
+
+    def test_what_is_shown_can_be_pasted(self):
+        """Lengths of magazines and what is retained, in show's and check's words, are read as the same again."""
+        lengths = {"60": "60", " 1 ": "1", "256:60,2 KiB :  32 ,8": "256: 60, 2048: 32, 8",
+                   ", ".join(f"{size}: {size}" for size in range(1, 8)) + ", 60,": None, "65535: 2, 3": "65535: 2, 3"}
+        retained = {"auto": "auto", "0": "0", "1 MiB": "1 MiB", "1024 KiB": "1 MiB", "1024 GiB": "1024 GiB", "7": "7"}
+        for name, values in (("magazine", lengths), ("retain", retained)):
+            for value, expected in values.items():
+                path = self.file(f"[key a]\n{name} = {value}\n")
+                shown = self.value(path, name)
+                self.assertEqual(shown, expected or value.removesuffix(","))
+                text = run("config", "show", "--key", "a", path).stdout
+                self.assertRegex(text, rf"\n *{name} +{re.escape(shown)} +line 2\n")
+                self.assertEqual(self.value(self.file(f"[key a]\n{name} = {shown}\n"), name), shown)
+                self.assertIn(shown, run("config", "check", path).stdout)
+
+    def value(self, path, name):
+        data = json.loads(run("config", "show", "--json", "--key", "a", path).stdout)
+        return next(s["value"] for s in data["settings"] if s["name"] == name)
+
+    def test_lengths_of_a_key_win_over_the_defaults(self):
+        path = self.file("[defaults]\nmagazine = 64: 5, 6\nretain = 0\n[key a]\nmagazine = 7\n[key b]\nflush = 1\n")
+        self.assertEqual((self.value(path, "magazine"), self.value(path, "retain")), ("7", "0"))
+        data = json.loads(run("config", "show", "--json", "--key", "b", path).stdout)
+        self.assertIn({"name": "magazine", "value": "64: 5, 6", "from": f"{path}:2"}, data["settings"])
 
     def test_the_file_in_effect(self):
         path = self.file("[defaults]\nflush = 3\n")

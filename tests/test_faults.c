@@ -418,7 +418,7 @@ static void configured(void)
     static const struct ks_key_options options[] = {
         {.classes = sizes, .class_count = COUNT(sizes)},
         {.classes = sizes, .class_count = COUNT(sizes), .magazine_blocks = 5},
-        {.arena = KS_ARENA_KEY},
+        {.arena = KS_ARENA_KEY, .retain = KS_RETAIN_NONE},
         {.arena = KS_ARENA_NODE},
         {.huge = KS_HUGE_PAGES_ON},
         {.arena = KS_ARENA_NODE, .huge = KS_HUGE_PAGES_ON},
@@ -468,6 +468,68 @@ static void guarded(void)
     obtain_every_class(NULL);
     whole();
     destroy();
+    key = first;
+}
+
+/* ------------------------------------------------------------------ retain */
+
+enum { TOP = 65536, TOPS = QUOTA / TOP };
+
+static void obtain_tops(void *argument)
+{
+    (void)argument;
+    for (size_t i = 0; i < TOPS; i++)
+        obtain(16, TOP);
+}
+
+/* The quota does: where the other thread was left alone, for want of a barrier, when it has woken. */
+static void obtain_what_is_retained(void)
+{
+    ks_status status;
+    brace();
+    bool pending = ks_fault_left();
+    void *block = ks_alloc(key, TOP, &status);
+    if (!block && (mode == NO_BARRIER || (pending && !ks_fault_left()))) {
+        relieve();
+        everybody(wake, NULL);
+        block = ks_alloc(key, TOP, &status);
+    }
+    CHECK(block && status == KS_OK);
+    keep(block, TOP);
+}
+
+/* A sleeping thread retains all of the quota, from frees or from a reset, and another one needs it. */
+static void retained(void)
+{
+    const struct ks_key_options options = {.quota = QUOTA, .retain = QUOTA};
+    ks_key_t first = key;
+    crew_start(1);
+    for (int round = 0; round < 4; round++) {
+        ks_status status;
+        TWICE(status, ks_key_create(&options, &key));
+        CHECK(status == KS_OK);
+        worker_do(&crew[0], obtain_tops, NULL);
+        uint64_t before = stats().arena_bytes;
+        worker_do(&crew[0], release_some, (void *)1);
+        if (round % 2) {
+            CHECK(ks_key_reset(key) == KS_OK);
+        } else {
+            /* Its magazines hold what is free, and no relief looks there, until it has seen the purge. */
+            bool asleep = purge();
+            relieve();
+            if (asleep)
+                everybody(wake, NULL);
+            CHECK(stats().arena_bytes == before);
+        }
+        for (size_t i = 0; i < TOPS; i++)
+            obtain_what_is_retained();
+        CHECK(stats().arena_bytes == QUOTA);
+        whole();
+        release_some((void *)1);
+        purge();
+        CHECK(stats().arena_bytes <= QUOTA);
+        destroy();
+    }
     key = first;
 }
 
@@ -896,6 +958,7 @@ static const struct workload {
     {"create", create},
     {"settings", configured},
     {"guards", guarded},
+    {"retain", retained},
     {"alloc", alloc},
     {"bulk", bulk},
     {"realloc", reallocate},

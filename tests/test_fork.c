@@ -122,10 +122,48 @@ static void the_child_goes_on(void **state)
     }
 }
 
+static void allocate_and_free(void *argument)
+{
+    enum { TOPS = 32 };
+    ks_key_t key = *(ks_key_t *)argument;
+    void *tops[TOPS];
+    for (size_t i = 0; i < TOPS; i++)
+        tops[i] = alloc_ok(key, 65536);
+    for (size_t i = 0; i < TOPS; i++)
+        assert_status(ks_free(key, tops[i]), KS_OK);
+}
+
+/* What the parent's other threads retain in a key is nobody's in the child, and not kept through a purge. */
+static void what_others_retain_is_nobodys(void **state)
+{
+    (void)state;
+    enum { RETAINED = 1 << 20 };
+    ks_key_t key;
+    struct worker worker;
+    assert_status(ks_key_create(&(struct ks_key_options){.retain = RETAINED}, &key), KS_OK);
+    worker_start(&worker);
+    worker_do(&worker, allocate_and_free, &key);
+    allocate_and_free(&key);
+    assert_status(ks_key_purge(key), KS_OK);
+    assert_int_equal(stats_of(key).arena_bytes, 2 * RETAINED);
+    int status;
+    pid_t pid = fork();
+    if (pid == 0) {
+        CHILD(ks_key_purge(key) == KS_OK && stats_of(key).arena_bytes == RETAINED);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    worker_end(&worker);
+    key_end(key);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_child_goes_on),
+        cmocka_unit_test(what_others_retain_is_nobodys),
     };
     return cmocka_run_group_tests_name("fork", tests, NULL, NULL);
 }

@@ -5,6 +5,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -154,6 +155,29 @@ class Replayed(unittest.TestCase):
         result = run("--config", "/nonexistent/c", self.plain)
         self.assertEqual(result.returncode, 1)
         self.assertIn("/nonexistent/c: No such file or directory", result.stderr)
+
+    def test_nothing_is_recorded(self):
+        """A config that traces may name the very trace that is replayed: it is left as it is, and so is the time."""
+        trace = os.path.join(self.folder.name, "kept.kst")
+        shutil.copy(self.resets, trace)
+        with open(trace, "rb") as file:
+            before = file.read()
+        path = self.config(f"[key flows]\ntrace = off\n[defaults]\ntrace = on\ntrace file = {trace}\n"
+                           "[key frames]\ntrace = on\nclasses = 4096, 65536\n")
+        said = "".join(f"keyslab: {path}:{line}: trace = on is left out: a replay is not recorded\n" for line in (4, 7))
+        for arguments in (("--config", path, "--rounds", "2"), ("--peer", "keyslab", "--config", path)):
+            result = run(*arguments, trace)
+            self.assertEqual((result.returncode, result.stderr), (0, said), arguments)
+            with open(trace, "rb") as file:
+                self.assertEqual(file.read(), before)
+        default, traced = outcome("--config", path, "--rounds", "3", trace)["allocators"]
+        self.assertEqual(sum(given["blocks"] for given in default["classes"]),
+                         sum(given["blocks"] for given in traced["classes"]))
+        # The other settings count.
+        self.assertIn(4096, [given["size"] for given in traced["classes"]])
+        os.unlink(trace)
+        run("--peer", "keyslab", "--config", path, self.resets)
+        self.assertFalse(os.path.exists(trace))
 
     def test_damaged(self):
         with open(self.plain, "rb") as file:

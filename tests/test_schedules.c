@@ -68,6 +68,12 @@ static void begin_small(void)
     begin_with(&(struct ks_key_options){.quota = 256 << 10});
 }
 
+/* Six slabs, all of which a thread may retain. */
+static void begin_retaining(void)
+{
+    begin_with(&(struct ks_key_options){.quota = 6 * (256 << 10), .retain = 6 * (256 << 10)});
+}
+
 static struct ks_key_stats stats_now(void)
 {
     struct ks_key_stats s;
@@ -120,6 +126,27 @@ static void prepare_slabs(void)
         ks_free(key, blocks[i]);
 }
 
+static void retain_slabs(int slabs)
+{
+    for (int i = 0; i < 4 * slabs; i++)
+        blocks[i] = ks_alloc(key, big, NULL);
+    for (int i = 0; i < 4 * slabs; i++)
+        ks_free(key, blocks[i]);
+    HOLDS(ks_key_purge(key) == KS_OK);
+}
+
+/* All of the quota. */
+static void prepare_retained(void)
+{
+    retain_slabs(6);
+    HOLDS(stats_now().slabs_aside == 6);
+}
+
+static void prepare_half_retained(void)
+{
+    retain_slabs(3);
+}
+
 /* The next slow path of this heap is a tick. */
 static void prepare_tick(void)
 {
@@ -140,6 +167,23 @@ static void allocate_first(void)
 static void allocate_second(void)
 {
     allocate(1, big);
+}
+
+/* One block more than three slabs have. */
+static void allocate_beyond_half(int actor)
+{
+    for (int i = 0; i < 13; i++)
+        allocate(actor, big);
+}
+
+static void allocate_beyond_half_first(void)
+{
+    allocate_beyond_half(0);
+}
+
+static void allocate_beyond_half_second(void)
+{
+    allocate_beyond_half(1);
 }
 
 static void allocate_small_first(void)
@@ -263,10 +307,16 @@ static void a_new_block_is_refused(void)
 }
 
 /* With its next call a thread gives back what it has of the destroyed key. */
-static void the_key_is_gone(void)
+static void a_dead_key_is_refused(void)
 {
     ks_status status;
     HOLDS(!ks_alloc(key, 64, &status) && status == KS_BAD_KEY);
+}
+
+/* The last one that does. */
+static void the_key_is_gone(void)
+{
+    a_dead_key_is_refused();
     HOLDS(ks_leaks() == 0);
 }
 
@@ -487,6 +537,35 @@ static void end_quota(void)
     struct ks_key_stats s = stats_now();
     HOLDS(s.arena_peak == 256 << 10 && s.refused_quota == 1);
     end_live();
+}
+
+/* Nobody is inside an operation any more who could keep what is empty. */
+static void a_block_is_to_be_had(void)
+{
+    HOLDS(ks_alloc(key, big, NULL));
+}
+
+static void end_relief(void)
+{
+    HOLDS(among(allocated[0], KS_OK, KS_QUOTA) && among(allocated[1], KS_OK, KS_QUOTA));
+    HOLDS(allocated[0] == KS_OK || allocated[1] == KS_OK);
+    struct ks_key_stats s = end_live();
+    HOLDS(s.arena_peak == 6 * (256 << 10) && s.live == 2u + (allocated[0] == KS_OK) + (allocated[1] == KS_OK));
+}
+
+/* Whoever is refused last is so because blocks are in all slabs. */
+static void end_relief_of_each_other(void)
+{
+    uint64_t aside = stats_now().slabs_aside;
+    struct ks_key_stats s = end_live();
+    HOLDS(allocated[0] == KS_OK || allocated[1] == KS_OK || !aside);
+    HOLDS(s.arena_peak <= 6 * (256 << 10) && s.live >= 12 && s.live <= 24);
+}
+
+static void end_relief_and_destroy(void)
+{
+    HOLDS(ended[2] == KS_OK);
+    end_destroyed();
 }
 
 /* ------------------------------------------------------------------ a slab that changes hands */
@@ -742,6 +821,28 @@ static const struct scenario scenarios[] = {
      end_quota,
      "charge new publish visit orphan adopt ",
      .preemptions = UNBOUNDED},
+    {"a refused thread takes what a sleeper retains, who wakes",
+     begin_retaining,
+     {{.act = allocate_first, .after = a_block_is_to_be_had},
+      {.prepare = prepare_retained, .act = allocate_second, .after = a_block_is_to_be_had}},
+     end_relief,
+     "operation charge enter publish leave orphan adopt visit ",
+     .preemptions = 4},
+    {"a refused thread takes what a sleeper retains, who wakes, the key is destroyed",
+     begin_retaining,
+     {{.act = allocate_first, .after = a_dead_key_is_refused},
+      {.prepare = prepare_retained, .act = allocate_second, .after = the_key_is_gone},
+      {.act = destroy_third}},
+     end_relief_and_destroy,
+     "publish leave orphan visit retire destroy key ",
+     .preemptions = 2},
+    {"two refused threads take what the other retains",
+     begin_retaining,
+     {{.prepare = prepare_half_retained, .act = allocate_beyond_half_first},
+      {.prepare = prepare_half_retained, .act = allocate_beyond_half_second}},
+     end_relief_of_each_other,
+     "charge enter publish leave orphan adopt visit ",
+     .preemptions = 3},
     {"a slab changes hands under a free",
      begin,
      {{.prepare = prepare_small, .act = free_and_purge_first}, {.act = allocate_small_second}, {.act = free_third}},

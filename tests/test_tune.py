@@ -275,7 +275,8 @@ class Tuned(unittest.TestCase):
         trials = data["search"]["trials"]
         self.assertEqual({trial["setting"] for trial in trials} - {"outbox", "flush"}, set())
         self.assertEqual({trial["key"] for trial in trials}, {"frames"})
-        self.assertEqual([trial["value"] for trial in trials], [4096, 65536, 262144, 16, 256][:len(trials)])
+        self.assertEqual([trial["value"] for trial in trials],
+                         ["4 KiB", "64 KiB", "256 KiB", "16", "256"][:len(trials)])
         self.assertTrue(all(3 <= trial["rounds"] <= 14 and trial["time"] > 0 for trial in trials))
         self.assertTrue(data["search"]["late"] or len(trials) == 5)
         with open(path) as file:
@@ -285,9 +286,67 @@ class Tuned(unittest.TestCase):
         kept = {trial["setting"]: trial["value"] for trial in trials if trial["kept"]}
         self.assertEqual(set(settings) - {"classes"}, set(kept))
         for name, value in kept.items():
-            shown = str(self.setting(path, "frames", name)["value"]).removesuffix(" KiB")
-            self.assertEqual(int(shown), value // 1024 if name == "outbox" else value)
+            self.assertEqual(self.setting(path, "frames", name)["value"], value)
         self.assertFalse("together" in data["search"] and not kept)
+
+    @staticmethod
+    def lengths(parts):
+        """As a config file has them, of classes up to 256 bytes, up to 2,048, and all others."""
+        small, medium, large = parts
+        rungs = [(f"{top}: ", blocks) for top, blocks, above in ((256, small, medium), (2048, medium, large))
+                 if blocks != above] + [("", large)]
+        return ", ".join(f"{size}{blocks}" for size, blocks in rungs)
+
+    def test_search_by_class(self):
+        """Magazines of all classes, then of small, medium and large ones, each tried as a change of what was kept."""
+        path, small = self.path("lengths.conf"), self.path("small.kst")
+        subprocess.run([MAKE_TRACE, small, "20000", "500", "500"], check=True)
+        data = report("--search=magazine,slab,retain", "--search-seconds", "60", "-o", path, "--joint", small)
+        self.check(path)
+        trials = data["search"]["trials"]
+        parts, expected = [60] * 3, []
+        kept = iter(trial["kept"] for trial in trials)
+        for which, values in ((range(3), (32, 16, 8)), ([0], (60, 32, 8)), ([1], (60, 32, 8)), ([2], (60, 32, 8))):
+            for value in values:
+                tried = [value if part in which else before for part, before in enumerate(parts)]
+                if tried == parts:
+                    continue
+                expected.append(("magazine", self.lengths(tried)))
+                if next(kept, False):
+                    parts = tried
+        # What is built in is tried where something else was kept before it.
+        slab = "256 KiB"
+        for value in "64 KiB", "128 KiB", "256 KiB":
+            if value != slab:
+                expected.append(("slab", value))
+                slab = value if next(kept, False) else slab
+        expected += [("retain", value) for value in ("0", "1 MiB", "16 MiB")]
+        self.assertEqual([(trial["setting"], trial["value"]) for trial in trials], expected[:len(trials)])
+        self.assertTrue(data["search"]["late"] or len(trials) == len(expected))
+        shown = json.loads(subprocess.run([KEYSLAB, "config", "show", "--json", path], check=True, capture_output=True,
+                                          text=True).stdout)["settings"]
+        self.assertIn(self.lengths(parts), [setting["value"] for setting in shown if setting["name"] == "magazine"])
+
+    def test_search_says_what_came_of_each(self):
+        small = self.path("small.kst")
+        subprocess.run([MAKE_TRACE, small, "20000", "500"], check=True)
+        data = report("--search=magazine bytes,flush", "--search-seconds", "20", "--joint", small)["search"]
+        self.assertTrue(data["trials"])
+        for trial in data["trials"]:
+            self.assertEqual(trial["verdict"] == "kept", trial["kept"])
+            within = (abs(trial["time"] - 1) <= max(trial["noise"], 0.01)
+                      and abs(trial["resident"] - 1) <= max(trial["resident_noise"], 0.02))
+            if trial["verdict"] == "within noise":
+                self.assertTrue(within, trial)
+            elif trial["verdict"] in ("slower", "more memory"):
+                self.assertFalse(within, trial)
+            else:
+                self.assertIn(trial["verdict"], ("kept", "not confirmed"))
+                self.assertEqual(trial["rounds"], 14)
+        text = run("--search=flush", "--search-seconds", "20", "--joint", small).stdout
+        self.assertRegex(text, r"\n +search +value +time +noise +resident, peak +noise +rounds  outcome *\n"
+                               r"(  all keys: flush +\d+( +\d\.\d{3}){4} +\d+  (kept|not confirmed|slower|more memory|"
+                               r"within noise) *\n){1,2}")
 
     def test_search_ends(self):
         """A replay that would take longer is ended; its files are removed; what is known is written."""
@@ -310,7 +369,8 @@ class Tuned(unittest.TestCase):
         for arguments in (("--search=quota", self.trace), ("--search=", self.trace), ("--search", self.trace, SAMPLE),
                           ("--search-seconds", "5", self.trace), ("--search", "--search-seconds", "0", self.trace)):
             self.assertEqual(run(*arguments).returncode, 2, arguments)
-        self.assertIn("'quota': expected magazine", run("--search=quota", self.trace).stderr)
+        self.assertRegex(run("--search=quota", self.trace).stderr,
+                         "'quota': expected magazine, magazine bytes, .*retain, outbox or flush, with commas")
 
     def test_scudo(self):
         path = self.path("scudo.xml")

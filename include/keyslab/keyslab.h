@@ -94,7 +94,8 @@ enum ks_arena { KS_ARENA_UNSET, KS_ARENA_SHARED, KS_ARENA_KEY, KS_ARENA_NODE };
 enum ks_huge_pages { KS_HUGE_PAGES_UNSET, KS_HUGE_PAGES_OFF, KS_HUGE_PAGES_ON };
 enum ks_trace { KS_TRACE_UNSET, KS_TRACE_OFF, KS_TRACE_ON };
 
-#define KS_QUOTA_NONE SIZE_MAX /* no limit, whatever the config file says */
+#define KS_QUOTA_NONE  SIZE_MAX /* no limit, whatever the config file says */
+#define KS_RETAIN_NONE SIZE_MAX /* nothing idle is kept, which 0 would leave to the config file */
 
 /*
  * Zero-initialise, then set what you need. A member that is zero is as the config file has it for keys of that name
@@ -118,7 +119,9 @@ struct ks_key_options {
     enum ks_trace trace;       /* whether the key is traced; built in: after ks_trace_start it is */
     enum ks_huge_pages huge;   /* whether the system is asked for pages of 2 MiB; built in: off */
     size_t slab_bytes;         /* taken from the arena at once: 64, 128 or 256 KiB; built in: 256 KiB */
-    uint64_t reserved[4];      /* zero: a later version may name them */
+    /* bytes of empty slabs that each thread keeps, up to 1024 GiB, or KS_RETAIN_NONE; built in: what it has needed lately */
+    size_t retain;
+    uint64_t reserved[3]; /* zero: a later version may name them */
 };
 
 /*
@@ -159,7 +162,8 @@ KS_API ks_status ks_key_destroy(ks_key_t key);
  * Gives the key's unused memory back to the operating system: what a reset dropped, what is free in all its
  * threads' caches, of sleeping and ended threads too; a thread that is inside an operation at that moment gives its
  * part back when it next calls. Safe at any time. Costs a membarrier(2) and work in proportion to the memory that is
- * free. KS_BAD_KEY; KS_NO_MEMORY: the calling thread could not be registered, and nothing has changed.
+ * free. Where the key has a size to retain, each thread's heap keeps so much. KS_BAD_KEY; KS_NO_MEMORY: the calling thread could not
+ * be registered, and nothing has changed.
  */
 KS_API ks_status ks_key_purge(ks_key_t key);
 

@@ -58,7 +58,7 @@ static ks_status enter_to_allocate(const struct operation *op, const struct slot
     heap_enter(op->thread, slot->key);
     heaps_touch(op->thread);
     if (key->quota)
-        heaps_touch_key(slot->key, false);
+        heaps_touch_key(slot->key, key->retain != 0);
     return key->terminated ? KS_TERMINATED : KS_OK;
 }
 

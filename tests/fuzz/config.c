@@ -3,6 +3,7 @@
  * are written out and read again; one that it does not take has at least one error, each a line of text.
  */
 #include "config.h"
+#include "lengths.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,7 +50,7 @@ static void check_value(const struct setting *setting, uint64_t value)
             words++;
         if (value >= words)
             fail("a word that is none");
-    } else if (setting->type != TYPE_CLASSES && setting->type != TYPE_PATH &&
+    } else if (setting->type != TYPE_CLASSES && setting->type != TYPE_LENGTHS && setting->type != TYPE_PATH &&
                !(setting->special && value == setting->special_value) && !setting_has(setting, value)) {
         fail("a value out of its range");
     }
@@ -63,11 +64,17 @@ static void check_settings(const struct settings *settings)
         fail("a path without an end");
     if (class_sizes_error(settings->sizes, settings->sizes_count))
         fail("classes that are none");
+    if (lengths_end(&settings->lengths))
+        fail("lengths without an end");
+    for (uint32_t i = 0; i < settings->lengths.count; i++)
+        if (!settings->lengths.rungs[i].blocks || settings->lengths.rungs[i].blocks > MAGAZINE_SLOTS ||
+            (i && settings->lengths.rungs[i].bytes <= settings->lengths.rungs[i - 1].bytes))
+            fail("lengths that are none");
     struct class table[CLASS_COVERED + 1];
     class_table_fill(table, &(struct class_choice){
                                 .sizes = settings->sizes,
                                 .count = settings->sizes_count,
-                                .magazine_blocks = (uint32_t)settings->values[SET_MAGAZINE],
+                                .lengths = &settings->lengths,
                                 .magazine_bytes = (uint32_t)settings->values[SET_MAGAZINE_BYTES],
                             });
 }
@@ -81,6 +88,8 @@ static void write_settings(FILE *file, const struct settings *settings)
         fprintf(file, "%s = ", settings_table[i].name);
         if (i == SET_TRACE_FILE)
             fprintf(file, "%s", *settings->trace_file ? settings->trace_file : "none");
+        else if (i == SET_MAGAZINE)
+            fprintf(file, "%s", lengths_format(&settings->lengths, text));
         else if (i != SET_CLASSES)
             fprintf(file, "%s", setting_format(&settings_table[i], settings->values[i], text));
         for (uint32_t size = 0; i == SET_CLASSES && size < settings->sizes_count; size++)
@@ -93,6 +102,7 @@ static bool is_same(const struct section *a, const struct section *b)
 {
     bool same = !strcmp(a->name, b->name) && a->settings.sizes_count == b->settings.sizes_count &&
                 !memcmp(a->settings.sizes, b->settings.sizes, a->settings.sizes_count * sizeof *a->settings.sizes) &&
+                !memcmp(&a->settings.lengths, &b->settings.lengths, sizeof a->settings.lengths) &&
                 !strcmp(a->settings.trace_file, b->settings.trace_file);
     for (uint32_t i = 0; i < SETTINGS; i++)
         same = same && !a->settings.origins[i] == !b->settings.origins[i] &&

@@ -50,6 +50,7 @@ void key_start(struct slot *slot, const struct ks_key_options *options)
     key->live = true;
     key->quota = options->quota;
     key->slab_bytes = options->slab_bytes ? options->slab_bytes : SLAB_BYTES;
+    key->retain = options->retain;
     key->hooked = options->on_error != NULL;
     struct ks_key_options with_context = *options;
     with_context.on_error_context = key;
@@ -76,6 +77,10 @@ void operate_create(struct operation *op)
         options.outbox_bytes = (size_t)1 << (4 + next_byte(input) % 14);
     if ((op->variant & 12) == 12)
         options.on_error = NULL;
+    if ((op->variant & 12) == 8)
+        options.retain = (size_t)(next_byte(input) % 12) * SLAB_BYTES;
+    if ((op->variant & 12) == 8 && !options.retain)
+        options.retain = KS_RETAIN_NONE;
     key_start(op->slot, &options);
 }
 

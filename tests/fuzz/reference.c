@@ -88,9 +88,14 @@ uint32_t heap_enter(uint32_t thread, uint32_t key)
 
 void heaps_abandon(uint32_t thread)
 {
-    for (uint32_t i = 0; i < reference.heaps_count; i++)
-        if (reference.heaps[i].holder == thread)
-            reference.heaps[i].holder = NOBODY;
+    for (uint32_t i = 0; i < reference.heaps_count; i++) {
+        struct heap *heap = &reference.heaps[i];
+        if (heap->holder != thread)
+            continue;
+        heap->holder = NOBODY;
+        if (reference.keys[heap->key].retain)
+            heap->touched_at = reference.operation;
+    }
 }
 
 void heaps_end(uint32_t key)

@@ -68,6 +68,7 @@ struct key {
     bool live, terminated, hooked;
     size_t quota;
     size_t slab_bytes;
+    size_t retain; /* as the option has it */
     uint64_t generation;
     uint64_t heaps;
     uint64_t refused[KS_INVALID + 1]; /* by status, those at home not among them */
@@ -107,7 +108,7 @@ void reference_start(void);
 /* The thread's heap in the key, as every operation finds or makes it that allocates or frees there. */
 uint32_t heap_enter(uint32_t thread, uint32_t key);
 
-/* The thread has left: others may take over its heaps. */
+/* The thread has left: others may take over its heaps; those of a key with something to retain it has settled. */
 void heaps_abandon(uint32_t thread);
 
 /* The key is destroyed, and they with it. */

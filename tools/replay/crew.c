@@ -208,7 +208,11 @@ static void *worker_main(void *argument)
 static bool make_keys(struct crew *crew)
 {
     for (; crew->keys_count < crew->plan->keys_count; crew->keys_count++) {
-        struct ks_key_options options = {.name = crew->plan->names[crew->keys_count]};
+        /* Not traced, whatever the config says: that would be measured, and the file may be the one that is replayed. */
+        const struct ks_key_options options = {
+            .name = crew->plan->names[crew->keys_count],
+            .trace = KS_TRACE_OFF,
+        };
         if (crew->allocator->resets && ks_key_create(&options, &crew->keys[crew->keys_count]) != KS_OK)
             return false;
     }

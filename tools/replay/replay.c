@@ -35,7 +35,8 @@ static void print_help(void)
          "Does again what a trace tells, thread by thread, against the library: each key of\n"
          "the trace is a key of that name. Measures the time, what memory is resident, and\n"
          "what is lost inside blocks, beside what 'keyslab tune' predicts of it. Each block\n"
-         "is written to once a page.\n"
+         "is written to once a page. A config's 'trace = on' is left out: nothing is\n"
+         "recorded.\n"
          "\n"
          "options:\n"
          "  -C, --config FILE     compare the built-in settings with those of a config file;\n"
@@ -170,6 +171,32 @@ static void tell_error(void *context, const char *text)
     complain("%s", text);
 }
 
+/* Where a good file asks for what a replay does not do: crew.c. */
+static void tell_of_trace(const char *path, const struct config *config)
+{
+    for (uint32_t i = 0; i < config->count; i++) {
+        const struct settings *settings = &config->sections[i].settings;
+        if (settings->origins[SET_TRACE] && settings->values[SET_TRACE] == TRACE_ON)
+            complain("%s:%" PRIu32 ": trace = on is left out: a replay is not recorded", path,
+                     settings->origins[SET_TRACE]);
+    }
+}
+
+/* All errors are told. NULL with them. */
+static struct config *read_config(const char *path)
+{
+    struct config *config = calloc(1, sizeof *config);
+    struct config_errors errors = {.path = path, .tell = tell_error};
+    if (config && config_read(path, config, &errors)) {
+        tell_of_trace(path, config);
+        return config;
+    }
+    if (!config)
+        complain("out of memory for %s", path);
+    free(config);
+    return NULL;
+}
+
 static int replay_once(const struct replay_options *options)
 {
     const struct allocator *allocator = !strcmp(options->peer, "keyslab")  ? &allocator_keyslab
@@ -182,6 +209,9 @@ static int replay_once(const struct replay_options *options)
     /* Whatever file the environment names: what is replayed is what was asked for. */
     if (ks_config_load(options->configs[0], tell_error, NULL) != KS_OK)
         return EXIT_FAILED;
+    /* With --json it may be one of many rounds: whoever compares has told. */
+    if (options->configs_count && !options->json)
+        free(read_config(options->configs[0]));
     struct trace_reader *reader = all_preloaded() ? open_trace(options) : NULL;
     if (!reader)
         return EXIT_FAILED;
@@ -253,13 +283,8 @@ static bool read_configs(struct comparison *comparison)
         struct contender *contender = &comparison->contenders[i];
         if (!contender->path)
             continue;
-        contender->config = calloc(1, sizeof *contender->config);
-        if (!contender->config) {
-            complain("out of memory for %s", contender->path);
-            return false;
-        }
-        struct config_errors errors = {.path = contender->path, .tell = tell_error};
-        good = config_read(contender->path, contender->config, &errors) && good;
+        contender->config = read_config(contender->path);
+        good = contender->config && good;
     }
     return good;
 }

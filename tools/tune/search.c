@@ -10,78 +10,77 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { ROUNDS = 7, ROUNDS_FIRST = 3 /* after which a hopeless trial ends */, VALUES_MOST = 4, PATH_BYTES = 4096 };
+enum { PATH_BYTES = 4096, NAMES_BYTES = 256 };
 
-#define KIB              ((uint64_t)1024)
-#define FASTER           0.01 /* least gain of time that counts */
-#define LEANER           0.02 /* least gain of memory that counts */
-#define RESIDENT_ALLOWED 1.02 /* what a faster config may take more */
-#define TRIALS_PART      0.8  /* of the time; the rest is for what all of it comes to */
-
-/* What may be searched, in the order of the search, and the values that are tried. */
-static const struct ladder {
-    uint32_t setting;
-    bool between_threads; /* says nothing where there is one */
-    uint64_t values[VALUES_MOST];
-} ladders[] = {
-    {SET_MAGAZINE, false, {32, 16, 8}},
-    {SET_MAGAZINE_BYTES, false, {32 * KIB, 64 * KIB, 256 * KIB, 512 * KIB}},
-    {SET_OUTBOX, true, {4 * KIB, 64 * KIB, 256 * KIB}},
-    {SET_FLUSH, true, {16, 256}},
-};
-
-enum { LADDERS = sizeof ladders / sizeof *ladders };
+#define TRIALS_PART 0.8 /* of the time; the rest is for what all of it comes to */
 
 /* ------------------------------------------------------------------ options */
 
-static bool add_setting(struct search_options *options, const char *name)
+static bool has_setting(const struct search_options *options, uint32_t setting)
 {
-    for (uint32_t i = 0; i < LADDERS; i++)
-        if (!strcmp(settings_table[ladders[i].setting].name, name)) {
-            for (uint32_t have = 0; have < options->count; have++)
-                if (options->settings[have] == ladders[i].setting)
-                    return true;
-            options->settings[options->count++] = ladders[i].setting;
+    for (uint32_t i = 0; i < options->count; i++)
+        if (options->settings[i] == setting)
             return true;
-        }
     return false;
+}
+
+/* The settings that there are ladders for, each once, in their order. */
+static void all_settings(struct search_options *options)
+{
+    for (const struct ladder *ladder = NULL; (ladder = ladder_next(ladder));)
+        if (!has_setting(options, ladder_setting(ladder)))
+            options->settings[options->count++] = ladder_setting(ladder);
+}
+
+/* "magazine, magazine bytes, outbox or flush". */
+static char *names_join(const struct search_options *all, char *text)
+{
+    size_t used = 0;
+    for (uint32_t i = 0; i < all->count; i++) {
+        const char *between = !i ? "" : i + 1 < all->count ? ", " : " or ";
+        used += (size_t)snprintf(text + used, NAMES_BYTES - used, "%s%s", between, setting_name(all->settings[i]));
+    }
+    return text;
 }
 
 bool search_parse(const char *list, struct search_options *options)
 {
-    char names[256];
+    char names[NAMES_BYTES];
+    char expected[NAMES_BYTES];
+    struct search_options all = {0};
+    all_settings(&all);
     options->count = 0;
-    for (uint32_t i = 0; !list && i < LADDERS; i++)
-        add_setting(options, settings_table[ladders[i].setting].name);
-    if (!list)
+    if (!list) {
+        all_settings(options);
         return true;
+    }
     snprintf(names, sizeof names, "%s", list);
-    for (char *rest = NULL, *name = strtok_r(names, ",", &rest); name; name = strtok_r(NULL, ",", &rest))
-        if (!add_setting(options, name)) {
-            complain("--search=%s: '%s': expected magazine, magazine bytes, outbox or flush, with commas between them",
-                     list, name);
+    for (char *rest = NULL, *name = strtok_r(names, ",", &rest); name; name = strtok_r(NULL, ",", &rest)) {
+        uint32_t setting = setting_find(name);
+        if (!has_setting(&all, setting)) {
+            complain("--search=%s: '%s': expected %s, with commas between them", list, name,
+                     names_join(&all, expected));
             return false;
         }
+        if (!has_setting(options, setting))
+            options->settings[options->count++] = setting;
+    }
     if (!options->count)
-        complain("--search=: expected magazine, magazine bytes, outbox or flush, with commas between them");
+        complain("--search=: expected %s, with commas between them", names_join(&all, expected));
     return options->count;
 }
 
 static bool is_wanted(const struct search *search, const struct ladder *ladder)
 {
-    if (ladder->between_threads && search->one_thread)
-        return false;
-    for (uint32_t i = 0; i < search->options->count; i++)
-        if (search->options->settings[i] == ladder->setting)
-            return true;
-    return false;
+    return !(ladder_is_between_threads(ladder) && search->one_thread) &&
+           has_setting(search->options, ladder_setting(ladder));
 }
 
 const struct trial *search_kept(const struct search *search, uint32_t tuning, uint32_t setting)
 {
     for (uint32_t i = search ? search->count : 0; i-- > 0;) {
         const struct trial *trial = &search->trials[i];
-        if (trial->kept && trial->tuning == tuning && trial->setting == setting)
+        if (trial->kept && trial->tuning == tuning && trial->candidate.setting == setting)
             return trial;
     }
     return NULL;
@@ -100,60 +99,6 @@ struct work {
     double deadline;
     bool broken;
 };
-
-/* Ratios of one config to another, round by round. */
-struct series {
-    uint32_t rounds;
-    double time[ROUNDS];
-    double resident[ROUNDS];
-};
-
-static int compare_numbers(const void *left, const void *right)
-{
-    const double *a = left;
-    const double *b = right;
-    return (*a > *b) - (*a < *b);
-}
-
-static double sorted_at(const double *numbers, uint32_t count, uint32_t place)
-{
-    double sorted[ROUNDS];
-    memcpy(sorted, numbers, count * sizeof *sorted);
-    qsort(sorted, count, sizeof *sorted, compare_numbers);
-    return sorted[place];
-}
-
-static double median(const double *numbers, uint32_t count)
-{
-    return sorted_at(numbers, count, count / 2);
-}
-
-/* Half of the width of the middle half. */
-static double noise(const double *numbers, uint32_t count)
-{
-    uint32_t edge = count / 4;
-    return (sorted_at(numbers, count, count - 1 - edge) - sorted_at(numbers, count, edge)) / 2;
-}
-
-static bool gains(const double *ratios, uint32_t count, double least)
-{
-    double width = noise(ratios, count);
-    return median(ratios, count) < 1 - (width > least ? width : least);
-}
-
-/* Faster without more memory, or less memory without being slower. */
-static bool is_better(const struct series *series)
-{
-    uint32_t n = series->rounds;
-    return (gains(series->time, n, FASTER) && median(series->resident, n) <= RESIDENT_ALLOWED) ||
-           (gains(series->resident, n, LEANER) && median(series->time, n) <= 1);
-}
-
-static bool is_hopeless(const struct series *series)
-{
-    return series->rounds == ROUNDS_FIRST && median(series->time, ROUNDS_FIRST) >= 1 &&
-           median(series->resident, ROUNDS_FIRST) > 1 - LEANER;
-}
 
 static bool replay_one(struct work *work, const char *config, double *time, double *resident)
 {
@@ -181,7 +126,7 @@ static bool take_series(struct work *work, const char *config, const char *than,
                         struct series *series)
 {
     *series = (struct series){0};
-    while (series->rounds < ROUNDS && (all || !is_hopeless(series))) {
+    while (series->rounds < ROUNDS && (all || !series_is_hopeless(series))) {
         double time[2];
         double resident[2];
         const char *configs[2] = {config, than};
@@ -203,28 +148,28 @@ static bool take_series(struct work *work, const char *config, const char *than,
 static bool judge(struct work *work, struct trial *trial)
 {
     char what[SETTING_TEXT * 2];
-    char value[SETTING_TEXT];
     struct series series;
-    const struct setting *setting = &settings_table[trial->setting];
     const char *key = work->tunings->tunings[trial->tuning].name;
-    snprintf(what, sizeof what, "%s: %s = %s", key ? key : "all keys", setting->name,
-             setting_format(setting, trial->value, value));
+    snprintf(what, sizeof what, "%s: %s = %s", key ? key : "all keys", setting_name(trial->candidate.setting),
+             trial->candidate.value);
     for (uint32_t turn = 0; turn < 2; turn++) {
         if (!take_series(work, work->tried, work->best, what, turn, &series))
             return false;
         trial->rounds += series.rounds;
-        trial->time = median(series.time, series.rounds);
-        trial->noise = noise(series.time, series.rounds);
-        trial->resident = median(series.resident, series.rounds);
-        if (series.rounds < ROUNDS || !is_better(&series))
+        trial->time = series_time(&series);
+        trial->resident = series_resident(&series);
+        if (series.rounds < ROUNDS || !series_is_better(&series)) {
+            trial->verdict = turn ? "not confirmed" : series_verdict(&series);
             return true;
+        }
     }
     trial->kept = true;
+    trial->verdict = "kept";
     return true;
 }
 
 /* False where the search has to end; then the trial counts for nothing. */
-static bool try_value(struct work *work, uint32_t tuning, uint32_t setting, uint64_t value)
+static bool try_candidate(struct work *work, uint32_t tuning, const struct candidate *candidate)
 {
     struct search *search = work->search;
     if (search->count == TRIALS_MOST) {
@@ -232,7 +177,7 @@ static bool try_value(struct work *work, uint32_t tuning, uint32_t setting, uint
         return false;
     }
     struct trial *trial = &search->trials[search->count++];
-    *trial = (struct trial){.tuning = tuning, .setting = setting, .value = value, .kept = true};
+    *trial = (struct trial){.tuning = tuning, .candidate = *candidate, .kept = true};
     bool written = work->write(work->context, work->tried);
     trial->kept = false;
     work->broken = !written;
@@ -245,13 +190,16 @@ static bool try_value(struct work *work, uint32_t tuning, uint32_t setting, uint
     return !work->broken;
 }
 
-static bool try_ladder(struct work *work, uint32_t tuning, const struct ladder *ladder)
+static bool try_ladder(struct work *work, uint32_t index, const struct ladder *ladder)
 {
-    if (!tuning_has_section(&work->tunings->tunings[tuning]))
-        return true;
-    for (uint32_t i = 0; i < VALUES_MOST && ladder->values[i]; i++)
-        if (!try_value(work, tuning, ladder->setting, ladder->values[i]))
+    const struct tuning *tuning = &work->tunings->tunings[index];
+    for (uint32_t i = 0; i < ladder_count(ladder); i++) {
+        const struct trial *kept = search_kept(work->search, index, ladder_setting(ladder));
+        struct candidate candidate;
+        if (ladder_candidate(ladder, i, tuning, kept ? &kept->candidate : NULL, &candidate) &&
+            !try_candidate(work, index, &candidate))
             return false;
+    }
     return true;
 }
 
@@ -271,8 +219,10 @@ static void try_all(struct work *work)
     for (uint32_t i = 0; i < work->tunings->count; i++) {
         uint32_t tuning = next_tuning(work->tunings, done);
         done[tuning] = true;
-        for (uint32_t ladder = 0; ladder < LADDERS; ladder++)
-            if (is_wanted(work->search, &ladders[ladder]) && !try_ladder(work, tuning, &ladders[ladder]))
+        if (!tuning_has_section(&work->tunings->tunings[tuning]))
+            continue;
+        for (const struct ladder *ladder = NULL; (ladder = ladder_next(ladder));)
+            if (is_wanted(work->search, ladder) && !try_ladder(work, tuning, ladder))
                 return;
     }
 }
@@ -287,9 +237,8 @@ static void sum_up(struct work *work)
     struct series series;
     if (!any || !take_series(work, work->best, work->plain, "all together", true, &series))
         return;
-    search->time = median(series.time, series.rounds);
-    search->noise = noise(series.time, series.rounds);
-    search->resident = median(series.resident, series.rounds);
+    search->time = series_time(&series);
+    search->resident = series_resident(&series);
 }
 
 /* ------------------------------------------------------------------ the search */

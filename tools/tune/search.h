@@ -5,10 +5,10 @@
 #ifndef TUNE_SEARCH_H
 #define TUNE_SEARCH_H
 
-#include "settings.h"
-#include "tuning.h"
+#include "ladder.h"
+#include "series.h"
 
-enum { TRIALS_MOST = 256, SEARCHED_MOST = SETTINGS };
+enum { TRIALS_MOST = 1024, SEARCHED_MOST = SETTINGS };
 
 struct search_options {
     uint32_t settings[SEARCHED_MOST]; /* of settings_table */
@@ -18,33 +18,31 @@ struct search_options {
     bool salvage;
 };
 
-/* One value of one setting for one tuning's section. Ratios are to the best that was known before, medians of paired rounds. */
+/* One candidate in one tuning's section. Ratios are to the best that was known before, of paired rounds. */
 struct trial {
     uint32_t tuning;
-    uint32_t setting;
-    uint64_t value;
-    double time;     /* nanoseconds an operation */
-    double noise;    /* half of the middle half's width of that ratio */
-    double resident; /* at the peak */
+    struct candidate candidate;
+    struct ratio time;     /* nanoseconds an operation */
+    struct ratio resident; /* at the peak */
     uint32_t rounds;
     bool kept;
+    const char *verdict; /* "kept", "not confirmed", or that of the series */
 };
 
 struct search {
     const struct search_options *options;
     uint32_t count;
     struct trial trials[TRIALS_MOST];
-    bool late;       /* the time was up before all was tried */
-    bool one_thread; /* of the trace: nothing goes home to another thread */
-    double time;     /* the same ratios of all that is kept to none of it; 0 where nothing is */
-    double noise;
-    double resident;
+    bool late;         /* the time was up before all was tried */
+    bool one_thread;   /* of the trace: nothing goes home to another thread */
+    struct ratio time; /* the same ratios of all that is kept to none of it; 0 where nothing is */
+    struct ratio resident;
 };
 
 /* The words that `--search` takes, into options; false after a complaint. NULL for all of them. */
 bool search_parse(const char *list, struct search_options *options);
 
-/* The last value of a setting that was kept for a tuning, or NULL. */
+/* The last trial of a setting that was kept for a tuning, or NULL. */
 const struct trial *search_kept(const struct search *search, uint32_t tuning, uint32_t setting);
 
 /* `write` writes the config file with what is kept. False after a complaint. */

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { SEARCH_SECONDS = 60, SEARCH_SECONDS_MOST = 86400 };
+enum { SEARCH_SECONDS = 120, SEARCH_SECONDS_MOST = 86400 };
 enum { STEP_DEFAULT = 50, UNSEEN_DEFAULT = 1, THREADS_MOST = 4096, HEADROOM_MOST = 65536, PERCENT = 100 };
 
 struct tune_options {
@@ -58,9 +58,10 @@ static void print_help(void)
          "      --joint          one table for all keys; else one for each\n"
          "      --search[=LIST]  try other values of settings beside the classes by replaying\n"
          "                       the trace, and keep what is better by more than the noise:\n"
-         "                       'magazine', 'magazine bytes', 'outbox', 'flush', or some of\n"
-         "                       them with commas between; default all. FILE is one trace\n"
-         "      --search-seconds N  the search ends after so many; default 60\n"
+         "                       'magazine', 'magazine bytes', 'slab', 'retain', 'outbox',\n"
+         "                       'flush', or some of them with commas between; default all.\n"
+         "                       FILE is one trace\n"
+         "      --search-seconds N  the search ends after so many; default 120\n"
          "      --salvage        read what can be read of a damaged or cut trace\n"
          "      --svg FOLDER     draw the sizes with their classes, and the curve\n"
          "      --scudo FILE     write the sizes for Scudo's compute_size_class_config\n"

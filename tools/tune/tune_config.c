@@ -46,12 +46,12 @@ static void write_search_head(FILE *file, const struct search *search)
     for (uint32_t i = 0; i < search->options->count; i++)
         fprintf(file, "%s %s", i ? "," : "", settings_table[search->options->settings[i]].name);
     fprintf(file, ".%s\n", search->late ? "\n# The time was up before all was tried." : "");
-    if (search->time > 0)
+    if (search->time.median > 0)
         fprintf(file,
                 "# All that is set below, but for the classes, takes %.3f of the time without it (noise %.3f), and "
                 "%.3f of\n"
                 "# the resident memory at the peak.\n",
-                search->time, search->noise, search->resident);
+                search->time.median, search->time.noise, search->resident.median);
 }
 
 static void write_head(FILE *file, const struct report *report)
@@ -103,7 +103,6 @@ static void write_slab(FILE *file, const struct tuning *tuning)
 
 static void write_searched(FILE *file, const struct search *search, uint32_t tuning)
 {
-    char text[SETTING_TEXT];
     for (uint32_t setting = 0; search && setting < SETTINGS; setting++) {
         const struct trial *trial = search_kept(search, tuning, setting);
         if (!trial)
@@ -112,9 +111,8 @@ static void write_searched(FILE *file, const struct search *search, uint32_t tun
             fprintf(
                 file,
                 "# From the search: %.3f of the time before (noise %.3f), %.3f of the resident memory at the peak.\n",
-                trial->time, trial->noise, trial->resident);
-        fprintf(file, "%s = %s\n", settings_table[setting].name,
-                setting_format(&settings_table[setting], trial->value, text));
+                trial->time.median, trial->time.noise, trial->resident.median);
+        fprintf(file, "%s = %s\n", setting_name(setting), trial->candidate.value);
     }
 }
 

@@ -62,17 +62,19 @@ static json_t *search_json(const struct report *report)
     json_t *trials = json_array();
     for (uint32_t i = 0; i < search->count; i++) {
         const struct trial *trial = &search->trials[i];
-        json_array_append_new(trials, json_pack("{s:s?, s:s, s:I, s:f, s:f, s:f, s:i, s:b}", "key",
-                                                report->tunings->tunings[trial->tuning].name, "setting",
-                                                settings_table[trial->setting].name, "value", (json_int_t)trial->value,
-                                                "time", trial->time, "noise", trial->noise, "resident", trial->resident,
-                                                "rounds", (int)trial->rounds, "kept", trial->kept));
+        json_array_append_new(trials,
+                              json_pack("{s:s?, s:s, s:s, s:f, s:f, s:f, s:f, s:i, s:b, s:s}", "key",
+                                        report->tunings->tunings[trial->tuning].name, "setting",
+                                        setting_name(trial->candidate.setting), "value", trial->candidate.value, "time",
+                                        trial->time.median, "noise", trial->time.noise, "resident",
+                                        trial->resident.median, "resident_noise", trial->resident.noise, "rounds",
+                                        (int)trial->rounds, "kept", trial->kept, "verdict", trial->verdict));
     }
     json_t *json = json_pack("{s:o, s:b}", "trials", trials, "late", search->late);
-    if (search->time > 0)
-        json_object_set_new(
-            json, "together",
-            json_pack("{s:f, s:f, s:f}", "time", search->time, "noise", search->noise, "resident", search->resident));
+    if (search->time.median > 0)
+        json_object_set_new(json, "together",
+                            json_pack("{s:f, s:f, s:f, s:f}", "time", search->time.median, "noise", search->time.noise,
+                                      "resident", search->resident.median, "resident_noise", search->resident.noise));
     return json;
 }
 

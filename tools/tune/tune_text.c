@@ -131,23 +131,22 @@ static void print_search(const struct report *report)
 {
     const struct search *search = report->search;
     struct table table = {
-        .columns = 7,
-        .titles = {"search", "value", "time", "noise", "resident, peak", "rounds", ""},
-        .left = {true, true, false, false, false, false, true},
+        .columns = 8,
+        .titles = {"search", "value", "time", "noise", "resident, peak", "noise", "rounds", "outcome"},
+        .left = {true, true, false, false, false, false, false, true},
     };
-    char text[SETTING_TEXT];
     for (uint32_t i = 0; i < search->count; i++) {
         const struct trial *trial = &search->trials[i];
         const char *key = report->tunings->tunings[trial->tuning].name;
-        const struct setting *setting = &settings_table[trial->setting];
         table_row(&table);
-        table_cell(&table, 0, "%s: %s", key ? key : "all keys", setting->name);
-        table_cell(&table, 1, "%s", setting_format(setting, trial->value, text));
-        table_cell(&table, 2, "%.3f", trial->time);
-        table_cell(&table, 3, "%.3f", trial->noise);
-        table_cell(&table, 4, "%.3f", trial->resident);
-        table_cell(&table, 5, "%" PRIu32, trial->rounds);
-        table_cell(&table, 6, "%s", trial->kept ? "kept" : "");
+        table_cell(&table, 0, "%s: %s", key ? key : "all keys", setting_name(trial->candidate.setting));
+        table_cell(&table, 1, "%s", trial->candidate.value);
+        table_cell(&table, 2, "%.3f", trial->time.median);
+        table_cell(&table, 3, "%.3f", trial->time.noise);
+        table_cell(&table, 4, "%.3f", trial->resident.median);
+        table_cell(&table, 5, "%.3f", trial->resident.noise);
+        table_cell(&table, 6, "%" PRIu32, trial->rounds);
+        table_cell(&table, 7, "%s", trial->verdict);
     }
     puts("\nThe search replays; ratios are to the best that was known before, medians of paired rounds.\n");
     if (search->count)
@@ -158,10 +157,10 @@ static void print_search(const struct report *report)
         puts("\n  Outbox and flush say nothing of a trace of one thread.");
     if (search->late)
         puts("\n  The time was up before all was tried: --search-seconds.");
-    if (search->time > 0)
+    if (search->time.median > 0)
         printf(
             "\n  All that was kept, beside none of it: %.3f of the time (noise %.3f), %.3f of the resident memory.\n",
-            search->time, search->noise, search->resident);
+            search->time.median, search->time.noise, search->resident.median);
 }
 
 void tune_report_text(const struct report *report)
