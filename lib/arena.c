@@ -43,6 +43,7 @@ static bool range_raise(size_t end)
         size_t count = ((end + SLAB_BYTES - 1) >> SLAB_SHIFT) - first;
         if (!platform_commit(range.slabs + first, count * sizeof *range.slabs) ||
             !platform_commit(range.sides + first * SIDE_BYTES, count * SIDE_BYTES) ||
+            !platform_commit(range.small_sides + first * SMALL_SIDE_BYTES, count * SMALL_SIDE_BYTES + SIDE_BYTES) ||
             !platform_commit(range.pasts + first, count * sizeof *range.pasts))
             return false;
     }
@@ -298,8 +299,10 @@ bool arena_start(void)
     size_t count = range.bytes >> SLAB_SHIFT;
     range.slabs = platform_reserve(count * sizeof *range.slabs, count * sizeof *range.slabs, PAGE, &bytes);
     range.sides = platform_reserve(count * SIDE_BYTES, count * SIDE_BYTES, PAGE, &bytes);
+    size_t small = count * SMALL_SIDE_BYTES + SIDE_BYTES;
+    range.small_sides = platform_reserve(small, small, PAGE, &bytes);
     range.pasts = platform_reserve(count * sizeof *range.pasts, count * sizeof *range.pasts, PAGE, &bytes);
-    if (!range.slabs || !range.sides || !range.pasts)
+    if (!range.slabs || !range.sides || !range.small_sides || !range.pasts)
         return false;
     uint32_t processors = platform_processors();
     set_count = processors < SET_MAX ? processors : SET_MAX;

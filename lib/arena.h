@@ -8,22 +8,24 @@
 #include "model.h"
 
 /*
- * States and bitmap of one slab: room for the smallest class, and for the tail that is no block. Larger
- * classes need far less; see slab_states.
+ * States and bitmap of one slab: room for the smallest class, and for the tail that is no block. Classes from some 640 bytes up
+ * need so little that eight slabs share a page.
  */
-#define SIDE_BYTES ((size_t)20480)
+#define SIDE_BYTES       ((size_t)20480)
+#define SMALL_SIDE_BYTES ((size_t)512)
 
-#define RANGE_MOST ((size_t)1 << 40)
+#define RANGE_MOST       ((size_t)1 << 40)
 
 /*
- *     descriptor, side area and past of every slab below `high` are readable, for ever
+ *     descriptor, side areas and past of every slab below `high` are readable, for ever
  */
 struct range {
     /* fixed after start */
     char *base;
     struct slab *slabs; /* slabs[i] describes base + i * SLAB_BYTES */
     uint8_t *sides;
-    struct pasts *pasts; /* what slabs have been before */
+    uint8_t *small_sides; /* readable for SIDE_BYTES beyond the last one: C7.2 */
+    struct pasts *pasts;  /* what slabs have been before */
     size_t bytes;
     size_t high CACHE_ALIGNED; /* any, atomic, only rises: bytes of the range that have been in use */
     size_t next;               /* any, atomic: where the next extent is drawn */

@@ -7,6 +7,7 @@
 
 #define WORD_BITS   64
 #define SIDE_COLORS (PAGE / 2 / CACHE_LINE)
+#define SMALL_SIDES (PAGE / SMALL_SIDE_BYTES) /* in a page */
 
 /* Where the blocks end short of the slab's end, the index of that tail has a state too, which is never live.
  */
@@ -32,12 +33,16 @@ static size_t side_bytes(uint32_t capacity)
 
 /*
  * Side areas lie a multiple of a page apart, and would all start in the same cache set: neighbours start some lines apart, as far
- * as the class leaves room, in the one page where it needs no more.
+ * as the class leaves room, in the one page where it needs no more. So do those that lie in one page, and those of the next page.
  */
 static uint8_t *states_of(const struct slab *slab, uint32_t capacity)
 {
     size_t index = (size_t)(slab - range.slabs);
     size_t needed = side_bytes(capacity);
+    if (needed <= SMALL_SIDE_BYTES) {
+        size_t colors = (SMALL_SIDE_BYTES - needed) / CACHE_LINE + 1;
+        return range.small_sides + index * SMALL_SIDE_BYTES + index / SMALL_SIDES % colors * CACHE_LINE;
+    }
     size_t colors = ((needed < PAGE ? PAGE : SIDE_BYTES) - needed) / CACHE_LINE + 1;
     return range.sides + index * SIDE_BYTES + index % (colors < SIDE_COLORS ? colors : SIDE_COLORS) * CACHE_LINE;
 }
