@@ -55,6 +55,18 @@ _Static_assert(sizeof(struct trace_chunk) == 40, "as the format says");
 _Static_assert(sizeof(struct trace_info) == 88, "as the format says");
 _Static_assert(sizeof(struct trace_last) == 16, "as the format says");
 
+/* ------------------------------------------------------------------ reading: index.h, reader.h */
+
+enum { TRACE_ERROR_BYTES = 256 };
+
+struct trace_error {
+    char text[TRACE_ERROR_BYTES]; /* what is wrong and at which offset, without the file's name; "" for nothing */
+    bool salvageable;             /* the trace's beginning is good: with `salvage` it opens */
+};
+
+/* True where the file begins as a trace does. */
+bool trace_recognise(const void *bytes, size_t size);
+
 /* ------------------------------------------------------------------ writing */
 
 struct trace_file {

@@ -10,13 +10,6 @@
 #include "event.h"
 #include "file.h"
 
-enum { TRACE_ERROR_BYTES = 256 };
-
-struct trace_error {
-    char text[TRACE_ERROR_BYTES]; /* what is wrong and at which offset, without the file's name; "" for nothing */
-    bool salvageable;             /* the trace's beginning is good: with `salvage` it opens */
-};
-
 struct trace_reader;
 
 /*
@@ -43,8 +36,5 @@ uint64_t trace_lost(const struct trace_reader *reader);
 void trace_rewind(struct trace_reader *reader);
 
 void trace_close(struct trace_reader *reader);
-
-/* True where the file begins as a trace does. */
-bool trace_recognise(const void *bytes, size_t size);
 
 #endif
