@@ -554,10 +554,10 @@ static void obtain_every_class(void *argument)
 /* The address space ends before the memory does. */
 static void obtain_all(void)
 {
-    enum { BLOCKS = 24 };
+    enum { BLOCKS = 60 };
     size_t before = held_count;
     for (size_t i = 0; i < BLOCKS; i++)
-        obtain(16, (size_t)100 << 20);
+        obtain(16, (size_t)20 << 20);
     CHECK(held_count > before && held_count < before + BLOCKS);
     whole();
 }
