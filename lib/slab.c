@@ -3,8 +3,6 @@
 #include "guard.h"
 #include "past.h"
 
-#include <string.h>
-
 #define WORD_BITS   64
 #define SIDE_COLORS (PAGE / 2 / CACHE_LINE)
 #define SMALL_SIDES (PAGE / SMALL_SIDE_BYTES) /* in a page */
@@ -47,6 +45,7 @@ static uint8_t *states_of(const struct slab *slab, uint32_t capacity)
     return range.sides + index * SIDE_BYTES + index % (colors < SIDE_COLORS ? colors : SIDE_COLORS) * CACHE_LINE;
 }
 
+/* Its holder's; who comes too late with an old index may read there for a state, so it is written as states are. C7.2. */
 static uint64_t *bitmap_of(const struct slab *slab)
 {
     return (uint64_t *)(slab->states + states_bytes(slab->capacity));
@@ -202,6 +201,7 @@ static void slab_unlink_partial(struct heap *heap, struct slab *slab)
     TAILQ_REMOVE(&heap->shelves[slab->class].partial, slab, shelf);
 }
 
+/* C7.2. */
 uint32_t slab_unshelve(struct heap *heap, struct slab *slab, struct slot *floor, uint32_t most)
 {
     uint32_t count = slab->shelved < most ? slab->shelved : most;
@@ -212,7 +212,7 @@ uint32_t slab_unshelve(struct heap *heap, struct slab *slab, struct slot *floor,
         while (!bitmap[word])
             word++;
         size_t index = word * WORD_BITS + (size_t)__builtin_ctzl(bitmap[word]);
-        bitmap[word] &= bitmap[word] - 1;
+        store_relaxed(&bitmap[word], bitmap[word] & (bitmap[word] - 1));
         floor[i] = (struct slot){start + index * slab->block_bytes, slab->states + index};
     }
     slab->shelved -= count;
@@ -237,16 +237,19 @@ static void slab_set_aside(struct heap *heap, struct slab *slab)
     owner_add(&heap->aside_count, 1);
 }
 
+/* C7.2. */
 void slab_shelve(struct heap *heap, struct slot slot)
 {
     struct slab *slab = arena_slab((size_t)((char *)slot.block - range.base));
     size_t index = (size_t)(slot.state - slab->states);
     uint64_t *bitmap = bitmap_of(slab);
     if (!slab->shelved++) {
-        memset(bitmap, 0, bitmap_words(slab->capacity) * sizeof *bitmap);
+        for (size_t word = 0; word < bitmap_words(slab->capacity); word++)
+            store_relaxed(&bitmap[word], (uint64_t)0);
         TAILQ_INSERT_TAIL(&heap->shelves[slab->class].partial, slab, shelf);
     }
-    bitmap[index / WORD_BITS] |= (uint64_t)1 << index % WORD_BITS;
+    uint64_t *word = &bitmap[index / WORD_BITS];
+    store_relaxed(word, *word | (uint64_t)1 << index % WORD_BITS);
     owner_add(&heap->shelves[slab->class].shelved, 1);
     if (slab->shelved == slab->carved)
         slab_set_aside(heap, slab);
