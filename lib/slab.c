@@ -116,7 +116,7 @@ static struct slab *aside_take(struct heap *heap)
 static void slab_expect_vacant(const struct slab *slab)
 {
     (void)slab;
-    CHECKED(assert(!slab->tag || slab->tag & TAG_GIVEN || slab->class == CLASS_COVERED));
+    CHECKED(assert(!slab->tag || slab->tag & TAG_GIVEN));
 }
 
 struct slab *slab_take(struct heap *heap, size_t bytes, size_t alignment, ks_status *status)
@@ -151,8 +151,7 @@ struct slab *slab_begin(struct heap *heap, uint32_t class, ks_status *status)
 }
 
 /*
- * A slab inside of a large block, up to `bytes` of it. It has the state of the block, and no tag that needs to be marked when it
- * is given back: nothing in it can be freed. C7.2.
+ * A slab inside of a large block, up to `bytes` of it. It has the state of the block, and nothing in it can be freed. C7.2.
  */
 static void slab_cover(struct heap *heap, struct slab *slab, size_t bytes, uint8_t *states)
 {
@@ -255,10 +254,17 @@ void slab_shelve(struct heap *heap, struct slot slot)
         slab_set_aside(heap, slab);
 }
 
-/* C7.3. */
+static size_t slabs_of(size_t bytes)
+{
+    return (bytes + SLAB_BYTES - 1) >> SLAB_SHIFT;
+}
+
+/* With all that a large block covers. C7.3. */
 void slab_give(struct heap *heap, struct slab *slab)
 {
-    store_relaxed(&slab->tag, slab->tag | TAG_GIVEN);
+    for (struct slab *covered = slab; covered < slab + slabs_of(slab->taken); covered++)
+        if (covered->tag)
+            store_relaxed(&covered->tag, covered->tag | TAG_GIVEN);
     POINT("give: marked");
     if (guard_lift(slab))
         arena_give(heap, arena_slab_start(slab), slab->taken);
