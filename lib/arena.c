@@ -40,7 +40,7 @@ static bool range_raise(size_t end)
     size_t high = load_acquire(&range.high);
     if (high < end) {
         size_t first = high >> SLAB_SHIFT;
-        size_t count = ((end + SLAB_BYTES - 1) >> SLAB_SHIFT) - first;
+        size_t count = arena_slabs(end) - first;
         if (!platform_commit(range.slabs + first, count * sizeof *range.slabs) ||
             !platform_commit(range.sides + first * SIDE_BYTES, count * SIDE_BYTES) ||
             !platform_commit(range.small_sides + first * SMALL_SIDE_BYTES, count * SMALL_SIDE_BYTES + SIDE_BYTES) ||

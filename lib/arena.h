@@ -40,6 +40,12 @@ FAST_PATH struct slab *arena_slab(size_t offset)
     return &range.slabs[offset >> SLAB_SHIFT];
 }
 
+/* That so many bytes reach into. */
+static inline size_t arena_slabs(size_t bytes)
+{
+    return (bytes + SLAB_BYTES - 1) >> SLAB_SHIFT;
+}
+
 static inline char *arena_slab_start(const struct slab *slab)
 {
     return range.base + ((size_t)(slab - range.slabs) << SLAB_SHIFT);

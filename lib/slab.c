@@ -254,15 +254,10 @@ void slab_shelve(struct heap *heap, struct slot slot)
         slab_set_aside(heap, slab);
 }
 
-static size_t slabs_of(size_t bytes)
-{
-    return (bytes + SLAB_BYTES - 1) >> SLAB_SHIFT;
-}
-
 /* With all that a large block covers. C7.3. */
 void slab_give(struct heap *heap, struct slab *slab)
 {
-    for (struct slab *covered = slab; covered < slab + slabs_of(slab->taken); covered++)
+    for (struct slab *covered = slab; covered < slab + arena_slabs(slab->taken); covered++)
         if (covered->tag)
             store_relaxed(&covered->tag, covered->tag | TAG_GIVEN);
     POINT("give: marked");

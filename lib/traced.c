@@ -42,6 +42,15 @@ static uint64_t time_behind_resets(const struct key *key)
     return trace_now();
 }
 
+/* Whether the heap's blocks are dropped, or about to be: then `time` is later than the resets that do so. */
+static bool falls_to_reset(const struct heap *heap, uint64_t *time)
+{
+    if (likely(!is_dropped(heap)))
+        return false;
+    *time = time_behind_resets(heap->key);
+    return true;
+}
+
 /*
  * What others did to the addresses in a heap's magazines was before they came there, by a slow path: where the heap has seen none
  * since the thread was told the time, that time is late enough. C13.2.
@@ -57,9 +66,7 @@ static uint64_t time_at_home(struct heap *heap)
 void traced_alloc(struct heap *heap, const void *block, size_t size)
 {
     uint64_t time = time_at_home(heap);
-    bool dropped = is_dropped(heap);
-    if (unlikely(dropped))
-        time = time_behind_resets(heap->key);
+    bool dropped = falls_to_reset(heap, &time);
     record(heap, TRACE_ALLOC, time, block, size);
     if (unlikely(dropped))
         record(heap, TRACE_FREE, time, block, 0);
@@ -77,9 +84,7 @@ void traced_alloc_special(struct heap *heap, const void *block, size_t size, siz
         .alignment_shift = alignment <= CLASS_GRANULE ? 0 : (uint8_t)__builtin_ctzl(alignment),
         .zeroed = zeroed,
     };
-    bool dropped = is_dropped(heap);
-    if (dropped)
-        event.time = time_behind_resets(heap->key);
+    bool dropped = falls_to_reset(heap, &event.time);
     trace_record(&event);
     if (dropped)
         record(heap, TRACE_FREE, event.time, block, 0);
@@ -89,10 +94,7 @@ void traced_alloc_special(struct heap *heap, const void *block, size_t size, siz
 uint64_t traced_before(struct heap *heap, bool own)
 {
     uint64_t before = own ? time_at_home(heap) : trace_now();
-    if (likely(!is_dropped(heap)))
-        return before;
-    time_behind_resets(heap->key);
-    return 0;
+    return falls_to_reset(heap, &before) ? 0 : before;
 }
 
 void traced_free(const struct heap *heap, const void *block, uint64_t before)

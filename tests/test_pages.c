@@ -104,6 +104,19 @@ static void frames_fill(ks_key_t key)
         memset(frames[i] = alloc_ok(key, 1500), 1, 1500);
 }
 
+/* Runs of frames belong to one half and the other in turn. */
+static size_t half_of(size_t frame)
+{
+    return frame / 500 % 2;
+}
+
+static void half_free(ks_key_t key, size_t half)
+{
+    for (size_t i = 0; i < FRAMES; i++)
+        if (half_of(i) == half)
+            assert_status(ks_free(key, frames[i]), KS_OK);
+}
+
 static int by_address(const void *a, const void *b)
 {
     uintptr_t left = *(const uintptr_t *)a, right = *(const uintptr_t *)b;
@@ -197,13 +210,9 @@ static void broken_pages_go_in_the_end(void **state)
     (void)state;
     ks_key_t key = key_of(KS_ARENA_KEY, KS_HUGE_PAGES_ON);
     frames_fill(key);
-    for (size_t i = 0; i < FRAMES; i++)
-        if (i / 500 % 2)
-            assert_status(ks_free(key, frames[i]), KS_OK);
+    half_free(key, 1);
     assert_status(ks_key_purge(key), KS_OK);
-    for (size_t i = 0; i < FRAMES; i++)
-        if (i / 500 % 2 == 0)
-            assert_status(ks_free(key, frames[i]), KS_OK);
+    half_free(key, 0);
     assert_status(ks_key_purge(key), KS_OK);
     for (size_t i = 0; i < FRAMES; i += 100)
         assert_int_equal(resident_of(page_of(frames[i]), HUGE_PAGE), 0);
@@ -216,12 +225,10 @@ static void nothing_stays_resident(void **state)
     (void)state;
     ks_key_t key = key_of(KS_ARENA_SHARED, KS_HUGE_PAGES_ON);
     frames_fill(key);
-    for (size_t i = 0; i < FRAMES; i++)
-        if (i / 500 % 2)
-            assert_status(ks_free(key, frames[i]), KS_OK);
+    half_free(key, 1);
     assert_status(ks_key_purge(key), KS_OK);
     for (size_t i = 0; i < FRAMES; i++)
-        if (i / 500 % 2)
+        if (half_of(i) == 1)
             memset(frames[i] = alloc_ok(key, 1500), 1, 1500);
     key_end(key);
     for (size_t i = 0; i < FRAMES; i += 100) {
