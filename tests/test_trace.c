@@ -110,6 +110,28 @@ static void an_event_that_is_cut_is_none(void **state)
     }
 }
 
+/* A size's upper bits said before an event that has no size. */
+static void what_is_wide_is_a_block(void **state)
+{
+    (void)state;
+    uint8_t bytes[TRACE_EVENT_MOST];
+    struct trace_stream stream = {0};
+    struct trace_event block = {.kind = TRACE_ALLOC, .size = (uint64_t)1 << 20};
+    struct trace_event event;
+    uint8_t *end = trace_encode(bytes, &stream, &block);
+    const uint8_t *last = end - sizeof(uint64_t); /* the block's own item */
+    assert_ptr_equal(trace_decode(bytes, end, &stream, &event), end);
+    for (unsigned kind = TRACE_RESET; kind <= TRACE_KEY; kind++) {
+        struct trace_event of_key = {.kind = (uint8_t)kind, .key = 1};
+        uint8_t said[TRACE_EVENT_MOST];
+        struct trace_stream of_other = {0};
+        const uint8_t *said_end = trace_encode(said, &of_other, &of_key);
+        memcpy(bytes + (last - bytes), said_end - sizeof(uint32_t), sizeof(uint32_t));
+        assert_null(trace_decode(bytes, last + sizeof(uint32_t), &stream, &event));
+        assert_non_null(trace_decode(last, last + sizeof(uint32_t), &stream, &event));
+    }
+}
+
 static void an_event_of_daily_life_takes_few_bytes(void **state)
 {
     (void)state;
@@ -496,6 +518,7 @@ int main(void)
         cmocka_unit_test(events_are_read_as_they_were_written),
         cmocka_unit_test(an_event_that_is_cut_is_none),
         cmocka_unit_test(checksums_are_those_of_the_standard),
+        cmocka_unit_test(what_is_wide_is_a_block),
         cmocka_unit_test(an_event_of_daily_life_takes_few_bytes),
         cmocka_unit_test(threads_lose_nothing_and_are_merged_by_time),
         cmocka_unit_test(sampling_keeps_a_block_whole_or_leaves_it),

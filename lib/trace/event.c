@@ -133,6 +133,12 @@ static const uint8_t *get_block(const uint8_t *from, const uint8_t *end, struct 
     return stream->granule > UINT64_MAX >> GRANULE_SHIFT ? NULL : from;
 }
 
+/* Whether an ITEM_WIDE was said before: of an event of a key there is nothing that it could be part of. */
+static bool is_wide(const struct trace_event *event)
+{
+    return event->address || event->size || event->alignment_shift;
+}
+
 /* An event; its first four bytes are `item`. */
 static const uint8_t *get_event(const uint8_t *from, const uint8_t *end, uint32_t item, struct trace_stream *stream,
                                 struct trace_event *event)
@@ -145,9 +151,9 @@ static const uint8_t *get_event(const uint8_t *from, const uint8_t *end, uint32_
     case 0:
         return NULL;
     case TRACE_RESET:
-        return rest ? NULL : behind;
+        return rest || is_wide(event) ? NULL : behind;
     case TRACE_KEY:
-        return get_name(behind, end, rest, event->name);
+        return is_wide(event) ? NULL : get_name(behind, end, rest, event->name);
     default:
         return get_block(from, end, stream, event);
     }
