@@ -30,29 +30,54 @@ const struct class_choice class_choice_default = {
 
 /* ------------------------------------------------------------------ what a table may hold */
 
-const char *class_size_error(const uint32_t *sizes, uint32_t i)
+static const char *multiple_text(uint32_t size, uint32_t alignment)
+{
+    bool small = size < CLASS_SMALL;
+    switch (class_multiple(size, alignment)) {
+    case 8:
+        return "a multiple of 8";
+    case 16:
+        return small ? "a multiple of 16" : "a multiple of 16, as all classes from 512 up";
+    case 32:
+        return "a multiple of 32, as all classes from 512 up";
+    default:
+        return "a multiple of 64, as all classes from 512 up";
+    }
+}
+
+const char *class_size_error(const uint32_t *sizes, uint32_t i, uint32_t alignment)
 {
     if (i >= CLASS_LARGE)
         return "47 classes at the most";
-    if (!sizes[i] || sizes[i] > CLASS_TOP)
+    if (sizes[i] < CLASS_LEAST || sizes[i] > CLASS_TOP)
         return "16 to 65536";
-    if (sizes[i] % CLASS_GRANULE)
-        return "a multiple of 16";
-    if (sizes[i] >= CLASS_FROM && sizes[i] % CLASS_ALIGNED)
-        return "a multiple of 64, as all classes from 512 up";
+    if (sizes[i] % class_multiple(sizes[i], alignment))
+        return multiple_text(sizes[i], alignment);
     if (i && sizes[i] <= sizes[i - 1])
         return "more than the class before";
     return NULL;
 }
 
-const char *class_sizes_error(const uint32_t *sizes, uint32_t count)
+const char *class_sizes_error(const uint32_t *sizes, uint32_t count, uint32_t alignment)
 {
     for (uint32_t i = 0; i < count; i++) {
-        const char *error = class_size_error(sizes, i);
+        const char *error = class_size_error(sizes, i, alignment);
         if (error)
             return error;
     }
     return count && sizes[count - 1] == CLASS_TOP ? NULL : "65536 as the last class";
+}
+
+void class_sizes_align(uint32_t *sizes, uint32_t *count, uint32_t alignment)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < *count; i++) {
+        uint32_t multiple = class_multiple(sizes[i], alignment);
+        uint32_t size = (sizes[i] + multiple - 1) / multiple * multiple;
+        if (!kept || size > sizes[kept - 1])
+            sizes[kept++] = size;
+    }
+    *count = kept;
 }
 
 /* ------------------------------------------------------------------ filling */

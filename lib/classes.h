@@ -2,8 +2,8 @@
  * Size classes: tables of block sizes, and the arithmetic on them. Each key has a table; keys with equal ones share it, and none is
  * ever freed.
  *
- * table[i].bytes rises with i; every size is a multiple of 16, and of 64 from 512 up, so that slab-aligned multiples of it have
- * the alignment that the interface promises; the last is CLASS_TOP. See class_sizes_error.
+ * table[i].bytes rises with i; every size is a multiple of class_multiple(it, the key's alignment), so that slab-aligned multiples
+ * of it have the alignment that the key promises; the last is CLASS_TOP. See class_sizes_error.
  */
 #ifndef LIB_CLASSES_H
 #define LIB_CLASSES_H
@@ -14,9 +14,10 @@
 #define CLASS_LARGE    (CLASS_LIMIT - 1)
 #define CLASS_COVERED  CLASS_LIMIT /* of slabs inside of a large block: no address of theirs is a block's first byte */
 #define CLASS_TOP      65536       /* bytes of the top class in every table */
-#define CLASS_GRANULE  16
-#define CLASS_ALIGNED  64  /* classes from ... */
-#define CLASS_FROM     512 /* ... this size up are multiples of it */
+#define CLASS_GRANULE  8           /* which all sizes are multiples of */
+#define CLASS_LEAST    16
+#define CLASS_ALIGNED  16  /* blocks of less than ... */
+#define CLASS_SMALL    512 /* ... this size are aligned to so much at the most, others to no less */
 #define SLAB_SHIFT     18
 #define SLAB_BYTES     ((size_t)1 << SLAB_SHIFT)
 #define MAGAZINE_SLOTS 60                  /* most blocks in one magazine: it and its header fill 1,024 bytes */
@@ -62,11 +63,22 @@ struct class_choice {
 
 extern const struct class_choice class_choice_default;
 
+/* What a size must be a multiple of where blocks are aligned to `alignment`, 8 to 64. */
+static inline uint32_t class_multiple(uint32_t size, uint32_t alignment)
+{
+    if (size < CLASS_SMALL)
+        return alignment < CLASS_ALIGNED ? alignment : CLASS_ALIGNED;
+    return alignment > CLASS_ALIGNED ? alignment : CLASS_ALIGNED;
+}
+
 /* What keeps sizes[i], with those before it, from being a class's: NULL, or what a size must be, for a message. */
-const char *class_size_error(const uint32_t *sizes, uint32_t i);
+const char *class_size_error(const uint32_t *sizes, uint32_t i, uint32_t alignment);
 
 /* The same of a whole list. */
-const char *class_sizes_error(const uint32_t *sizes, uint32_t count);
+const char *class_sizes_error(const uint32_t *sizes, uint32_t count, uint32_t alignment);
+
+/* Sizes without errors at another alignment become multiples of this one: rounded up, those that are then alike once. */
+void class_sizes_align(uint32_t *sizes, uint32_t *count, uint32_t alignment);
 
 void class_table_fill(struct class *table, const struct class_choice *choice);
 

@@ -5,37 +5,20 @@
  * of, of which inih names only the first.
  */
 #include "config.h"
-
+#include "config_check.h"
 #include "lengths.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-enum { MESSAGE = 1024, QUOTED = 60 };
-
-static void __attribute__((format(printf, 3, 4)))
-error_at(struct config_errors *errors, uint32_t line, const char *format, ...)
-{
-    char text[MESSAGE];
-    int used = line ? snprintf(text, sizeof text, "%.500s:%u: ", errors->path, line)
-                    : snprintf(text, sizeof text, "%.500s: ", errors->path);
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(text + used, sizeof text - (size_t)used, format, arguments);
-    va_end(arguments);
-    errors->count++;
-    errors->tell(errors->context, text);
-}
 
 #if KS_CONFIG
 
 #include <ini.h>
 
-enum { CHUNK = 4096, LINE = 256 };
+enum { CHUNK = 4096, LINE = 256, QUOTED = 60 };
 
 static_assert(INI_MAX_LINE <= LINE, "a line of inih's fits");
 
@@ -60,7 +43,8 @@ struct reading {
 };
 
 #define ERROR_IN(reading, name, format, ...)                                                                           \
-    error_at((reading)->errors, (reading)->line, "%.80s %.*s: " format, (reading)->title, QUOTED, name, ##__VA_ARGS__)
+    config_error_at((reading)->errors, (reading)->line, "%.80s %.*s: " format, (reading)->title, QUOTED, name,         \
+                    ##__VA_ARGS__)
 
 /* ------------------------------------------------------------------ lists: classes, lengths of magazines */
 
@@ -79,7 +63,7 @@ static void size_add(struct reading *reading, const char *text)
         return;
     }
     settings->sizes[settings->sizes_count] = bytes > CLASS_TOP ? CLASS_TOP + 1 : (uint32_t)bytes;
-    const char *expected = class_size_error(settings->sizes, settings->sizes_count);
+    const char *expected = class_size_error(settings->sizes, settings->sizes_count, CLASS_GRANULE);
     if (expected)
         ERROR_IN(reading, "classes", "%.*s: expected %s", QUOTED, text, expected);
     else
@@ -183,8 +167,8 @@ static void setting_begin(struct reading *reading, const char *name, char *value
     reading->named = true;
     reading->setting = setting_find(name);
     if (!reading->section) {
-        error_at(reading->errors, reading->line,
-                 "%.*s: outside of a section: expected [defaults] or [key NAME] above it", QUOTED, name);
+        config_error_at(reading->errors, reading->line,
+                        "%.*s: outside of a section: expected [defaults] or [key NAME] above it", QUOTED, name);
         reading->setting = SETTINGS;
         return;
     }
@@ -266,19 +250,19 @@ static bool section_parse(struct reading *reading, const char *text, const char 
     *name = text + word + strspn(text + word, " \t");
     if (word == 3 && !strncmp(text, "key", word)) {
         if (!**name)
-            error_at(reading->errors, reading->line, "[%s]: no name: expected [key NAME], or a pattern as [key dns-*]",
-                     text);
+            config_error_at(reading->errors, reading->line,
+                            "[%s]: no name: expected [key NAME], or a pattern as [key dns-*]", text);
         else if (strlen(*name) >= KEY_NAME_BYTES)
-            error_at(reading->errors, reading->line, "[%s]: a key's name has 63 bytes at the most", text);
+            config_error_at(reading->errors, reading->line, "[%s]: a key's name has 63 bytes at the most", text);
         return **name && strlen(*name) < KEY_NAME_BYTES;
     }
     char first[QUOTED];
     snprintf(first, sizeof first, "%.*s", (int)word, text);
     const char *nearest = nearest_name(first, section_word, 2);
-    error_at(reading->errors, reading->line, "[%s]: no such section: %s", text,
-             !nearest          ? "expected [defaults] or [key NAME]"
-             : *nearest == 'd' ? "did you mean [defaults]?"
-                               : "did you mean [key NAME]?");
+    config_error_at(reading->errors, reading->line, "[%s]: no such section: %s", text,
+                    !nearest          ? "expected [defaults] or [key NAME]"
+                    : *nearest == 'd' ? "did you mean [defaults]?"
+                                      : "did you mean [key NAME]?");
     return false;
 }
 
@@ -287,12 +271,12 @@ static struct section *section_add(struct reading *reading, const char *name)
     struct config *config = reading->config;
     for (uint32_t i = 0; i < config->count; i++)
         if (!strcmp(config->sections[i].name, name)) {
-            error_at(reading->errors, reading->line, "%s: begun in line %u already: expected once in a file",
-                     reading->title, config->sections[i].line);
+            config_error_at(reading->errors, reading->line, "%s: begun in line %u already: expected once in a file",
+                            reading->title, config->sections[i].line);
             return NULL;
         }
     if (config->count == SECTIONS_MOST) {
-        error_at(reading->errors, reading->line, "one section too many: expected %u at the most", SECTIONS_MOST);
+        config_error_at(reading->errors, reading->line, "one section too many: expected %u at the most", SECTIONS_MOST);
         return NULL;
     }
     struct section *section = &config->sections[config->count++];
@@ -316,7 +300,7 @@ static void section_begin(struct reading *reading)
     snprintf(reading->title, sizeof reading->title, "%s", text);
     char *end = strrchr(text, ']');
     if (!end || end[1]) {
-        error_at(reading->errors, reading->line, "'%.*s': expected ] at its end", QUOTED, text);
+        config_error_at(reading->errors, reading->line, "'%.*s': expected ] at its end", QUOTED, text);
         return;
     }
     *end = '\0';
@@ -335,8 +319,8 @@ static void line_end(struct reading *reading)
 {
     const char *text = reading->text + strspn(reading->text, " \t\r\v\f");
     if (reading->line && !reading->used && *text && *text != '#' && *text != ';')
-        error_at(reading->errors, reading->line, "'%.*s': expected NAME = VALUE, [defaults] or [key NAME]", QUOTED,
-                 text);
+        config_error_at(reading->errors, reading->line, "'%.*s': expected NAME = VALUE, [defaults] or [key NAME]",
+                        QUOTED, text);
     reading->used = false;
 }
 
@@ -346,7 +330,7 @@ static int byte_next(struct reading *reading)
     if (reading->at == reading->end && !reading->broken) {
         ssize_t got = read(reading->file, reading->chunk, sizeof reading->chunk);
         if (got < 0)
-            error_at(reading->errors, 0, "%s", strerror(errno));
+            config_error_at(reading->errors, 0, "%s", strerror(errno));
         reading->broken = got <= 0;
         reading->at = 0;
         reading->end = got > 0 ? (size_t)got : 0;
@@ -361,7 +345,7 @@ static long line_next(struct reading *reading, size_t room)
     int byte;
     while ((byte = byte_next(reading)) >= 0 && byte != '\n') {
         if (!byte) {
-            error_at(reading->errors, reading->line + 1, "a zero byte: expected a text file");
+            config_error_at(reading->errors, reading->line + 1, "a zero byte: expected a text file");
             reading->broken = true;
             reading->at = reading->end = 0;
             return -1;
@@ -395,7 +379,7 @@ static char *reader(char *line, int size, void *stream)
     reading->line++;
     mark_skip(reading);
     if ((size_t)length > room) {
-        error_at(reading->errors, reading->line, "a line of %ld bytes: expected %zu at the most", length, room);
+        config_error_at(reading->errors, reading->line, "a line of %ld bytes: expected %zu at the most", length, room);
         *reading->text = '\0';
     }
     if (*reading->text == '[')
@@ -406,56 +390,11 @@ static char *reader(char *line, int size, void *stream)
 
 /* ------------------------------------------------------------------ the whole */
 
-/* Keys that share arenas share their decay, which is in [defaults]. */
-static void decay_check(const struct config *config, struct config_errors *errors)
-{
-    for (uint32_t i = 0; i < config->count; i++) {
-        const struct section *section = &config->sections[i];
-        struct settings settings;
-        config_settings(config, section->name, &settings);
-        if (*section->name && section->settings.origins[SET_DECAY] && settings.values[SET_ARENA] != ARENA_KEY)
-            error_at(
-                errors, section->settings.origins[SET_DECAY],
-                "[key %s] decay: the arena is shared with other keys: expected 'arena = key', or decay in [defaults]",
-                section->name);
-    }
-}
-
-static bool has_room_for_a_slab(const struct settings *settings)
-{
-    uint64_t quota = settings->values[SET_QUOTA];
-    /* What is no quota, or no slab, was reported where it stands. */
-    return !setting_has(&settings_table[SET_QUOTA], quota) ||
-           !setting_has(&settings_table[SET_SLAB], settings->values[SET_SLAB]) || quota >= setting_slab(settings);
-}
-
-/* A key without room for one slab would be refused all but large blocks. The section is at fault that sets one of the two. */
-static void quota_check(const struct config *config, struct config_errors *errors)
-{
-    for (uint32_t i = 0; i < config->count; i++) {
-        const struct section *section = &config->sections[i];
-        const uint32_t *lines = section->settings.origins;
-        struct settings settings;
-        char quota[SETTING_TEXT], slab[SETTING_TEXT];
-        config_settings(config, section->name, &settings);
-        uint32_t setting = lines[SET_QUOTA] ? SET_QUOTA : lines[SET_SLAB] ? SET_SLAB : SET_CHECK;
-        if (!lines[setting] || has_room_for_a_slab(&settings))
-            continue;
-        error_at(
-            errors, lines[setting],
-            "[%s%s] %s: a quota of %.24s has no room for a slab of %.24s: expected a larger quota, or a smaller slab",
-            *section->name ? "key " : "defaults", section->name, setting_name(setting),
-            setting_format(&settings_table[SET_QUOTA], settings.values[SET_QUOTA], quota),
-            setting_format(&settings_table[SET_SLAB], setting_slab(&settings), slab));
-    }
-}
-
 static bool file_read(int file, struct config *config, struct config_errors *errors)
 {
     struct reading reading = {.config = config, .errors = errors, .file = file};
     ini_parse_stream(reader, &reading, handle, &reading);
-    decay_check(config, errors);
-    quota_check(config, errors);
+    config_check(config, errors);
     return !errors->count;
 }
 
@@ -463,7 +402,7 @@ bool config_read(const char *path, struct config *config, struct config_errors *
 {
     int file = open(path, O_RDONLY | O_CLOEXEC);
     if (file < 0) {
-        error_at(errors, 0, "%s", strerror(errno));
+        config_error_at(errors, 0, "%s", strerror(errno));
         return false;
     }
     bool good = file_read(file, config, errors);
@@ -476,7 +415,7 @@ bool config_read(const char *path, struct config *config, struct config_errors *
 bool config_read(const char *path, struct config *config, struct config_errors *errors)
 {
     (void)path, (void)config;
-    error_at(errors, 0, "this keyslab was built without libinih, and reads no config files");
+    config_error_at(errors, 0, "this keyslab was built without libinih, and reads no config files");
     return false;
 }
 

@@ -18,6 +18,12 @@ static bool is_within(uint32_t setting, uint64_t option)
     return !option || setting_has(&settings_table[setting], option);
 }
 
+/* Classes that a program names go by the alignment that it names, and by no file's. */
+static uint32_t alignment_of(const struct ks_key_options *options)
+{
+    return (uint32_t)(options->alignment ? options->alignment : settings_table[SET_ALIGNMENT].initial);
+}
+
 static bool options_are_valid(const struct ks_key_options *options)
 {
     uint32_t unknown = 0;
@@ -25,12 +31,12 @@ static bool options_are_valid(const struct ks_key_options *options)
         unknown |= options->reserved[i];
     return !unknown && is_within(SET_MAGAZINE, options->magazine_blocks) &&
            is_within(SET_MAGAZINE_BYTES, options->magazine_bytes) && is_within(SET_FLUSH, options->flush) &&
-           is_within(SET_SLAB, options->slab_bytes) &&
+           is_within(SET_SLAB, options->slab_bytes) && is_within(SET_ALIGNMENT, options->alignment) &&
            (options->retain == KS_RETAIN_NONE || is_within(SET_RETAIN, options->retain)) &&
            (unsigned)options->response <= KS_RESPONSE_ABORT && (unsigned)options->checks <= KS_CHECKS_PARANOID &&
            (unsigned)options->arena <= KS_ARENA_NODE && (unsigned)options->huge <= KS_HUGE_PAGES_ON &&
            (unsigned)options->trace <= KS_TRACE_ON && !options->class_count == !options->classes &&
-           (!options->classes || !class_sizes_error(options->classes, options->class_count));
+           (!options->classes || !class_sizes_error(options->classes, options->class_count, alignment_of(options)));
 }
 
 static void options_overlay(struct settings *settings, const struct ks_key_options *options)
@@ -50,11 +56,14 @@ static void options_overlay(struct settings *settings, const struct ks_key_optio
     option_set(settings, SET_ARENA, options->arena, options->arena - 1u);
     option_set(settings, SET_HUGE_PAGES, options->huge, options->huge - 1u);
     option_set(settings, SET_TRACE, options->trace, options->trace - 1u);
+    option_set(settings, SET_ALIGNMENT, options->alignment | options->class_count, alignment_of(options));
     option_set(settings, SET_CLASSES, options->class_count, 0);
     if (options->class_count) {
         settings->sizes_count = options->class_count;
         memcpy(settings->sizes, options->classes, options->class_count * sizeof *settings->sizes);
     }
+    /* A file's classes that the program's alignment does not allow. */
+    class_sizes_align(settings->sizes, &settings->sizes_count, (uint32_t)settings->values[SET_ALIGNMENT]);
 }
 
 bool options_settle(const struct ks_key_options *options, struct settings *settings)

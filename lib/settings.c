@@ -15,6 +15,17 @@ const struct setting settings_table[SETTINGS] = {
             .unit = "bytes",
             .text = "the block sizes",
         },
+    [SET_ALIGNMENT] =
+        {
+            .name = "alignment",
+            .type = TYPE_COUNT,
+            .unit = "bytes",
+            .least = CLASS_GRANULE,
+            .most = 64,
+            .initial = 64,
+            .power_of_two = true,
+            .text = "what addresses are multiples of; below 512 bytes of 16 at the most, from there up of 16 at least",
+        },
     [SET_MAGAZINE] =
         {
             .name = "magazine",
@@ -367,7 +378,7 @@ char *setting_range(const struct setting *setting, char *text)
     char least[SETTING_TEXT];
     char most[SETTING_TEXT];
     if (setting->type == TYPE_CLASSES) {
-        snprintf(text, SETTING_TEXT, "1 to 47 sizes, rising: multiples of 16, from 512 up of 64; the last is 65536");
+        snprintf(text, SETTING_TEXT, "1 to 47 sizes, rising, multiples of the alignment; the last is 65536");
     } else if (setting->type == TYPE_LENGTHS) {
         snprintf(text, SETTING_TEXT,
                  "1 to 60, or up to %d of them, each but the last behind the largest size that it is for",

@@ -53,7 +53,7 @@ static uint64_t *bitmap_of(const struct slab *slab)
 
 static_assert(offsetof(struct heap, accounts) <= UINT16_MAX && offsetof(struct heap, odd) <= UINT16_MAX,
               "bins and outboxes lie where 16 bits can tell");
-static_assert(SLAB_BYTES / CLASS_GRANULE + CACHE_LINE + SLAB_BYTES / CLASS_GRANULE / 8 <= SIDE_BYTES,
+static_assert(SLAB_BYTES / CLASS_LEAST + CACHE_LINE + SLAB_BYTES / CLASS_LEAST / 8 <= SIDE_BYTES,
               "a side area holds the states and the bitmap of the smallest class");
 
 /* Eight at a time; the states behind them are fresh. C7.2. */

@@ -26,7 +26,7 @@ static void every_offset_of_every_class(void **state)
 static void every_size_at_its_edges(void **state)
 {
     (void)state;
-    for (size_t bytes = CLASS_GRANULE; bytes <= CLASS_TOP; bytes += CLASS_GRANULE) {
+    for (size_t bytes = CLASS_LEAST; bytes <= CLASS_TOP; bytes += CLASS_GRANULE) {
         uint64_t reciprocal = UINT64_MAX / bytes + 1;
         for (size_t n = 0; n * bytes < SLAB_BYTES; n++) {
             uint32_t index;

@@ -116,11 +116,60 @@ static void an_option_wins_over_the_file(void **state)
     key_end(key);
 }
 
+/* 72, and 1,520, which no 64 divides; by the file's name for each alignment. */
+static void alignment_goes_with_classes(void **state)
+{
+    (void)state;
+    static const uint32_t sizes[] = {72, 1520, 65536};
+    load_ok("[defaults]\nalignment = 8\nclasses = 24, 72, 1520, 65536\n"
+            "[key even]\nalignment = 16\nclasses = 48, 1520, 65536\n"
+            "[key plain]\nclasses = 64, 1536, 65536\nalignment = 64\n");
+    assert_good_size("any", 20, 24);
+    assert_good_size("any", 70, 72);
+    assert_good_size("even", 1500, 1520);
+    assert_good_size("plain", 1500, 1536);
+    /* A program's own alignment keeps a file from loosening it: classes are rounded up. */
+    static const size_t alignments[] = {8, 16, 32, 64};
+    static const size_t expected[][3] = {{24, 72, 1520}, {32, 80, 1520}, {32, 80, 1536}, {32, 80, 1536}};
+    for (size_t i = 0; i < COUNT(alignments); i++) {
+        ks_key_t key = key_with((struct ks_key_options){.name = "any", .alignment = alignments[i]});
+        assert_int_equal(ks_key_good_size(key, 20), expected[i][0]);
+        assert_int_equal(ks_key_good_size(key, 70), expected[i][1]);
+        assert_int_equal(ks_key_good_size(key, 1500), expected[i][2]);
+        key_end(key);
+    }
+    /* Its own classes go by its own alignment. */
+    ks_key_t key;
+    const struct ks_key_options own = {.name = "any", .classes = sizes, .class_count = 3};
+    assert_status(ks_key_create(&own, &key), KS_INVALID);
+    struct ks_key_options aligned = own;
+    aligned.alignment = 8;
+    aligned.name = "plain";
+    key = key_with(aligned);
+    assert_int_equal(ks_key_good_size(key, 70), 72);
+    key_end(key);
+}
+
+/* Two sizes that a stricter alignment makes one. */
+static void rounded_classes_stay_apart(void **state)
+{
+    (void)state;
+    load_ok("[defaults]\nalignment = 8\nclasses = 24, 32, 40, 48, 504, 528, 544, 576, 65536\n");
+    ks_key_t key = key_with((struct ks_key_options){.alignment = 64});
+    static const size_t expected[] = {32, 48, 512, 576, 65536};
+    struct ks_key_stats stats = stats_of(key);
+    assert_int_equal(stats.class_count, COUNT(expected) + 1);
+    for (size_t i = 0; i < COUNT(expected); i++)
+        assert_int_equal(stats.classes[i].size, expected[i]);
+    key_end(key);
+}
+
 static void options_out_of_range_are_refused(void **state)
 {
     (void)state;
     static const uint32_t good[] = {64, 65536}, odd[] = {72, 65536}, line[] = {528, 65536}, down[] = {64, 64, 65536},
-                          low[] = {64, 128}, none[] = {0, 65536}, high[] = {64, 131072};
+                          low[] = {64, 128}, none[] = {0, 65536}, high[] = {64, 131072}, eight[] = {8, 65536},
+                          four[] = {20, 65536}, packed_line[] = {520, 65536};
     uint32_t many[48];
     for (uint32_t i = 0; i < 48; i++)
         many[i] = i < 47 ? 64 * (i + 1) : 65536;
@@ -142,11 +191,19 @@ static void options_out_of_range_are_refused(void **state)
         {.checks = (enum ks_checks)3},
         {.arena = (enum ks_arena)4},
         {.huge = (enum ks_huge_pages)3},
-        {.reserved = {[2] = 1}},
+        {.reserved = {[1] = 1}},
         {.slab_bytes = 32 << 10},
         {.slab_bytes = 96 << 10},
         {.slab_bytes = 512 << 10},
         {.retain = ((size_t)1 << 40) + 1},
+        {.alignment = 4},
+        {.alignment = 24},
+        {.alignment = 128},
+        {.classes = odd, .class_count = 2, .alignment = 16},
+        {.classes = line, .class_count = 2, .alignment = 32},
+        {.classes = eight, .class_count = 2, .alignment = 8},
+        {.classes = four, .class_count = 2, .alignment = 8},
+        {.classes = packed_line, .class_count = 2, .alignment = 8},
     };
     ks_key_t key = 1;
     for (size_t i = 0; i < COUNT(bad); i++) {
@@ -230,8 +287,22 @@ static const uint32_t fine[] = {16,   48,   80,   112,  144,  176,  208,  240,  
 
 static const struct ks_key_options key_coarse = {.name = "coarse", .classes = coarse, .class_count = COUNT(coarse)};
 static const struct ks_key_options key_fine = {.name = "fine", .classes = fine, .class_count = COUNT(fine)};
+static const uint32_t packed[] = {16,  24,  40,  56,  72,  104, 136,  200,  264,  328,   456,
+                                  504, 528, 560, 656, 784, 912, 1040, 1296, 1520, 16368, 65536};
+static const struct ks_key_options key_packed = {
+    .name = "packed", .classes = packed, .class_count = COUNT(packed), .alignment = 8};
+static const struct ks_key_options key_even = {
+    .name = "even", .classes = (const uint32_t[]){16, 48, 528, 1520, 65536}, .class_count = 5, .alignment = 16};
 /* The last class is that of the large blocks. */
-static const struct ks_key_options *const tables[] = {&key_coarse, &key_fine};
+static const struct ks_key_options *const tables[] = {&key_coarse, &key_fine, &key_packed, &key_even};
+
+/* What the key promises of a block of that size. */
+static size_t alignment_expected(const struct ks_key_options *options, size_t size)
+{
+    if (size < 512)
+        return options->alignment == 8 ? 8 : 16;
+    return !options->alignment ? 64 : 16;
+}
 
 static size_t class_expected(const struct ks_key_options *options, size_t size)
 {
@@ -251,7 +322,7 @@ static void every_size_has_the_keys_own_class(void **state)
             char *block = alloc_ok(key, size);
             assert_int_equal(ks_key_good_size(key, size), expected);
             assert_int_equal(ks_size(key, block), expected);
-            assert_int_equal((uintptr_t)block % (size >= 512 ? 64 : 16), 0);
+            assert_int_equal((uintptr_t)block % alignment_expected(tables[t], size), 0);
             assert_status(ks_free(key, block + 1), KS_BAD_BLOCK);
             assert_status(ks_free(key, block), KS_OK);
         }
@@ -271,7 +342,7 @@ static void alignment_holds_in_every_table(void **state)
     (void)state;
     for (size_t t = 0; t < COUNT(tables); t++) {
         ks_key_t key = key_with(*tables[t]);
-        for (size_t alignment = 16; alignment <= 131072; alignment *= 2)
+        for (size_t alignment = 1; alignment <= 131072; alignment *= 2)
             for (size_t size = 1; size < 70000; size = size * 3 + 1) {
                 ks_status status;
                 void *block = ks_aligned_alloc(key, alignment, size, &status);
@@ -303,37 +374,39 @@ static void realloc_goes_by_the_keys_classes(void **state)
     key_end(key);
 }
 
+enum { CROWD = 3 };
+
 struct crowd {
-    ks_key_t keys[2];
-    void *blocks[2][500];
+    ks_key_t keys[CROWD];
+    void *blocks[CROWD][500];
 };
 
 static void crowd_free(void *argument)
 {
     struct crowd *crowd = argument;
     for (size_t i = 0; i < 500; i++)
-        for (size_t k = 0; k < 2; k++)
+        for (size_t k = 0; k < CROWD; k++)
             assert_status(ks_free(crowd->keys[k], crowd->blocks[k][i]), KS_OK);
     ks_flush();
 }
 
-/* Two keys whose classes have the same numbers and other sizes, freed by one other thread, several times over. */
-static void blocks_of_both_tables_come_home(void **state)
+/* Keys whose classes have the same numbers and other sizes, freed by one other thread, several times over. */
+static void blocks_of_all_tables_come_home(void **state)
 {
     (void)state;
     struct worker worker;
-    struct crowd crowd = {.keys = {key_with(key_coarse), key_with(key_fine)}};
+    struct crowd crowd = {.keys = {key_with(key_coarse), key_with(key_fine), key_with(key_packed)}};
     worker_start(&worker);
     for (int round = 0; round < 20; round++) {
         for (size_t i = 0; i < 500; i++)
-            for (size_t k = 0; k < 2; k++)
+            for (size_t k = 0; k < CROWD; k++)
                 crowd.blocks[k][i] = alloc_ok(crowd.keys[k], i * 131 % (round % 3 ? 60000 : 140000));
         worker_do(&worker, crowd_free, &crowd);
         if (round % 5 == 4)
-            for (size_t k = 0; k < 2; k++)
+            for (size_t k = 0; k < CROWD; k++)
                 assert_status(ks_key_reset(crowd.keys[k]), KS_OK);
     }
-    for (size_t k = 0; k < 2; k++) {
+    for (size_t k = 0; k < CROWD; k++) {
         assert_status(ks_key_purge(crowd.keys[k]), KS_OK);
         assert_stats_balance(crowd.keys[k]);
         assert_int_equal(stats_of(crowd.keys[k]).live, 0);
@@ -404,10 +477,12 @@ static void magazines_of_any_size_work(void **state)
     worker_start(&worker);
     for (uint32_t blocks = 1; blocks <= 60; blocks += blocks < 5 ? 1 : 11) {
         const struct ks_key_options options = {.magazine_blocks = blocks, .magazine_bytes = blocks == 3 ? 16 : 0};
-        struct crowd crowd = {.keys = {key_with(options), key_with(options)}};
+        struct ks_key_options other = key_packed;
+        other.magazine_blocks = blocks;
+        struct crowd crowd = {.keys = {key_with(options), key_with(options), key_with(other)}};
         for (int round = 0; round < 4; round++) {
             for (size_t i = 0; i < 500; i++)
-                for (size_t k = 0; k < 2; k++)
+                for (size_t k = 0; k < CROWD; k++)
                     crowd.blocks[k][i] = alloc_ok(crowd.keys[k], i * 13);
             if (round % 2)
                 crowd_free(&crowd);
@@ -422,8 +497,8 @@ static void magazines_of_any_size_work(void **state)
             alloc_ok(key, 64);
         assert_int_equal(stats_of(key).held, blocks - first);
         key_end(key);
-        key_end(crowd.keys[0]);
-        key_end(crowd.keys[1]);
+        for (size_t k = 0; k < CROWD; k++)
+            key_end(crowd.keys[k]);
     }
     worker_end(&worker);
 }
@@ -764,9 +839,11 @@ static void nothing_good_is_called_damaged(void **state)
     worker_start(&worker);
     struct ks_key_options small = paranoid;
     small.quota = 24 << 20;
-    struct crowd crowd = {.keys = {key_with(paranoid), key_with(small)}};
+    struct ks_key_options odd = key_packed;
+    odd.checks = KS_CHECKS_PARANOID;
+    struct crowd crowd = {.keys = {key_with(paranoid), key_with(small), key_with(odd)}};
     for (int round = 0; round < 40; round++) {
-        for (size_t k = 0; k < 2; k++) {
+        for (size_t k = 0; k < CROWD; k++) {
             ks_status status;
             for (size_t i = 0; i < 500; i++) {
                 crowd.blocks[k][i] = alloc_ok(crowd.keys[k], 100 + i * 7);
@@ -787,7 +864,7 @@ static void nothing_good_is_called_damaged(void **state)
             assert_status(ks_free(crowd.keys[k], large), KS_OK);
         }
         worker_do(&worker, free_all, &crowd);
-        for (size_t k = 0; k < 2; k++) {
+        for (size_t k = 0; k < CROWD; k++) {
             if (round % 7 == 6)
                 assert_status(ks_key_reset(crowd.keys[k]), KS_OK);
             if (round % 11 == 10)
@@ -797,7 +874,7 @@ static void nothing_good_is_called_damaged(void **state)
             assert_int_equal(stats_of(crowd.keys[k]).damaged, 0);
         }
     }
-    for (size_t k = 0; k < 2; k++) {
+    for (size_t k = 0; k < CROWD; k++) {
         assert_status(ks_key_purge(crowd.keys[k]), KS_OK);
         assert_int_equal(stats_of(crowd.keys[k]).arena_bytes, 0);
         key_end(crowd.keys[k]);
@@ -850,10 +927,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(the_most_specific_section_counts),      TEST(an_option_wins_over_the_file),
+        TEST(alignment_goes_with_classes),           TEST(rounded_classes_stay_apart),
         TEST(options_out_of_range_are_refused),      TEST(a_bad_file_changes_nothing),
         TEST(keys_keep_what_they_were_created_with), TEST(loading_and_creating_meet),
         TEST(every_size_has_the_keys_own_class),     TEST(alignment_holds_in_every_table),
-        TEST(realloc_goes_by_the_keys_classes),      TEST(blocks_of_both_tables_come_home),
+        TEST(realloc_goes_by_the_keys_classes),      TEST(blocks_of_all_tables_come_home),
         TEST(a_past_life_keeps_its_classes),         TEST(magazines_of_any_size_work),
         TEST(lengths_of_magazines_go_by_class),      TEST(what_is_retained_is_set_in_the_file),
         TEST(flush_says_when_waiting_blocks_go),     TEST(a_quota_from_the_file_is_kept),

@@ -8,7 +8,7 @@ static void create_checks_its_arguments(void **state)
     (void)state;
     ks_key_t key;
     assert_status(ks_key_create(NULL, NULL), KS_INVALID);
-    struct ks_key_options options = {.reserved = {[2] = 1}};
+    struct ks_key_options options = {.reserved = {[1] = 1}};
     assert_status(ks_key_create(&options, &key), KS_INVALID);
     assert_status(ks_key_create(NULL, &key), KS_OK);
     assert_int_not_equal(key, 0);

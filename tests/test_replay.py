@@ -125,13 +125,17 @@ class Replayed(unittest.TestCase):
         """What tune predicts is what the library does, with any classes, and with resets too."""
         coarse = self.config("[defaults]\nclasses = 1024, 65536\n[key flows]\nclasses = 48, 80, 144, 65536\n")
         tuned = os.path.join(self.folder.name, "tuned.conf")
+        packed = os.path.join(self.folder.name, "packed.conf")
         for trace in self.plain, self.resets:
             subprocess.run([KEYSLAB, "tune", "--threads", "0", "-o", tuned, trace], check=True, capture_output=True)
-            rows = outcome("--config", coarse, "--config", tuned, "-r", "1", trace)["allocators"]
+            subprocess.run([KEYSLAB, "tune", "--threads", "0", "--alignment", "8", "-o", packed, trace], check=True,
+                           capture_output=True)
+            rows = outcome("--config", coarse, "--config", tuned, "--config", packed, "-r", "1", trace)["allocators"]
             for row in rows:
                 self.assertAlmostEqual(row["predicted"], row["measured"], delta=1e-9)
             self.assertGreater(rows[1]["measured"], rows[0]["measured"])
             self.assertLess(rows[2]["measured"], rows[0]["measured"])
+            self.assertLess(rows[3]["measured"], rows[2]["measured"])
             alone = outcome(trace)
             self.assertEqual((alone["predicted"], alone["measured"]), (rows[0]["predicted"], rows[0]["measured"]))
         text = run(self.plain).stdout

@@ -121,7 +121,8 @@ struct ks_key_options {
     size_t slab_bytes;         /* taken from the arena at once: 64, 128 or 256 KiB; built in: 256 KiB */
     /* bytes of empty slabs that each thread keeps, up to 1024 GiB, or KS_RETAIN_NONE; built in: what it has needed lately */
     size_t retain;
-    uint64_t reserved[3]; /* zero: a later version may name them */
+    size_t alignment; /* of blocks, 8, 16, 32 or 64, which their classes are multiples of: see ks_alloc; built in: 64 */
+    uint64_t reserved[2]; /* zero: a later version may name them */
 };
 
 /*
@@ -171,7 +172,9 @@ KS_API ks_status ks_key_purge(ks_key_t key);
 
 /*
  * Allocation. The block is uninitialised (ks_calloc: zeroed), belongs to the key, and is the caller's until
- * freed, or until the key is reset or destroyed. Aligned to 16 bytes, requests of 512 bytes and more to 64.
+ * freed, or until the key is reset or destroyed. Aligned to 16 bytes, requests of 512 bytes and more to 64, unless the
+ * key has another alignment: then, where it is 8, those below 512 bytes to 8, and where it is less than 64, those from 512
+ * bytes up to 16 or to 32.
  * Zero bytes give a unique block. Returns NULL with the reason in `*status` where `status` is not NULL, which
  * KS_OK overwrites on success: KS_NO_MEMORY, KS_QUOTA, KS_TERMINATED, KS_BAD_KEY, KS_TOO_LARGE, KS_INVALID.
  * Costs a few nanoseconds from a thread's magazine; one slab from the arena every few hundred blocks at the
@@ -187,8 +190,8 @@ KS_API void *ks_aligned_alloc(ks_key_t key, size_t alignment, size_t size, ks_st
 /*
  * Resizes: stays in place where the size class fits, else moves, keeping the contents up to the smaller size.
  * NULL allocates; zero bytes free the block and return NULL with KS_OK. On failure the block is untouched; a
- * block of another thread may be resized, its memory then goes home. Alignment above 64 is not kept. Errors
- * as ks_alloc and ks_free.
+ * block of another thread may be resized, its memory then goes home. The result is aligned as that of ks_alloc.
+ * Errors as ks_alloc and ks_free.
  */
 KS_API void *ks_realloc(ks_key_t key, void *block, size_t size, ks_status *status) KS_RESIZES(3);
 

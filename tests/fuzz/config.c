@@ -62,7 +62,7 @@ static void check_settings(const struct settings *settings)
         check_value(&settings_table[i], settings->values[i]);
     if (!memchr(settings->trace_file, '\0', sizeof settings->trace_file))
         fail("a path without an end");
-    if (class_sizes_error(settings->sizes, settings->sizes_count))
+    if (class_sizes_error(settings->sizes, settings->sizes_count, (uint32_t)settings->values[SET_ALIGNMENT]))
         fail("classes that are none");
     if (lengths_end(&settings->lengths))
         fail("lengths without an end");

@@ -74,17 +74,17 @@ static uint32_t place_of(uint64_t size)
 {
     if (size > SIZE_TOP)
         return PLACE_ABOVE;
-    if (size <= ALIGNED_FROM)
-        return size ? (uint32_t)(size - 1) / GRANULE : 0;
-    return ALIGNED_FROM / GRANULE + (uint32_t)(size - ALIGNED_FROM - 1) / ALIGNED;
+    if (size <= CLASS_SMALL)
+        return size ? (uint32_t)(size - 1) / CLASS_GRANULE : 0;
+    return CLASS_SMALL / CLASS_GRANULE + (uint32_t)(size - CLASS_SMALL - 1) / CLASS_ALIGNED;
 }
 
 uint32_t place_size(uint32_t place)
 {
-    const uint32_t small = ALIGNED_FROM / GRANULE;
+    const uint32_t small = CLASS_SMALL / CLASS_GRANULE;
     if (place == PLACE_ABOVE)
         return 0;
-    return place < small ? (place + 1) * GRANULE : ALIGNED_FROM + (place - small + 1) * ALIGNED;
+    return place < small ? (place + 1) * CLASS_GRANULE : CLASS_SMALL + (place - small + 1) * CLASS_ALIGNED;
 }
 
 /* The library's blocks are told apart by their classes, another allocator's by the default class that would hold them. */

@@ -3,12 +3,13 @@
 #define REPLAY_CREW_H
 
 #include "allocator.h"
+#include "classes.h"
 #include "optimum.h"
 #include "plan.h"
 
 enum {
     /* Every size that can be a class has a place, in order, and what is larger the last one. */
-    PLACES = ALIGNED_FROM / GRANULE + (SIZE_TOP - ALIGNED_FROM) / ALIGNED + 1,
+    PLACES = CLASS_SMALL / CLASS_GRANULE + (SIZE_TOP - CLASS_SMALL) / CLASS_ALIGNED + 1,
     PLACE_ABOVE = PLACES - 1,
     ASK_SOME = 17, /* of so many operations one is asked what its block can hold; odd, since traces take turns */
     ASK_ALL = 1,

@@ -5,9 +5,7 @@
 #include <stdlib.h>
 
 enum {
-    MAGAZINE_BLOCK_BYTES = 128 * 1024,
-    MAGAZINE_LEAST = 4,
-    CANDIDATES = ALIGNED_FROM / GRANULE + (SIZE_TOP - ALIGNED_FROM) / ALIGNED,
+    CANDIDATES_MOST = CLASS_SMALL / GRANULE + (SIZE_TOP - CLASS_SMALL) / CLASS_ALIGNED,
 };
 
 /* ------------------------------------------------------------------ what a class costs */
@@ -18,12 +16,16 @@ static double tail_of(uint32_t slab, uint32_t bytes)
     return (double)(slab - capacity * bytes) / capacity + STATE;
 }
 
-/* In one thread: the magazine, and half of its blocks. */
-static double magazine_of(uint32_t bytes)
+double block_cost(uint32_t slab, uint32_t bytes)
 {
-    uint32_t blocks = MAGAZINE_BLOCK_BYTES / bytes;
-    if (blocks > MAGAZINE_BLOCKS)
-        blocks = MAGAZINE_BLOCKS;
+    return bytes + tail_of(slab, bytes);
+}
+
+double magazine_cost(uint32_t bytes)
+{
+    uint32_t blocks = MAGAZINE_BYTES / bytes;
+    if (blocks > MAGAZINE_SLOTS)
+        blocks = MAGAZINE_SLOTS;
     if (blocks < MAGAZINE_LEAST)
         blocks = MAGAZINE_LEAST;
     return MAGAZINE + (double)blocks * bytes / 2;
@@ -46,7 +48,7 @@ static struct spending spend_on(const struct weights *weights, const struct size
         sum.asked += asked;
         sum.internal += weight * table->bytes[class] - asked;
         sum.tails += weight * tail_of(weights->slab, table->bytes[class]);
-        sum.magazines += weight > 0 ? threads * weights->standing * magazine_of(table->bytes[class]) : 0;
+        sum.magazines += weight > 0 ? threads * weights->standing * magazine_cost(table->bytes[class]) : 0;
         sum.used += weight > 0;
     }
     return sum;
@@ -62,16 +64,22 @@ struct spending spend_aligned(const struct weights *weights, const struct size_t
     return spend_on(weights, table, 0, alignment);
 }
 
-static uint32_t next_candidate(uint32_t size)
+uint32_t size_after(uint32_t size, const struct limits *limits)
 {
-    return size + (size < ALIGNED_FROM ? GRANULE : ALIGNED);
+    return size < CLASS_LEAST ? CLASS_LEAST : size + class_multiple(size, limits->alignment);
 }
 
-struct spending spend_least(const struct weights *weights)
+bool step_is_good(uint32_t before, uint32_t size, const struct limits *limits)
 {
+    return size <= size_after(before, limits) || size - (before + 1) <= limits->step * size;
+}
+
+struct spending spend_least(const struct weights *weights, uint32_t alignment)
+{
+    const struct limits limits = {.alignment = alignment};
     struct spending sum = {0};
     uint32_t granule = 0;
-    for (uint32_t size = GRANULE; size <= SIZE_TOP; size = next_candidate(size)) {
+    for (uint32_t size = CLASS_LEAST; size <= SIZE_TOP; size = size_after(size, &limits)) {
         double weight = 0;
         double asked = 0;
         for (; granule * GRANULE <= size; granule++) {
@@ -103,73 +111,126 @@ void blend(const struct weights *seen, double unseen, struct weights *blended)
 /* ------------------------------------------------------------------ the optimum
  *
  * least[n][c]: the least that n classes spend on all sizes up to candidate c, which is the last of them; from[n][c] is the
- * candidate before it. least[n][c] = min over p of least[n - 1][p] + cost(p, c): 47 times half a million sums, which is
- * little enough to leave alone.
+ * candidate before it. least[n][c] = min over p of least[n - 1][p] + cost(p, c), where cost(p, c) = W(p, c) e(c) - B(p, c) + M(c):
+ * the weight of the sizes above p and up to c times what a block takes of its slab, without what was asked for, and the magazine.
+ *
+ * A block takes no less of its slab where it is larger, e(c) <= e(c'). So for p < p' < c < c'
+ *
+ *     cost(p, c) + cost(p', c') - cost(p, c') - cost(p', c) = W(p, p') (e(c) - e(c')) <= 0,
+ *
+ * which is Monge's condition, and the best p rises with c: that of one c bounds those of all smaller and all larger ones. A step
+ * that loses too much costs INFINITY, and the condition holds with that as well, since the least good p rises with c. So N
+ * candidates take N log N sums for each n and not N^2. (Aggarwal et al., Geometric applications of a matrix-searching
+ * algorithm, 1987, have the general case.)
+ *
+ * The condition would not hold with a class of no weight, which has no magazine: these are looked at by themselves.
  */
 struct search {
-    uint32_t sizes[CANDIDATES + 1]; /* sizes[0] is 0 */
-    double weight[CANDIDATES + 1];  /* of all sizes up to that candidate */
-    double bytes[CANDIDATES + 1];
-    double least[CLASSES_MOST + 1][CANDIDATES + 1];
-    uint16_t from[CLASSES_MOST + 1][CANDIDATES + 1];
-    double standing;
-    uint32_t slab;
+    uint32_t count;
+    uint32_t classes;
+    uint32_t sizes[CANDIDATES_MOST + 1]; /* sizes[0] is 0 */
+    uint32_t first[CANDIDATES_MOST + 1]; /* the least candidate that one may follow */
+    double weight[CANDIDATES_MOST + 1];  /* of all sizes up to that candidate */
+    double bytes[CANDIDATES_MOST + 1];
+    double taken[CANDIDATES_MOST + 1];    /* of a slab by one block */
+    double magazine[CANDIDATES_MOST + 1]; /* what those of all threads cost */
+    double least[CLASSES_MOST + 1][CANDIDATES_MOST + 1];
+    uint16_t from[CLASSES_MOST + 1][CANDIDATES_MOST + 1];
 };
 
-static void list_candidates(struct search *search, const struct weights *weights)
+static void list_candidates(struct search *search, const struct weights *weights, const struct limits *limits)
 {
     uint32_t granule = 0;
-    uint32_t size = 0;
-    for (uint32_t c = 1; c <= CANDIDATES; c++) {
-        size = next_candidate(size);
+    uint32_t c = 0;
+    for (uint32_t size = CLASS_LEAST; size <= SIZE_TOP; size = size_after(size, limits)) {
+        uint32_t first = search->first[c++];
+        while (!step_is_good(search->sizes[first], size, limits))
+            first++;
         search->sizes[c] = size;
+        search->first[c] = first;
         search->weight[c] = search->weight[c - 1];
         search->bytes[c] = search->bytes[c - 1];
         for (; granule * GRANULE <= size; granule++) {
             search->weight[c] += weights->weight[granule];
             search->bytes[c] += weights->bytes[granule];
         }
+        search->taken[c] = block_cost(weights->slab, size);
+        search->magazine[c] = limits->threads * weights->standing * magazine_cost(size);
     }
-}
-
-/* The smallest request above `before` loses no more than `step` of a block of `size`; or no class could lie between the two. */
-static bool step_is_good(uint32_t before, uint32_t size, double step)
-{
-    return size - before <= (size <= ALIGNED_FROM ? GRANULE : ALIGNED) || size - (before + 1) <= step * size;
+    search->count = c;
 }
 
 static double cost(const struct search *search, uint32_t before, uint32_t class)
 {
-    double weight = search->weight[class] - search->weight[before];
-    if (weight <= 0)
-        return 0;
-    double bytes = search->bytes[class] - search->bytes[before];
-    uint32_t size = search->sizes[class];
-    return weight * (size + tail_of(search->slab, size)) - bytes + search->standing * magazine_of(size);
+    return (search->weight[class] - search->weight[before]) * search->taken[class] -
+           (search->bytes[class] - search->bytes[before]) + search->magazine[class];
 }
 
-static void fill(struct search *search, uint32_t classes, double step)
+/* What least[n][c] is with `before` as the class before, if that is less. */
+static void offer(struct search *search, uint32_t n, uint32_t c, uint32_t before, double sum)
 {
-    for (uint32_t n = 0; n <= classes; n++)
-        for (uint32_t c = 0; c <= CANDIDATES; c++)
+    if (sum >= search->least[n][c])
+        return;
+    search->least[n][c] = sum;
+    search->from[n][c] = (uint16_t)before;
+}
+
+/* least[n] of the candidates from low to high, each of which n classes can reach, and whose best `before` are between those two. */
+static void fill_between(struct search *search, uint32_t n, uint32_t low, uint32_t high, uint32_t before_low,
+                         uint32_t before_high)
+{
+    if (low > high)
+        return;
+    uint32_t c = low + (high - low) / 2;
+    uint32_t begin = before_low > search->first[c] ? before_low : search->first[c];
+    uint32_t end = before_high < c - 1 ? before_high : c - 1;
+    for (uint32_t p = begin; p <= end; p++)
+        offer(search, n, c, p, search->least[n - 1][p] + cost(search, p, c));
+    uint32_t best = search->from[n][c];
+    fill_between(search, n, low, c - 1, before_low, best);
+    fill_between(search, n, c + 1, high, best, before_high);
+}
+
+/*
+ * Where no size lies between two candidates, the class costs nothing: the least of least[n - 1] over all from which that is so.
+ * Both ends of that window rise with c. `rising` has the places in it that nothing behind them undercuts.
+ */
+static void fill_unused(struct search *search, uint32_t n)
+{
+    static uint16_t rising[CANDIDATES_MOST + 1];
+    uint32_t begin = 0;
+    uint32_t end = 0;
+    for (uint32_t c = 1; c <= search->count; c++) {
+        const double *before = search->least[n - 1];
+        while (end > begin && before[rising[end - 1]] >= before[c - 1])
+            end--;
+        rising[end++] = (uint16_t)(c - 1);
+        while (begin < end && (rising[begin] < search->first[c] || search->weight[rising[begin]] < search->weight[c]))
+            begin++;
+        if (begin < end)
+            offer(search, n, c, rising[begin], before[rising[begin]]);
+    }
+}
+
+static void fill(struct search *search)
+{
+    for (uint32_t n = 0; n <= search->classes; n++)
+        for (uint32_t c = 0; c <= search->count; c++)
             search->least[n][c] = n || c ? INFINITY : 0;
-    for (uint32_t c = 1; c <= CANDIDATES; c++)
-        for (uint32_t p = c; p-- > 0 && step_is_good(search->sizes[p], search->sizes[c], step);) {
-            double here = cost(search, p, c);
-            for (uint32_t n = 1; n <= classes; n++) {
-                double sum = search->least[n - 1][p] + here;
-                if (sum < search->least[n][c]) {
-                    search->least[n][c] = sum;
-                    search->from[n][c] = (uint16_t)p;
-                }
-            }
-        }
+    uint32_t reach = 0;
+    for (uint32_t n = 1; n <= search->classes; n++) {
+        uint32_t before = reach;
+        while (reach < search->count && search->first[reach + 1] <= before)
+            reach++;
+        fill_between(search, n, n, reach, n - 1, before);
+        fill_unused(search, n);
+    }
 }
 
 static void read_table(const struct search *search, uint32_t count, struct size_table *table)
 {
     table->count = count;
-    for (uint32_t n = count, c = CANDIDATES; n > 0; c = search->from[n][c], n--)
+    for (uint32_t n = count, c = search->count; n > 0; c = search->from[n][c], n--)
         table->bytes[n - 1] = search->sizes[c];
 }
 
@@ -178,34 +239,33 @@ uint32_t optimum(const struct weights *weights, const struct limits *limits, dou
     struct search *search = calloc(1, sizeof *search);
     if (!search)
         return 0;
-    search->standing = limits->threads * weights->standing;
-    search->slab = weights->slab;
-    list_candidates(search, weights);
-    fill(search, limits->classes, limits->step);
+    search->classes = limits->classes;
+    list_candidates(search, weights, limits);
+    fill(search);
     uint32_t best = 0;
     for (uint32_t n = 1; n <= limits->classes; n++) {
-        double least = search->least[n][CANDIDATES];
+        double least = search->least[n][search->count];
         if (costs)
             costs[n - 1] = least;
         if (least == INFINITY)
             continue;
         if (tables)
             read_table(search, n, &tables[n - 1]);
-        if (!best || least < search->least[best][CANDIDATES])
+        if (!best || least < search->least[best][search->count])
             best = n;
     }
     free(search);
     return best;
 }
 
-uint32_t optimum_least(double step)
+uint32_t optimum_least(const struct limits *limits)
 {
     uint32_t count = 0;
     for (uint32_t size = 0; size < SIZE_TOP; count++) {
         uint32_t furthest = size;
         for (uint32_t c = size; c < SIZE_TOP;) {
-            c = next_candidate(c);
-            if (step_is_good(size, c, step))
+            c = size_after(c, limits);
+            if (step_is_good(size, c, limits))
                 furthest = c;
         }
         size = furthest;
@@ -214,24 +274,6 @@ uint32_t optimum_least(double step)
 }
 
 /* ------------------------------------------------------------------ tables */
-
-bool table_is_good(const struct size_table *table, const char **wrong)
-{
-    *wrong = NULL;
-    if (!table->count || table->count > CLASSES_MOST)
-        *wrong = "a table has 1 to 47 classes";
-    else if (table->bytes[table->count - 1] != SIZE_TOP)
-        *wrong = "the top class is 65536";
-    for (uint32_t i = 0; i < table->count && !*wrong; i++) {
-        if (i && table->bytes[i] <= table->bytes[i - 1])
-            *wrong = "classes rise";
-        else if (!table->bytes[i] || table->bytes[i] % GRANULE)
-            *wrong = "classes are multiples of 16";
-        else if (table->bytes[i] >= ALIGNED_FROM && table->bytes[i] % ALIGNED)
-            *wrong = "classes from 512 up are multiples of 64";
-    }
-    return !*wrong;
-}
 
 void table_default(struct size_table *table)
 {
@@ -245,7 +287,7 @@ void table_default(struct size_table *table)
 void table_jemalloc(struct size_table *table)
 {
     table->count = 0;
-    for (uint32_t size = GRANULE, step = GRANULE; size <= SIZE_TOP; size += step) {
+    for (uint32_t size = CLASS_LEAST, step = CLASS_LEAST; size <= SIZE_TOP; size += step) {
         table->bytes[table->count++] = size;
         if (size >= 8 * step)
             step *= 2;

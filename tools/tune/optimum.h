@@ -8,13 +8,9 @@
 #include "tally.h"
 
 enum {
-    CLASSES_MOST = 47,
-    SLAB = 256 * 1024,  /* unless the key says otherwise */
-    ALIGNED_FROM = 512, /* classes from here up are multiples of ALIGNED */
-    ALIGNED = 64,
-    STATE = 1,            /* bytes beside each block */
-    MAGAZINE = 1024,      /* bytes of one */
-    MAGAZINE_BLOCKS = 60, /* most in one */
+    CLASSES_MOST = CLASS_LIMIT - 1, /* beside that of the large blocks */
+    STATE = 1,                      /* bytes beside each block */
+    MAGAZINE = 1024,                /* bytes of one */
 };
 
 /* Weights of the sizes, granule by granule: blocks, or the time that they live. */
@@ -22,8 +18,8 @@ struct weights {
     double weight[GRANULES];
     double bytes[GRANULES]; /* weight times size */
     uint32_t slab;          /* bytes of the slabs that blocks are cut from */
-    double
-        standing; /* weight of what is there all the time: a byte of a magazine, for as long as the blocks were watched */
+    /* weight of what is there all the time: a byte of a magazine, for as long as the blocks were watched */
+    double standing;
 };
 
 struct size_table {
@@ -41,9 +37,10 @@ struct spending {
 };
 
 struct limits {
-    uint32_t classes; /* most, CLASSES_MOST or fewer */
-    double step;      /* most of a block that may be lost between one class and the next: 0.5 for half */
-    double threads;   /* each has a magazine of each class that is used */
+    uint32_t classes;   /* most, CLASSES_MOST or fewer */
+    double step;        /* most of a block that may be lost between one class and the next: 0.5 for half */
+    double threads;     /* each has a magazine of each class that is used */
+    uint32_t alignment; /* of the key's blocks: see class_multiple in lib/classes.h */
 };
 
 /*
@@ -53,8 +50,20 @@ struct limits {
  */
 uint32_t optimum(const struct weights *weights, const struct limits *limits, double *costs, struct size_table *tables);
 
-/* The least number of classes that keeps the limits on steps. */
-uint32_t optimum_least(double step);
+/* The next size that may be a class's; the first for 0. */
+uint32_t size_after(uint32_t size, const struct limits *limits);
+
+/* The smallest request above `before` loses no more than `step` of a block of `size`; or no class could lie between the two. */
+bool step_is_good(uint32_t before, uint32_t size, const struct limits *limits);
+
+/* Bytes that a block takes of its slab, the tail and its state included. */
+double block_cost(uint32_t slab, uint32_t bytes);
+
+/* Bytes of a magazine, in one thread, and of half its blocks, which lie free in it: an estimate. */
+double magazine_cost(uint32_t bytes);
+
+/* The least number of classes that keeps the limits on steps and alignment. */
+uint32_t optimum_least(const struct limits *limits);
 
 struct spending spend(const struct weights *weights, const struct size_table *table, double threads);
 
@@ -62,16 +71,13 @@ struct spending spend(const struct weights *weights, const struct size_table *ta
 struct spending spend_aligned(const struct weights *weights, const struct size_table *table, uint32_t alignment);
 
 /* What no table can spare: the best that alignment allows, if every size that may be a class were one. Without magazines. */
-struct spending spend_least(const struct weights *weights);
+struct spending spend_least(const struct weights *weights, uint32_t alignment);
 
 /*
  * `seen`, with a part of its bytes taken to be of sizes that were not seen, spread evenly over the logarithm of the size: a
  * table that is made for the blend has classes wherever sizes may come, and more where they have come.
  */
 void blend(const struct weights *seen, double unseen, struct weights *blended);
-
-/* True for a table that the library takes; else what is wrong with it, in `wrong`. */
-bool table_is_good(const struct size_table *table, const char **wrong);
 
 /* The library's own table, and jemalloc's spacing: four classes to a doubling, from a quantum of 16. */
 void table_default(struct size_table *table);

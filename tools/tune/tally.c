@@ -132,6 +132,8 @@ void tally_free(struct tally *tally, uint64_t address, uint64_t time)
 static void end_counts(struct counts *counts, uint64_t age)
 {
     for (uint32_t granule = 0; granule < GRANULES; granule++) {
+        if (!counts->live[granule])
+            continue; /* most have never been written to, and take no memory */
         counts->lifetime[granule] += (wide)age * counts->live[granule];
         counts->size_lifetime[granule] += (wide)age * counts->live_bytes[granule];
         counts->live[granule] = counts->live_bytes[granule] = 0;

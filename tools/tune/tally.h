@@ -1,5 +1,5 @@
 /*
- * What sizes a key's blocks have, and for how long they live: counted from events, a granule of 16 bytes at a time, and apart for
+ * What sizes a key's blocks have, and for how long they live: counted from events, a granule of 8 bytes at a time, and apart for
  * the first and the second half of the events, so that a table made for one half can be tried on the other.
  *
  * Sums are exact, in whole bytes and nanoseconds: the same input gives the same answer everywhere.
@@ -7,6 +7,7 @@
 #ifndef TUNE_TALLY_H
 #define TUNE_TALLY_H
 
+#include "classes.h"
 #include "live.h"
 
 #include <stdbool.h>
@@ -14,9 +15,9 @@
 #include <stdint.h>
 
 enum {
-    GRANULE = 16,
-    SIZE_TOP = 65536,                  /* larger blocks have no class */
-    GRANULES = SIZE_TOP / GRANULE + 1, /* granule g has the sizes above 16 * (g - 1), up to 16 * g */
+    GRANULE = CLASS_GRANULE,
+    SIZE_TOP = CLASS_TOP,              /* larger blocks have no class */
+    GRANULES = SIZE_TOP / GRANULE + 1, /* granule g has the sizes above 8 * (g - 1), up to 8 * g */
     HALVES = 2,
     ALIGNMENTS = 17, /* by their logarithms: 1 to SIZE_TOP; up to GRANULE every block has it, and counts as 1 */
     KEYS_MOST = 1000,

@@ -48,6 +48,9 @@ static void print_help(void)
          "                       own table has\n"
          "      --step PERCENT   most of a block that a step from one class to the next may\n"
          "                       lose, for sizes that were not seen; default 50\n"
+         "      --alignment N    what addresses of blocks are multiples of, 8, 16, 32 or 64, as\n"
+         "                       'alignment' in keyslab.conf(5); default as in the config file\n"
+         "                       in effect\n"
          "      --unseen PERCENT part of the bytes that is taken to be of sizes that were not\n"
          "                       seen, spread evenly over all; default 1\n"
          "      --blocks         weigh all blocks alike, however long they live\n"
@@ -72,12 +75,13 @@ static void print_help(void)
          "line.");
 }
 
-enum { STEP = 256, UNSEEN, BLOCKS, THREADS, HEADROOM, JOINT, SALVAGE, SVG, SCUDO, SEARCH, SECONDS };
+enum { STEP = 256, ALIGNMENT, UNSEEN, BLOCKS, THREADS, HEADROOM, JOINT, SALVAGE, SVG, SCUDO, SEARCH, SECONDS };
 
 static const struct option names[] = {
     {"output", required_argument, NULL, 'o'},
     {"classes", required_argument, NULL, 'n'},
     {"step", required_argument, NULL, STEP},
+    {"alignment", required_argument, NULL, ALIGNMENT},
     {"blocks", no_argument, NULL, BLOCKS},
     {"threads", required_argument, NULL, THREADS},
     {"unseen", required_argument, NULL, UNSEEN},
@@ -93,6 +97,19 @@ static const struct option names[] = {
     {"help", no_argument, NULL, 'h'},
     {0},
 };
+
+static bool parse_alignment(const char *text, uint32_t *alignment)
+{
+    const struct setting *setting = &settings_table[SET_ALIGNMENT];
+    char expected[SETTING_TEXT];
+    uint64_t value;
+    if (!setting_parse(setting, text, &value)) {
+        complain("--alignment %s: expected %s", text, setting_expected(setting, expected));
+        return false;
+    }
+    *alignment = (uint32_t)value;
+    return true;
+}
 
 /* False after a complaint. */
 static bool parse_option(int option, struct tune_options *options)
@@ -112,6 +129,8 @@ static bool parse_option(int option, struct tune_options *options)
             return false;
         options->tuning.limits.step = (double)number / PERCENT;
         return true;
+    case ALIGNMENT:
+        return parse_alignment(optarg, &options->tuning.limits.alignment);
     case UNSEEN:
         if (!parse_number("--unseen", optarg, 0, PERCENT, &number))
             return false;
@@ -156,7 +175,10 @@ static bool parse_option(int option, struct tune_options *options)
 
 static int check_options(const struct tune_options *options, size_t files)
 {
-    uint32_t least = optimum_least(options->tuning.limits.step);
+    struct limits limits = options->tuning.limits;
+    if (!limits.alignment)
+        limits.alignment = (uint32_t)settings_table[SET_ALIGNMENT].initial;
+    uint32_t least = optimum_least(&limits);
     if (least > options->tuning.limits.classes)
         return usage_error("tune", "--classes %u: steps of %.0f %% need %u classes or more",
                            options->tuning.limits.classes, PERCENT * options->tuning.limits.step, least);

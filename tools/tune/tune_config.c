@@ -85,18 +85,22 @@ static void write_why(FILE *file, const struct tuning *tuning)
 
 static void write_classes(FILE *file, const struct size_table *table)
 {
-    fputs("# Bytes, rising: multiples of 16, of 64 from 512 up; the last is 65536; 47 at the most.\nclasses = ", file);
+    fputs("# Bytes, rising: multiples of the alignment; the last is 65536; 47 at the most.\nclasses = ", file);
     for (uint32_t i = 0; i < table->count; i++) {
         bool last = i + 1 == table->count;
         fprintf(file, "%" PRIu32 "%s", table->bytes[i], last ? "\n" : (i + 1) % SIZES_A_LINE ? ", " : ",\n    ");
     }
 }
 
-/* What the classes are cut from: another file would not know it. */
-static void write_slab(FILE *file, const struct tuning *tuning)
+/* What the classes are multiples of, and cut from: another file would not know it. */
+static void write_grounds(FILE *file, const struct tuning *tuning)
 {
     char text[SETTING_TEXT];
-    if (tuning->all.slab != SLAB)
+    if (tuning->alignment != settings_table[SET_ALIGNMENT].initial)
+        fprintf(file, "# Blocks of 512 bytes and more are at multiples of %u, smaller ones of %u.\nalignment = %u\n",
+                class_multiple(SIZE_TOP, tuning->alignment), class_multiple(CLASS_LEAST, tuning->alignment),
+                tuning->alignment);
+    if (tuning->all.slab != SLAB_BYTES)
         fprintf(file, "# As in the config file in effect.\nslab = %s\n",
                 setting_format(&settings_table[SET_SLAB], tuning->all.slab, text));
 }
@@ -140,8 +144,8 @@ static void write_section(FILE *file, const struct report *report, uint32_t inde
         fputs("[defaults]\n", file);
     else
         fprintf(file, "[key %s]\n", tuning->name);
+    write_grounds(file, tuning);
     write_classes(file, &tuning->rows[ROW_TUNED].table);
-    write_slab(file, tuning);
     write_searched(file, report->search, index);
 }
 

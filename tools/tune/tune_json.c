@@ -33,7 +33,7 @@ static json_t *curve_json(const struct tuning *tuning, double threads)
     for (uint32_t n = 1; n <= CLASSES_MOST; n++) {
         if (!isfinite(tuning->costs[n - 1]))
             continue;
-        struct spending spending = spend(&tuning->all, &tuning->tables[n - 1], threads);
+        struct spending spending = tuning_spend_all(tuning, &tuning->tables[n - 1], threads);
         json_array_append_new(curve, json_pack("{s:i, s:f, s:f}", "classes", (int)n, "internal_part",
                                                internal_part(&spending), "cost", tuning->costs[n - 1]));
     }
@@ -44,14 +44,18 @@ static json_t *tuning_json(const struct tuning *tuning, double threads)
 {
     json_t *rows = json_array();
     for (unsigned i = 0; i < ROWS; i++)
-        json_array_append_new(rows, row_json(&tuning->rows[i]));
-    return json_pack("{s:s?, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:f, s:f}", "key", tuning->name, "weight",
-                     tuning->by_time ? "lifetime" : "blocks", "blocks", (json_int_t)tuning->blocks, "large_blocks",
-                     (json_int_t)tuning->large, "large_bytes", (json_int_t)tuning->large_bytes, "peak_bytes",
-                     (json_int_t)tuning->peak_bytes, "classes", table_json(&tuning->rows[ROW_TUNED].table), "tables",
+        if (tuning->rows[i].name)
+            json_array_append_new(rows, row_json(&tuning->rows[i]));
+    return json_pack("{s:s?, s:s, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:f, s:f, s:f, s:f}", "key",
+                     tuning->name, "weight", tuning->by_time ? "lifetime" : "blocks", "blocks",
+                     (json_int_t)tuning->blocks, "large_blocks", (json_int_t)tuning->large, "large_bytes",
+                     (json_int_t)tuning->large_bytes, "peak_bytes", (json_int_t)tuning->peak_bytes, "alignment",
+                     (json_int_t)tuning->alignment, "classes", table_json(&tuning->rows[ROW_TUNED].table), "tables",
                      rows, "curve", curve_json(tuning, threads), "alignment_alone", spending_json(&tuning->least),
-                     "avoidable_less_than_default", avoidable_less(tuning, ROW_AS_DEFAULT, ROW_DEFAULT),
-                     "avoidable_less_than_jemalloc", avoidable_less(tuning, ROW_AS_JEMALLOC, ROW_JEMALLOC));
+                     "less_than_default", internal_less(tuning, ROW_AS_DEFAULT, ROW_DEFAULT), "less_than_jemalloc",
+                     internal_less(tuning, ROW_AS_JEMALLOC, ROW_JEMALLOC), "avoidable_less_than_default",
+                     avoidable_less(tuning, ROW_AS_DEFAULT, ROW_DEFAULT), "avoidable_less_than_jemalloc",
+                     avoidable_less(tuning, ROW_AS_JEMALLOC, ROW_JEMALLOC));
 }
 
 static json_t *search_json(const struct report *report)

@@ -28,7 +28,7 @@ enum {
 #define BARS  "#f0b45b"
 #define SUMS  "#b4472e"
 #define OTHER "#6b4fa0"
-#define LEAST 16.0
+#define LEAST ((double)CLASS_LEAST)
 
 struct picture {
     FILE *file;
@@ -99,7 +99,7 @@ static void vertical_axis(const struct picture *picture)
 
 static void size_axis(const struct picture *picture)
 {
-    for (unsigned size = GRANULE; size <= SIZE_TOP; size *= 2) {
+    for (unsigned size = CLASS_LEAST; size <= SIZE_TOP; size *= 2) {
         char words[16];
         if (size < 1024)
             snprintf(words, sizeof words, "%u", size);
@@ -203,7 +203,7 @@ static void draw_line(const struct picture *picture, const struct tuning *tuning
     for (uint32_t n = 1; n <= CLASSES_MOST; n++) {
         if (!isfinite(tuning->costs[n - 1]))
             continue;
-        struct spending spending = spend(&tuning->all, &tuning->tables[n - 1], threads);
+        struct spending spending = tuning_spend_all(tuning, &tuning->tables[n - 1], threads);
         if (part_of(&spending, of_all) > picture->most)
             continue;
         x = count_across(n);

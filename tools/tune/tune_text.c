@@ -9,6 +9,9 @@
 
 enum { BAR = 40, CURVE_STEP = 4 };
 
+/* Part by which a table may do worse on what it has not seen without being told. */
+#define WORSE_UNTOLD 0.02
+
 static void print_row(struct table *table, const char *name, const struct spending *spending, uint32_t classes)
 {
     table_row(table);
@@ -34,6 +37,8 @@ static void print_rows(const struct tuning *tuning)
     const struct row *plain = &tuning->rows[ROW_DEFAULT];
     for (unsigned i = 0; i < ROWS; i++) {
         const struct row *row = &tuning->rows[i];
+        if (!row->name)
+            continue;
         print_row(&table, row->name, &row->all, row->table.count);
         if (i != ROW_DEFAULT) {
             table_cell(&table, 8, "%.1f %%", 100 * less(overhead(&row->all), overhead(&plain->all)));
@@ -43,17 +48,24 @@ static void print_rows(const struct tuning *tuning)
     }
     print_row(&table, "alignment alone", &tuning->least, 0);
     table_print(&table);
-    printf("\n  Inside blocks, beyond what alignment costs: %.1f %% less than the default with as many classes,\n"
-           "  %.1f %% less than jemalloc's with as many.\n",
+    printf("\n  Inside blocks %.1f %% less than the default with as many classes, %.1f %% less than jemalloc's with as "
+           "many;\n"
+           "  beyond what alignment to %u costs, %.1f %% and %.1f %%.\n",
+           100 * internal_less(tuning, ROW_AS_DEFAULT, ROW_DEFAULT),
+           100 * internal_less(tuning, ROW_AS_JEMALLOC, ROW_JEMALLOC), tuning->alignment,
            100 * avoidable_less(tuning, ROW_AS_DEFAULT, ROW_DEFAULT),
            100 * avoidable_less(tuning, ROW_AS_JEMALLOC, ROW_JEMALLOC));
+    for (unsigned row = ROW_AT_16; row <= ROW_AT_8; row++)
+        if (tuning->rows[row].name)
+            printf("  With --alignment %d, %.1f %% less than the default.\n", row == ROW_AT_16 ? 16 : 8,
+                   100 * internal_less(tuning, row, ROW_DEFAULT));
 }
 
 /* A table that does worse on what it has not seen says more of the trace than of the table. */
 static void warn_of_halves(const struct tuning *tuning)
 {
     double more = -less(overhead(&tuning->rows[ROW_TUNED].held), overhead(&tuning->rows[ROW_DEFAULT].held));
-    if (more <= 0)
+    if (more <= WORSE_UNTOLD)
         return;
     printf("\n  Caution: what the first half of the events tells makes the second lose %.1f %% more than the default\n"
            "  does. The program did something new there. Record it for longer, or try --step 25.\n",
@@ -69,7 +81,7 @@ static void print_curve(const struct tuning *tuning, double threads)
         bool chosen = n == tuning->rows[ROW_TUNED].table.count;
         if (!isfinite(tuning->costs[n - 1]) || (n % CURVE_STEP && !chosen && n != CLASSES_MOST))
             continue;
-        struct spending spending = spend(&tuning->all, &tuning->tables[n - 1], threads);
+        struct spending spending = tuning_spend_all(tuning, &tuning->tables[n - 1], threads);
         double part = most > 0 ? overhead(&spending) / most : 0;
         printf("  %7" PRIu32 "  %7.2f %%  %9s  ", n, 100 * internal_part(&spending), bytes_text(overhead(&spending)));
         for (int i = 0; i < (int)lround(BAR * fmin(part, 2)); i++)

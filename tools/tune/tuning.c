@@ -22,6 +22,11 @@ double less(double spending, double than)
     return than > 0 ? 1 - spending / than : 0;
 }
 
+double internal_less(const struct tuning *tuning, unsigned row, unsigned than)
+{
+    return less(tuning->rows[row].all.internal, tuning->rows[than].all.internal);
+}
+
 double avoidable_less(const struct tuning *tuning, unsigned row, unsigned than)
 {
     double least = tuning->least.internal;
@@ -119,7 +124,7 @@ static struct spending spend_key(const struct tally_key *key, bool by_time, cons
 
 struct spending tuning_spend(const struct tally_key *key, bool by_time, const struct size_table *table)
 {
-    return spend_key(key, by_time, table, 0, SLAB);
+    return spend_key(key, by_time, table, 0, SLAB_BYTES);
 }
 
 /* ------------------------------------------------------------------ one tuning */
@@ -138,62 +143,170 @@ static void spend_truly(const struct tuning *tuning, const struct size_table *ta
     }
 }
 
+struct spending tuning_spend_all(const struct tuning *tuning, const struct size_table *table, double threads)
+{
+    struct spending sum = spend(&tuning->all, table, threads);
+    spend_truly(tuning, table, 0, &sum);
+    return sum;
+}
+
 static void fill_row(const struct tuning *tuning, struct row *row, const char *name, const struct size_table *table,
                      const struct size_table *of_first_half, double threads)
 {
     row->name = name;
     row->table = *table;
-    row->all = spend(&tuning->all, table, threads);
+    row->all = tuning_spend_all(tuning, table, threads);
     row->held = spend(&tuning->halves[1], of_first_half, threads);
-    spend_truly(tuning, table, 0, &row->all);
     spend_truly(tuning, of_first_half, 1, &row->held);
 }
 
-/* The best table for these weights within the limits. False where there is none, or without memory. */
-static bool best_table(const struct weights *seen, double unseen, const struct limits *limits, struct size_table *table)
+/* What the blocks of the first `halves` halves ask for. */
+static const struct demand *demand_of(const struct tuning *tuning, uint32_t halves, double unseen)
 {
-    static struct size_table tables[CLASSES_MOST];
+    static struct demand demand;
+    static struct weights weights;
     static struct weights blended;
-    blend(seen, unseen, &blended);
-    uint32_t best = optimum(&blended, limits, NULL, tables);
-    if (best)
-        *table = tables[best - 1];
-    return best;
+    demand.count = 0;
+    for (uint32_t shift = 0; shift < ALIGNMENTS; shift++) {
+        bool asked = !shift;
+        weights = (struct weights){.slab = tuning->all.slab, .standing = halves * tuning->halves[0].standing};
+        for (uint32_t i = 0; i < tuning->keys_count; i++) {
+            const struct tally_key *key = &tuning->keys[i];
+            for (uint32_t half = 0; key->halves[shift] && half < halves && has_blocks(key); half++) {
+                add_counts(&weights, key->duration, &key->halves[shift][half], tuning->by_time, 1);
+                asked = true;
+            }
+        }
+        blend(&weights, shift ? 0 : unseen, &blended);
+        if (asked)
+            demand_add(&demand, 1u << shift, &blended);
+    }
+    return &demand;
 }
 
-/* The best table of `classes` or fewer where each thread's magazines count, or none's. */
-static bool tuned_row(struct tuning *tuning, const struct tuning_options *options, unsigned row, const char *name,
-                      uint32_t classes, double threads)
+static uint32_t least_of(const double *costs, uint32_t count)
+{
+    uint32_t least = 0;
+    for (uint32_t i = 1; i < count; i++)
+        if (costs[i] < costs[least])
+            least = i;
+    return least;
+}
+
+/*
+ * For each number of classes the best table within the limits, for what the blocks of the first `halves` halves ask for. Where some
+ * ask for an alignment, one that was found on the grid of a higher one may have more classes that have it. False without memory.
+ */
+static bool best_tables(const struct tuning *tuning, const struct demand *demand, double unseen, uint32_t halves,
+                        struct limits limits, double *costs, struct size_table *tables)
+{
+    static struct weights blended;
+    static struct size_table found[CLASSES_MOST];
+    double found_costs[CLASSES_MOST];
+    blend(halves == HALVES ? &tuning->all : &tuning->halves[0], unseen, &blended);
+    if (!optimum(&blended, &limits, costs, tables))
+        return false;
+    if (demand->count == 1)
+        return true;
+    for (uint32_t n = 0; n < limits.classes; n++)
+        costs[n] = isfinite(costs[n]) ? demand_cost(demand, &tables[n], limits.threads) : costs[n];
+    while ((limits.alignment *= 2) <= settings_table[SET_ALIGNMENT].most) {
+        if (!optimum(&blended, &limits, found_costs, found))
+            return false;
+        for (uint32_t n = 0; n < limits.classes; n++) {
+            double cost = isfinite(found_costs[n]) ? demand_cost(demand, &found[n], limits.threads) : INFINITY;
+            if (cost >= costs[n])
+                continue;
+            costs[n] = cost;
+            tables[n] = found[n];
+        }
+    }
+    return true;
+}
+
+static bool best_table(const struct tuning *tuning, double unseen, uint32_t halves, struct limits limits,
+                       struct size_table *table)
+{
+    static struct size_table tables[CLASSES_MOST];
+    double costs[CLASSES_MOST];
+    const struct demand *demand = demand_of(tuning, halves, unseen);
+    if (!best_tables(tuning, demand, unseen, halves, limits, costs, tables))
+        return false;
+    *table = tables[least_of(costs, limits.classes)];
+    demand_mend(demand, &limits, table);
+    return true;
+}
+
+/* The same for each number of classes. */
+static bool fill_curve(struct tuning *tuning, double unseen, struct limits limits)
+{
+    const struct demand *demand = demand_of(tuning, HALVES, unseen);
+    limits.classes = CLASSES_MOST;
+    if (!best_tables(tuning, demand, unseen, HALVES, limits, tuning->costs, tuning->tables))
+        return false;
+    for (uint32_t n = 0; n < CLASSES_MOST; n++)
+        if (isfinite(tuning->costs[n])) {
+            demand_mend(demand, &limits, &tuning->tables[n]);
+            tuning->costs[n] = demand_cost(demand, &tuning->tables[n], limits.threads);
+        }
+    return true;
+}
+
+/* The one of the curve that spends least. */
+static bool chosen_row(struct tuning *tuning, const struct tuning_options *options, struct limits limits)
+{
+    struct size_table of_first_half;
+    if (!best_table(tuning, options->unseen, 1, limits, &of_first_half))
+        return false;
+    fill_row(tuning, &tuning->rows[ROW_TUNED], "tuned", &tuning->tables[least_of(tuning->costs, limits.classes)],
+             &of_first_half, limits.threads);
+    return true;
+}
+
+/* The least inside blocks: magazines are left out. */
+static bool inside_row(struct tuning *tuning, const struct tuning_options *options, unsigned row, const char *name,
+                       struct limits limits, uint32_t classes)
 {
     struct size_table table;
     struct size_table of_first_half;
-    struct limits limits = {.classes = classes, .step = options->limits.step, .threads = threads};
-    if (!best_table(&tuning->halves[0], options->unseen, &limits, &of_first_half) ||
-        !best_table(&tuning->all, options->unseen, &limits, &table)) {
-        complain("out of memory for a tuning");
+    limits.classes = classes;
+    limits.threads = 0;
+    if (!best_table(tuning, options->unseen, 1, limits, &of_first_half) ||
+        !best_table(tuning, options->unseen, HALVES, limits, &table))
         return false;
-    }
     fill_row(tuning, &tuning->rows[row], name, &table, &of_first_half, options->limits.threads);
     return true;
 }
 
+static bool aligned_row(struct tuning *tuning, const struct tuning_options *options, unsigned row, const char *name,
+                        struct limits limits, uint32_t classes, uint32_t alignment)
+{
+    if (alignment >= limits.alignment)
+        return true;
+    limits.alignment = alignment;
+    return inside_row(tuning, options, row, name, limits, classes);
+}
+
 static bool tune(struct tuning *tuning, const struct tuning_options *options)
 {
-    static struct weights blended;
     double threads = options->limits.threads;
-    struct limits limits = {.classes = CLASSES_MOST, .step = options->limits.step, .threads = threads};
+    struct limits limits = options->limits;
+    limits.alignment = tuning->alignment;
     struct size_table plain;
     struct size_table jemalloc;
     table_default(&plain);
     table_jemalloc(&jemalloc);
-    tuning->least = spend_least(&tuning->all);
+    tuning->least = spend_least(&tuning->all, tuning->alignment);
     fill_row(tuning, &tuning->rows[ROW_DEFAULT], "default", &plain, &plain, threads);
     fill_row(tuning, &tuning->rows[ROW_JEMALLOC], "jemalloc's", &jemalloc, &jemalloc, threads);
-    blend(&tuning->all, options->unseen, &blended);
-    return optimum(&blended, &limits, tuning->costs, tuning->tables) &&
-           tuned_row(tuning, options, ROW_TUNED, "tuned", options->limits.classes, threads) &&
-           tuned_row(tuning, options, ROW_AS_DEFAULT, "inside, as default", plain.count, 0) &&
-           tuned_row(tuning, options, ROW_AS_JEMALLOC, "inside, as jemalloc", jemalloc.count, 0);
+    if (fill_curve(tuning, options->unseen, limits) && chosen_row(tuning, options, limits) &&
+        inside_row(tuning, options, ROW_AS_DEFAULT, "inside, as default", limits, plain.count) &&
+        inside_row(tuning, options, ROW_AS_JEMALLOC, "inside, as jemalloc", limits, jemalloc.count) &&
+        aligned_row(tuning, options, ROW_AT_16, "inside, aligned 16", limits, plain.count, 16) &&
+        aligned_row(tuning, options, ROW_AT_8, "inside, aligned 8", limits, plain.count, 8))
+        return true;
+    complain("out of memory for a tuning");
+    return false;
 }
 
 /* ------------------------------------------------------------------ all of them */
@@ -215,11 +328,14 @@ static bool complain_of_nothing(const struct tally *tally, const struct tuning_o
     return false;
 }
 
-/* Of the section that the table is for. */
-static void set_slab(struct tuning *tuning, const struct config *config)
+/* Of the section that the table is for, as far as the options leave it open. */
+static void set_settings(struct tuning *tuning, const struct tuning_options *options)
 {
     struct settings settings;
-    config_settings(config, tuning->name ? tuning->name : "", &settings);
+    config_settings(options->config, tuning->name ? tuning->name : "", &settings);
+    tuning->alignment = options->limits.alignment;
+    if (!tuning->alignment)
+        tuning->alignment = (uint32_t)settings.values[SET_ALIGNMENT];
     tuning->all.slab = (uint32_t)setting_slab(&settings);
     for (uint32_t half = 0; half < HALVES; half++)
         tuning->halves[half].slab = tuning->all.slab;
@@ -256,7 +372,7 @@ bool tune_all(const struct tally *tally, const struct tuning_options *options, s
         tunings->count += !options->joint || !tunings->count;
     }
     for (uint32_t i = 0; i < tunings->count; i++) {
-        set_slab(&tunings->tunings[i], options->config);
+        set_settings(&tunings->tunings[i], options);
         if (!tune(&tunings->tunings[i], options))
             return false;
     }
