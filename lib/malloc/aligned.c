@@ -5,6 +5,8 @@
 #include <malloc.h>
 #include <stdlib.h>
 
+#define ALIGNMENT_LEAST ((size_t)16) /* what malloc gives */
+
 /* KS_OK, or why not. */
 static ks_status take(size_t alignment, size_t size, void **block)
 {

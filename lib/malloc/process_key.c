@@ -9,7 +9,7 @@ ks_key_t process_key_handle;
 static void create(void)
 {
     ks_key_t key;
-    struct ks_key_options options = {.name = "malloc", .alignment = ALIGNMENT_LEAST, .on_error = misuse_found};
+    struct ks_key_options options = {.name = "malloc", .on_error = misuse_found};
     if (ks_key_create(&options, &key) == KS_OK)
         store_relaxed(&process_key_handle, key);
 }

@@ -10,9 +10,6 @@
 #include "keyslab/keyslab.h"
 #include "platform.h"
 
-/* Of what malloc gives, whatever a config file says. */
-#define ALIGNMENT_LEAST ((size_t)16)
-
 /* What glibc's headers declare, and all that this library shows. See malloc.map. */
 #define EXPORTED __attribute__((visibility("default")))
 
