@@ -160,6 +160,8 @@ static void fill_row(const struct tuning *tuning, struct row *row, const char *n
     spend_truly(tuning, of_first_half, 1, &row->held);
 }
 
+/* ------------------------------------------------------------------ the best tables */
+
 /* What the blocks of the first `halves` halves ask for. */
 static const struct demand *demand_of(const struct tuning *tuning, uint32_t halves, double unseen)
 {
@@ -251,6 +253,8 @@ static bool fill_curve(struct tuning *tuning, double unseen, struct limits limit
         }
     return true;
 }
+
+/* ------------------------------------------------------------------ rows */
 
 /* The one of the curve that spends least. */
 static bool chosen_row(struct tuning *tuning, const struct tuning_options *options, struct limits limits)
