@@ -162,16 +162,27 @@ static void fill_row(const struct tuning *tuning, struct row *row, const char *n
 
 /* ------------------------------------------------------------------ the best tables */
 
-/* What the blocks of the first `halves` halves ask for. */
-static const struct demand *demand_of(const struct tuning *tuning, uint32_t halves, double unseen)
+/* What a table is made for. */
+struct sample {
+    struct weights sizes; /* blocks that ask for an alignment as ones of their size rounded up */
+    struct demand demand;
+};
+
+struct samples {
+    struct sample first_half; /* of what was seen */
+    struct sample all;
+};
+
+/* Of the first `halves` halves. */
+static void take_sample(const struct tuning *tuning, uint32_t halves, double unseen, struct sample *sample)
 {
-    static struct demand demand;
     static struct weights weights;
     static struct weights blended;
-    demand.count = 0;
+    blend(halves == HALVES ? &tuning->all : &tuning->halves[0], unseen, &sample->sizes);
+    sample->demand.count = 0;
     for (uint32_t shift = 0; shift < ALIGNMENTS; shift++) {
         bool asked = !shift;
-        weights = (struct weights){.slab = tuning->all.slab, .standing = halves * tuning->halves[0].standing};
+        weights = (struct weights){.slab = sample->sizes.slab, .standing = sample->sizes.standing};
         for (uint32_t i = 0; i < tuning->keys_count; i++) {
             const struct tally_key *key = &tuning->keys[i];
             for (uint32_t half = 0; key->halves[shift] && half < halves && has_blocks(key); half++) {
@@ -181,9 +192,8 @@ static const struct demand *demand_of(const struct tuning *tuning, uint32_t halv
         }
         blend(&weights, shift ? 0 : unseen, &blended);
         if (asked)
-            demand_add(&demand, 1u << shift, &blended);
+            demand_add(&sample->demand, 1u << shift, &blended);
     }
-    return &demand;
 }
 
 static uint32_t least_of(const double *costs, uint32_t count)
@@ -196,24 +206,22 @@ static uint32_t least_of(const double *costs, uint32_t count)
 }
 
 /*
- * For each number of classes the best table within the limits, for what the blocks of the first `halves` halves ask for. Where some
- * ask for an alignment, one that was found on the grid of a higher one may have more classes that have it. False without memory.
+ * For each number of classes the best table within the limits. Where some blocks ask for an alignment, one that was found on the
+ * grid of a higher one may have more classes that have it. False without memory.
  */
-static bool best_tables(const struct tuning *tuning, const struct demand *demand, double unseen, uint32_t halves,
-                        struct limits limits, double *costs, struct size_table *tables)
+static bool best_tables(const struct sample *sample, struct limits limits, double *costs, struct size_table *tables)
 {
-    static struct weights blended;
     static struct size_table found[CLASSES_MOST];
     double found_costs[CLASSES_MOST];
-    blend(halves == HALVES ? &tuning->all : &tuning->halves[0], unseen, &blended);
-    if (!optimum(&blended, &limits, costs, tables))
+    const struct demand *demand = &sample->demand;
+    if (!optimum(&sample->sizes, &limits, costs, tables))
         return false;
     if (demand->count == 1)
         return true;
     for (uint32_t n = 0; n < limits.classes; n++)
         costs[n] = isfinite(costs[n]) ? demand_cost(demand, &tables[n], limits.threads) : costs[n];
     while ((limits.alignment *= 2) <= settings_table[SET_ALIGNMENT].most) {
-        if (!optimum(&blended, &limits, found_costs, found))
+        if (!optimum(&sample->sizes, &limits, found_costs, found))
             return false;
         for (uint32_t n = 0; n < limits.classes; n++) {
             double cost = isfinite(found_costs[n]) ? demand_cost(demand, &found[n], limits.threads) : INFINITY;
@@ -226,30 +234,27 @@ static bool best_tables(const struct tuning *tuning, const struct demand *demand
     return true;
 }
 
-static bool best_table(const struct tuning *tuning, double unseen, uint32_t halves, struct limits limits,
-                       struct size_table *table)
+static bool best_table(const struct sample *sample, struct limits limits, struct size_table *table)
 {
     static struct size_table tables[CLASSES_MOST];
     double costs[CLASSES_MOST];
-    const struct demand *demand = demand_of(tuning, halves, unseen);
-    if (!best_tables(tuning, demand, unseen, halves, limits, costs, tables))
+    if (!best_tables(sample, limits, costs, tables))
         return false;
     *table = tables[least_of(costs, limits.classes)];
-    demand_mend(demand, &limits, table);
+    demand_mend(&sample->demand, &limits, table);
     return true;
 }
 
 /* The same for each number of classes. */
-static bool fill_curve(struct tuning *tuning, double unseen, struct limits limits)
+static bool fill_curve(struct tuning *tuning, const struct sample *all, struct limits limits)
 {
-    const struct demand *demand = demand_of(tuning, HALVES, unseen);
     limits.classes = CLASSES_MOST;
-    if (!best_tables(tuning, demand, unseen, HALVES, limits, tuning->costs, tuning->tables))
+    if (!best_tables(all, limits, tuning->costs, tuning->tables))
         return false;
     for (uint32_t n = 0; n < CLASSES_MOST; n++)
         if (isfinite(tuning->costs[n])) {
-            demand_mend(demand, &limits, &tuning->tables[n]);
-            tuning->costs[n] = demand_cost(demand, &tuning->tables[n], limits.threads);
+            demand_mend(&all->demand, &limits, &tuning->tables[n]);
+            tuning->costs[n] = demand_cost(&all->demand, &tuning->tables[n], limits.threads);
         }
     return true;
 }
@@ -257,10 +262,10 @@ static bool fill_curve(struct tuning *tuning, double unseen, struct limits limit
 /* ------------------------------------------------------------------ rows */
 
 /* The one of the curve that spends least. */
-static bool chosen_row(struct tuning *tuning, const struct tuning_options *options, struct limits limits)
+static bool chosen_row(struct tuning *tuning, const struct samples *samples, struct limits limits)
 {
     struct size_table of_first_half;
-    if (!best_table(tuning, options->unseen, 1, limits, &of_first_half))
+    if (!best_table(&samples->first_half, limits, &of_first_half))
         return false;
     fill_row(tuning, &tuning->rows[ROW_TUNED], "tuned", &tuning->tables[least_of(tuning->costs, limits.classes)],
              &of_first_half, limits.threads);
@@ -268,46 +273,48 @@ static bool chosen_row(struct tuning *tuning, const struct tuning_options *optio
 }
 
 /* The least inside blocks: magazines are left out. */
-static bool inside_row(struct tuning *tuning, const struct tuning_options *options, unsigned row, const char *name,
+static bool inside_row(struct tuning *tuning, const struct samples *samples, unsigned row, const char *name,
                        struct limits limits, uint32_t classes)
 {
     struct size_table table;
     struct size_table of_first_half;
+    double threads = limits.threads;
     limits.classes = classes;
     limits.threads = 0;
-    if (!best_table(tuning, options->unseen, 1, limits, &of_first_half) ||
-        !best_table(tuning, options->unseen, HALVES, limits, &table))
+    if (!best_table(&samples->first_half, limits, &of_first_half) || !best_table(&samples->all, limits, &table))
         return false;
-    fill_row(tuning, &tuning->rows[row], name, &table, &of_first_half, options->limits.threads);
+    fill_row(tuning, &tuning->rows[row], name, &table, &of_first_half, threads);
     return true;
 }
 
-static bool aligned_row(struct tuning *tuning, const struct tuning_options *options, unsigned row, const char *name,
+static bool aligned_row(struct tuning *tuning, const struct samples *samples, unsigned row, const char *name,
                         struct limits limits, uint32_t classes, uint32_t alignment)
 {
     if (alignment >= limits.alignment)
         return true;
     limits.alignment = alignment;
-    return inside_row(tuning, options, row, name, limits, classes);
+    return inside_row(tuning, samples, row, name, limits, classes);
 }
 
 static bool tune(struct tuning *tuning, const struct tuning_options *options)
 {
-    double threads = options->limits.threads;
+    static struct samples samples;
     struct limits limits = options->limits;
     limits.alignment = tuning->alignment;
+    take_sample(tuning, 1, options->unseen, &samples.first_half);
+    take_sample(tuning, HALVES, options->unseen, &samples.all);
     struct size_table plain;
     struct size_table jemalloc;
     table_default(&plain);
     table_jemalloc(&jemalloc);
     tuning->least = spend_least(&tuning->all, tuning->alignment);
-    fill_row(tuning, &tuning->rows[ROW_DEFAULT], "default", &plain, &plain, threads);
-    fill_row(tuning, &tuning->rows[ROW_JEMALLOC], "jemalloc's", &jemalloc, &jemalloc, threads);
-    if (fill_curve(tuning, options->unseen, limits) && chosen_row(tuning, options, limits) &&
-        inside_row(tuning, options, ROW_AS_DEFAULT, "inside, as default", limits, plain.count) &&
-        inside_row(tuning, options, ROW_AS_JEMALLOC, "inside, as jemalloc", limits, jemalloc.count) &&
-        aligned_row(tuning, options, ROW_AT_16, "inside, aligned 16", limits, plain.count, 16) &&
-        aligned_row(tuning, options, ROW_AT_8, "inside, aligned 8", limits, plain.count, 8))
+    fill_row(tuning, &tuning->rows[ROW_DEFAULT], "default", &plain, &plain, limits.threads);
+    fill_row(tuning, &tuning->rows[ROW_JEMALLOC], "jemalloc's", &jemalloc, &jemalloc, limits.threads);
+    if (fill_curve(tuning, &samples.all, limits) && chosen_row(tuning, &samples, limits) &&
+        inside_row(tuning, &samples, ROW_AS_DEFAULT, "inside, as default", limits, plain.count) &&
+        inside_row(tuning, &samples, ROW_AS_JEMALLOC, "inside, as jemalloc", limits, jemalloc.count) &&
+        aligned_row(tuning, &samples, ROW_AT_16, "inside, aligned 16", limits, plain.count, 16) &&
+        aligned_row(tuning, &samples, ROW_AT_8, "inside, aligned 8", limits, plain.count, 8))
         return true;
     complain("out of memory for a tuning");
     return false;
