@@ -1,7 +1,8 @@
 /*
  * Everything that comes from outside the library: atomics, Concurrency Kit, arenas, thread-local storage, and the
- * system. No other file names them, but for those that read the config file or write traces; so that ThreadSanitizer can be given C11 atomics instead of ck's
- * inline assembly, which it cannot see, and so that tests can make each call to the outside fail.
+ * system. No other file names them, but for platform.c and jemalloc.c, which are this header's code, compiler.h, which lib/trace
+ * has without the rest, and those that read the config file or write traces; so that ThreadSanitizer can be given C11 atomics
+ * instead of ck's inline assembly, which it cannot see, and so that tests can make each call to the outside fail.
  */
 #ifndef LIB_PLATFORM_H
 #define LIB_PLATFORM_H

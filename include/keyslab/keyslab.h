@@ -172,9 +172,8 @@ KS_API ks_status ks_key_purge(ks_key_t key);
 
 /*
  * Allocation. The block is uninitialised (ks_calloc: zeroed), belongs to the key, and is the caller's until
- * freed, or until the key is reset or destroyed. Aligned to 16 bytes, requests of 512 bytes and more to 64, unless the
- * key has another alignment: then, where it is 8, those below 512 bytes to 8, and where it is less than 64, those from 512
- * bytes up to 16 or to 32.
+ * freed, or until the key is reset or destroyed. Aligned to 16 bytes, requests of 512 bytes and more to 64; of a key
+ * with another alignment the former to 8 where that is 8, and the latter to 32 where it is 32, to 16 where it is less.
  * Zero bytes give a unique block. Returns NULL with the reason in `*status` where `status` is not NULL, which
  * KS_OK overwrites on success: KS_NO_MEMORY, KS_QUOTA, KS_TERMINATED, KS_BAD_KEY, KS_TOO_LARGE, KS_INVALID.
  * Costs a few nanoseconds from a thread's magazine; one slab from the arena every few hundred blocks at the
