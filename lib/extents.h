@@ -4,8 +4,8 @@
  * In a process that has one key, and takes nothing below a slab from its arena, jemalloc's own megabyte of code and books
  * would be most of what a small program pays for keyslab. docs/malloc.md has the figures.
  */
-#ifndef LIB_MALLOC_EXTENTS_H
-#define LIB_MALLOC_EXTENTS_H
+#ifndef LIB_EXTENTS_H
+#define LIB_EXTENTS_H
 
 #include "platform.h"
 
