@@ -1,5 +1,5 @@
 /*
- * Memory from jemalloc, all of it inside one reserved range of addresses, so that a subtraction and a
+ * Memory from arenas, all of it inside one reserved range of addresses, so that a subtraction and a
  * comparison tell whether a pointer can be ours, and a shift finds its slab's descriptor.
  */
 #ifndef LIB_ARENA_H
@@ -34,6 +34,9 @@ struct range {
 extern struct range range;
 
 bool arena_start(void);
+
+/* What arenas come from in this process. */
+enum ks_backend arena_backend(void);
 
 FAST_PATH struct slab *arena_slab(size_t offset)
 {

@@ -1,13 +1,16 @@
 /*
- * The arenas of platform.h without jemalloc: one arena, of extents that are whole slabs long.
+ * Arenas without jemalloc: extents that are whole slabs long, free ones in bins by length.
  *
- * In a process that has one key, and takes nothing below a slab from its arena, jemalloc's own megabyte of code and books
- * would be most of what a small program pays for keyslab. docs/malloc.md has the figures.
+ * For processes that have no jemalloc, because keyslab was opened late, and for libkeyslab-malloc: in a process that has one key, and
+ * takes nothing below a slab from its arena, jemalloc's own megabyte of code and books would be most of what a small program pays for
+ * keyslab. docs/jemalloc.md, docs/malloc.md.
  */
 #ifndef LIB_EXTENTS_H
 #define LIB_EXTENTS_H
 
-#include "platform.h"
+#include "backend.h"
+
+extern const struct backend backend_extents;
 
 /* Whether the extent that starts here came untouched from the system, and so was zero when it was taken. */
 bool extent_was_zero(const void *start);
