@@ -321,6 +321,5 @@ bool arena_start(void)
     };
     key_leave_arena = arena_leave;
     backend = backend_choose();
-    backend->start(&range_source);
-    return true;
+    return backend->start(&range_source);
 }

@@ -23,8 +23,8 @@ struct extent_source {
 struct backend {
     enum ks_backend kind;
 
-    /* Once, before any other call. */
-    void (*start)(const struct extent_source *source);
+    /* Once, before any other call. False where the system refuses what arenas cannot do without. */
+    bool (*start)(const struct extent_source *source);
 
     /* A new arena. False where there is no memory for it, or no more arenas: jemalloc has 4,095. About 35 us with jemalloc. */
     bool (*create)(bool huge, unsigned *arena);

@@ -209,8 +209,6 @@ static uint32_t drawn_for(const struct arena *arena, uint32_t length)
 /* A new extent, ZERO and free. The first one is the lowest there will be. */
 static struct extent *extent_draw(struct arena *arena, uint32_t length)
 {
-    if (!pool.rows)
-        return NULL;
     uint32_t drawn = drawn_for(arena, length);
     char *start = source_draw(arena, drawn);
     if (!start && drawn > length)
@@ -275,13 +273,13 @@ static void regret_purge(struct arena *arena, uint32_t length)
         arena->dirty_allowed = wanted;
 }
 
-/* What has not been needed for as long as pages are to stay. */
+/* What has not been needed for half of the time that pages may stay, in which case it goes before the time is over. */
 static void purge_idle(struct arena *arena)
 {
     int64_t now = platform_milliseconds();
     if (arena->dirty < arena->idle)
         arena->idle = arena->dirty;
-    if (now - arena->idle_since < arena->decay)
+    if (now - arena->idle_since < arena->decay / 2)
         return;
     size_t idle = arena->idle;
     arena->idle = arena->dirty - idle;
@@ -303,16 +301,13 @@ static void purge_due(struct arena *arena)
 /* ------------------------------------------------------------------ arenas */
 
 /* As early as can be: what registers for forks later and allocates in its handlers does so with the lock released. */
-static void extents_start(const struct extent_source *source)
+static bool extents_start(const struct extent_source *source)
 {
-    size_t bytes;
+    size_t bytes = 0;
     pool.source = source;
-    struct extent *rows = platform_reserve(ROWS_WANTED * sizeof *rows, ROWS_LEAST * sizeof *rows, PAGE, &bytes);
-    if (!rows)
-        return;
-    pool.rows_count = bytes / sizeof *rows;
-    if (pthread_atfork(lock_before_fork, unlock_after_fork, unlock_after_fork) == 0)
-        pool.rows = rows;
+    pool.rows = platform_reserve(ROWS_WANTED * sizeof *pool.rows, ROWS_LEAST * sizeof *pool.rows, PAGE, &bytes);
+    pool.rows_count = bytes / sizeof *pool.rows;
+    return pool.rows && pthread_atfork(lock_before_fork, unlock_after_fork, unlock_after_fork) == 0;
 }
 
 static struct arena *arena_new(void)
@@ -331,7 +326,7 @@ static struct arena *arena_new(void)
 
 static bool extents_create(bool huge, unsigned *index)
 {
-    if (!pool.rows || FAULT())
+    if (FAULT())
         return false;
     pool_lock();
     struct arena *arena = arena_new();

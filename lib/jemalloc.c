@@ -106,7 +106,7 @@ static struct arena_hooks arena_hooks[2] = {
  * The arena that jemalloc falls back on, whatever arena is asked for, in a thread whose jemalloc data have been destroyed, gets the
  * hooks, too. Where jemalloc is the program's malloc, that arena is not ours to change: see arena_take.
  */
-static void jemalloc_start(const struct extent_source *source)
+static bool jemalloc_start(const struct extent_source *source)
 {
     arena_hooks[false].draw = source->draw;
     arena_hooks[false].discard = source->discard;
@@ -116,6 +116,7 @@ static void jemalloc_start(const struct extent_source *source)
     extent_hooks_t *hooks = &arena_hooks[false].hooks;
     jemalloc(mallctl)("arena.0.extent_hooks", NULL, NULL, &hooks, sizeof hooks);
 #endif
+    return true;
 }
 
 static void arena_set(unsigned arena, const char *what, void *value, size_t size)
