@@ -2,7 +2,7 @@
  * Arenas over jemalloc, where the process has it: its functions are weak references, which are NULL where it was not loaded
  * with the program. docs/jemalloc.md.
  */
-#include "extents.h"
+#include "jemalloc.h"
 
 #include <stdio.h>
 
@@ -190,7 +190,12 @@ static void jemalloc_destroy(unsigned arena)
     arena_set(arena, "destroy", NULL, 0);
 }
 
-static const struct backend backend_jemalloc = {
+bool jemalloc_is_loaded(void)
+{
+    return jemalloc(mallocx) && jemalloc(dallocx) && jemalloc(nallocx) && jemalloc(mallctl);
+}
+
+const struct backend backend_jemalloc = {
     .kind = KS_BACKEND_JEMALLOC,
     .start = jemalloc_start,
     .create = jemalloc_create,
@@ -201,9 +206,3 @@ static const struct backend backend_jemalloc = {
     .decay = jemalloc_decay,
     .purge = jemalloc_purge,
 };
-
-const struct backend *backend_choose(void)
-{
-    bool loaded = jemalloc(mallocx) && jemalloc(dallocx) && jemalloc(nallocx) && jemalloc(mallctl);
-    return loaded ? &backend_jemalloc : &backend_extents;
-}
