@@ -279,8 +279,10 @@ static void extents_decay(unsigned index, int64_t milliseconds)
     pool_lock();
     struct arena *arena = pool.arenas[index];
     arena->decay = milliseconds;
-    arena->idle = arena->bins.dirty;
-    arena->idle_since = platform_milliseconds();
+    if (milliseconds > 0) {
+        arena->idle = arena->bins.dirty;
+        arena->idle_since = platform_milliseconds();
+    }
     purge_due(arena);
     pool_unlock();
 }

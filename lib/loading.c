@@ -14,7 +14,15 @@ const struct backend *backend_choose(void)
 
 /* Not there in programs that are linked statically as a whole; they load nothing. */
 #pragma weak dladdr1
-#pragma weak dlopen
+#pragma weak dlsym
+
+/* Looked up, because the linker warns of a reference to dlopen in such programs. */
+static void object_hold(const char *name)
+{
+    void *(*open)(const char *, int) = (void *(*)(const char *, int))dlsym(RTLD_DEFAULT, "dlopen");
+    if (open)
+        open(name, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+}
 
 /*
  * The object that the library is in, libkeyslab.so or a plugin with a static copy, is never unloaded: threads that have used the library
@@ -26,8 +34,8 @@ __attribute__((constructor)) static void stay_loaded(void)
 {
     Dl_info info;
     struct link_map *object;
-    if (!dladdr1 || !dlopen || !dladdr1((void *)stay_loaded, &info, (void **)&object, RTLD_DL_LINKMAP))
+    if (!dladdr1 || !dlsym || !dladdr1((void *)stay_loaded, &info, (void **)&object, RTLD_DL_LINKMAP))
         return;
     if (*object->l_name)
-        dlopen(object->l_name, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+        object_hold(object->l_name);
 }
