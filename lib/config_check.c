@@ -5,9 +5,22 @@
 
 enum { MESSAGE = 1024, TITLE = KEY_NAME_BYTES + sizeof "[defaults]" };
 
+/* Control characters as \r or \x1b: a terminal would show them by what they do to the line. A tab is a blank. */
+static void show_controls(char *to, size_t size, const char *from)
+{
+    size_t at = 0;
+    to[0] = '\0';
+    for (; *from && at + sizeof "\\x1b" <= size; from++) {
+        unsigned char c = (unsigned char)*from;
+        bool shown = (c >= ' ' && c != 0x7f) || c == '\t';
+        at += (size_t)snprintf(to + at, size - at, shown ? "%c" : c == '\r' ? "\\r" : "\\x%02x", c);
+    }
+}
+
 void config_error_at(struct config_errors *errors, uint32_t line, const char *format, ...)
 {
     char text[MESSAGE];
+    char shown[MESSAGE + MESSAGE / 4];
     int used = line ? snprintf(text, sizeof text, "%.500s:%u: ", errors->path, line)
                     : snprintf(text, sizeof text, "%.500s: ", errors->path);
     va_list arguments;
@@ -15,7 +28,8 @@ void config_error_at(struct config_errors *errors, uint32_t line, const char *fo
     vsnprintf(text + used, sizeof text - (size_t)used, format, arguments);
     va_end(arguments);
     errors->count++;
-    errors->tell(errors->context, text);
+    show_controls(shown, sizeof shown, text);
+    errors->tell(errors->context, shown);
 }
 
 static const char *title_of(const struct section *section, char *title)

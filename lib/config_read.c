@@ -32,6 +32,8 @@ struct reading {
     bool broken; /* nothing more is read */
     /* the line at work */
     char text[LINE];
+    size_t length;  /* in the file, which may be more */
+    size_t returns; /* carriage returns in it */
     uint32_t line;
     bool used; /* inih has made something of it, or it was reported already */
     /* where it stands */
@@ -338,24 +340,64 @@ static int byte_next(struct reading *reading)
     return reading->at < reading->end ? (unsigned char)reading->chunk[reading->at++] : -1;
 }
 
-/* Fills text with a line, without its end; the bytes that it has, whether they fit or not; -1 at the end of the file. */
-static long line_next(struct reading *reading, size_t room)
+/* Fills text with a line, without its end, which is LF or CR LF. False at the end of the file. */
+static bool line_next(struct reading *reading, size_t room)
 {
-    long length = 0;
+    int last = 0;
     int byte;
+    reading->length = reading->returns = 0;
     while ((byte = byte_next(reading)) >= 0 && byte != '\n') {
         if (!byte) {
             config_error_at(reading->errors, reading->line + 1, "a zero byte: expected a text file");
             reading->broken = true;
             reading->at = reading->end = 0;
-            return -1;
+            return false;
         }
-        if ((size_t)length < room)
-            reading->text[length] = (char)byte;
-        length++;
+        if (reading->length < room)
+            reading->text[reading->length] = (char)byte;
+        reading->length++;
+        reading->returns += byte == '\r';
+        last = byte;
     }
-    reading->text[(size_t)length < room ? (size_t)length : room] = '\0';
-    return byte < 0 && !length ? -1 : length;
+    bool any = byte >= 0 || reading->length;
+    if (byte == '\n' && last == '\r') {
+        reading->length--;
+        reading->returns--;
+    }
+    reading->text[reading->length < room ? reading->length : room] = '\0';
+    return any;
+}
+
+static bool is_comment(const char *text)
+{
+    text += strspn(text, " \t");
+    return *text == '#' || *text == ';';
+}
+
+/* What is wrong with the line as a whole. It is passed over then, and a section that it begins takes its settings with it. */
+static bool line_is_good(struct reading *reading, size_t room)
+{
+    if (reading->returns)
+        config_error_at(reading->errors, reading->line,
+                        "a carriage return (\\r) inside of a line: expected lines that end with LF or CR LF");
+    else if (reading->length <= room || is_comment(reading->text))
+        return true;
+    else
+        config_error_at(reading->errors, reading->line, "a line of %zu bytes: expected %zu at the most",
+                        reading->length, room);
+    return false;
+}
+
+static void line_drop(struct reading *reading)
+{
+    if (*reading->text == '[') {
+        sizes_end(reading);
+        reading->named = false;
+        reading->scratch = (struct section){0};
+        reading->section = &reading->scratch;
+        snprintf(reading->title, sizeof reading->title, "[...]");
+    }
+    *reading->text = '\0';
 }
 
 static void mark_skip(struct reading *reading)
@@ -370,18 +412,15 @@ static char *reader(char *line, int size, void *stream)
     struct reading *reading = stream;
     size_t room = (size_t)(size < LINE ? size : LINE) - 2;
     line_end(reading);
-    long length = line_next(reading, room);
-    if (length < 0) {
+    if (!line_next(reading, room)) {
         *reading->text = '\0';
         sizes_end(reading);
         return NULL;
     }
     reading->line++;
     mark_skip(reading);
-    if ((size_t)length > room) {
-        config_error_at(reading->errors, reading->line, "a line of %ld bytes: expected %zu at the most", length, room);
-        *reading->text = '\0';
-    }
+    if (!line_is_good(reading, room))
+        line_drop(reading);
     if (*reading->text == '[')
         section_begin(reading);
     snprintf(line, (size_t)size, "%s\n", reading->text);

@@ -1,5 +1,6 @@
 /* The statistics as text and as JSON: ks_key_stats_print. */
 #include "keyslab/keyslab.h"
+#include "utf8.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -89,16 +90,27 @@ static void print_text(const struct printer *printer, const struct ks_key_stats 
     print(printer, "\n");
 }
 
-static void print_json_name(const struct printer *printer, const char *name)
+/* A piece of a name that is UTF-8. */
+static void print_json_piece(const struct printer *printer, const char *piece)
 {
-    print(printer, "\"");
-    for (; *name; name++) {
-        unsigned char c = (unsigned char)*name;
+    for (; *piece; piece++) {
+        unsigned char c = (unsigned char)*piece;
         if (c < 0x20 || c == '"' || c == '\\')
             print(printer, "\\u%04x", c);
         else
             print(printer, "%c", c);
     }
+}
+
+static void print_json_name(const struct printer *printer, const char *name)
+{
+    char piece[UTF8_PIECE];
+    print(printer, "\"");
+    if (utf8_is_plain(name))
+        print_json_piece(printer, name);
+    else
+        for (size_t length; (length = utf8_escape(name, piece)); name += length)
+            print_json_piece(printer, piece);
     print(printer, "\"");
 }
 
