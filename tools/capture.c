@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <pcap/pcap.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,7 @@ struct capture {
     const char *name;
     uint16_t link;
     bool live;
+    atomic_bool stopped;
     uint64_t frames;
 };
 
@@ -136,6 +138,7 @@ struct capture *capture_open(const char *source, const char *filter)
     capture->name = source;
     capture->link = link_of(pcap);
     capture->live = live;
+    atomic_init(&capture->stopped, false);
     capture->frames = 0;
     return capture;
 }
@@ -156,7 +159,11 @@ enum capture_result capture_next(struct capture *capture, struct captured *frame
 {
     struct pcap_pkthdr *header;
     const u_char *bytes;
-    switch (pcap_next_ex(capture->pcap, &header, &bytes)) {
+    int result = pcap_next_ex(capture->pcap, &header, &bytes);
+    /* A read that a signal has cut short is an error to libpcap. */
+    if (atomic_load_explicit(&capture->stopped, memory_order_relaxed))
+        return CAPTURE_END;
+    switch (result) {
     case 1:
         break;
     case 0:
@@ -181,6 +188,7 @@ enum capture_result capture_next(struct capture *capture, struct captured *frame
 
 void capture_stop(struct capture *capture)
 {
+    atomic_store_explicit(&capture->stopped, true, memory_order_relaxed);
     pcap_breakloop(capture->pcap);
 }
 

@@ -8,31 +8,34 @@
 #include <string.h>
 #include <unistd.h>
 
+static void print_message(const char *format, va_list arguments)
+{
+    progress_end();
+    fprintf(stderr, "%s: ", program_invocation_short_name);
+    vfprintf(stderr, format, arguments);
+    fputc('\n', stderr);
+}
+
 void complain(const char *format, ...)
 {
     va_list arguments;
-    progress_end();
-    fputs("keyslab: ", stderr);
     va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
+    print_message(format, arguments);
     va_end(arguments);
-    fputc('\n', stderr);
 }
 
 int try_help(const char *command)
 {
-    fprintf(stderr, "Try 'keyslab %s --help'.\n", command);
+    complain("try '%s%s%s --help'", program_invocation_short_name, *command ? " " : "", command);
     return EXIT_USAGE;
 }
 
 int usage_error(const char *command, const char *format, ...)
 {
     va_list arguments;
-    fprintf(stderr, "keyslab %s: ", command);
     va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
+    print_message(format, arguments);
     va_end(arguments);
-    fputc('\n', stderr);
     return try_help(command);
 }
 
@@ -44,6 +47,33 @@ bool parse_number(const char *option, const char *text, uint64_t least, uint64_t
     if (*text >= '0' && *text <= '9' && !*end && !errno && *number >= least && *number <= most)
         return true;
     complain("%s %s: expected a whole number from %" PRIu64 " to %" PRIu64, option, text, least, most);
+    return false;
+}
+
+/* Cuts the last part off a path. */
+static void cut_last(char *path)
+{
+    char *slash = strrchr(path, '/');
+    if (slash)
+        *slash = '\0';
+}
+
+bool find_file(const char *beside, const char *installed, const char *name, char path[PATH_MAX],
+               char searched[FILE_SEARCHED])
+{
+    char program[PATH_MAX];
+    char folders[2][FOLDER_BYTES];
+    ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+    program[length < 0 ? 0 : length] = '\0';
+    cut_last(program);
+    snprintf(folders[0], FOLDER_BYTES, "%s/%s", program, beside);
+    cut_last(program);
+    snprintf(folders[1], FOLDER_BYTES, "%s%s%s", *installed == '/' ? "" : program, *installed == '/' ? "" : "/",
+             installed);
+    for (size_t i = 0; i < 2; i++)
+        if ((size_t)snprintf(path, PATH_MAX, "%s/%s", folders[i], name) < PATH_MAX && !access(path, F_OK))
+            return true;
+    snprintf(searched, FILE_SEARCHED, "neither in %s nor in %s", folders[0], folders[1]);
     return false;
 }
 

@@ -2,17 +2,18 @@
 #ifndef TOOLS_COMMAND_H
 #define TOOLS_COMMAND_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-/* Exit statuses: 0 all done, 1 the work failed, 2 the command line was wrong. */
+/* Exit statuses: 0 all done, 1 the work failed, 2 the command line was wrong; 128 and a signal's number: interrupt.h. */
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 struct command {
     const char *name;
     const char *summary;
-    int (*run)(int argc, char **argv); /* argv[0] is the command's name */
+    int (*run)(int argc, char **argv); /* argv[0] is the program's name, for getopt's messages */
 };
 
 extern const struct command command_run;
@@ -21,10 +22,10 @@ extern const struct command command_tune;
 extern const struct command command_replay;
 extern const struct command command_config;
 
-/* "keyslab: " and the message, on standard error. */
+/* The program's name as it was invoked, ": " and the message, on standard error. */
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* A hint to --help; returns EXIT_USAGE. */
+/* A hint to --help of a command, or "" for the program's; returns EXIT_USAGE. */
 int try_help(const char *command);
 
 /* A complaint and the hint. */
@@ -32,6 +33,14 @@ int usage_error(const char *command, const char *format, ...) __attribute__((for
 
 /* A whole number between least and most, else a complaint naming the option, and false. */
 bool parse_number(const char *option, const char *text, uint64_t least, uint64_t most, uint64_t *number);
+
+/*
+ * A file that comes with the program: in the folder `beside` that of the program, as built, or in `installed`, as installed. False
+ * where there is none; then `searched` says where it was looked for, by absolute paths.
+ */
+enum { FOLDER_BYTES = PATH_MAX + NAME_MAX, FILE_SEARCHED = 2 * FOLDER_BYTES + 64 };
+bool find_file(const char *beside, const char *installed, const char *name, char path[PATH_MAX],
+               char searched[FILE_SEARCHED]);
 
 /* 1536 as "1.5 KiB", in one of two static buffers in turn. */
 const char *bytes_text(double bytes);

@@ -1,6 +1,8 @@
 /* `keyslab config`: checks config files, and shows what they make of a key. */
 #include "command.h"
 #include "config_report.h"
+#include "input.h"
+#include "json.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -24,12 +26,15 @@ static void print_help(void)
          "         the system's. A program's own options win over any file\n"
          "  list   prints every setting that there is\n"
          "\n"
+         "A FILE of - is standard input.\n"
+         "\n"
          "options:\n"
          "  -k, --key NAME  of show: a key of this name\n"
          "  -j, --json      print JSON instead\n"
          "  -h, --help      print this\n"
          "\n"
-         "Exit status: 0 for good files, 1 for bad ones, 2 for a bad command line.");
+         "Exit status: 0 for good files, 1 for bad ones or where the\n"
+         "report could not be written, 2 for a bad command line.");
 }
 
 /* ------------------------------------------------------------------ files */
@@ -37,19 +42,19 @@ static void print_help(void)
 static void keep_error(void *context, const char *text)
 {
     struct checked *file = context;
-    /* A path or a line need not be UTF-8. */
-    if (json_array_append_new(file->errors, json_string(text)))
-        json_array_append_new(file->errors, json_string("an error in a line that is not UTF-8"));
+    json_array_append_new(file->errors, json_text(text));
 }
 
-static struct checked file_check(const char *path)
+static struct checked file_check(const char *name)
 {
-    struct checked file = {.path = path, .config = calloc(1, sizeof *file.config), .errors = json_array()};
-    if (!file.config || !file.errors) {
-        complain("out of memory for %s", path);
+    struct checked file = {.path = name, .config = calloc(1, sizeof *file.config), .errors = json_array()};
+    const char *path = input_path(name);
+    if (!file.config || !file.errors)
+        complain("out of memory for %s", input_shown(name));
+    if (!path || !file.config || !file.errors)
         exit(EXIT_FAILED);
-    }
-    config_read(path, file.config, &(struct config_errors){.path = path, .tell = keep_error, .context = &file});
+    struct config_errors errors = {.path = input_shown(name), .tell = keep_error, .context = &file};
+    config_read(path, file.config, &errors);
     return file;
 }
 
@@ -76,7 +81,8 @@ static int check(const struct options *options, int count, char **paths)
         if (json_array_size(files[i].errors))
             status = EXIT_FAILED;
     }
-    report_check(files, (size_t)count, options->json);
+    if (!report_check(files, (size_t)count, options->json))
+        status = EXIT_FAILED;
     for (int i = 0; i < count; i++)
         file_free(&files[i]);
     free(files);
@@ -93,8 +99,7 @@ static int show(const struct options *options, int count, char **paths)
     struct settings settings;
     if (!path) {
         config_settings(NULL, "", &settings);
-        report_show(&settings, options->key, NULL, sources[source], options->json);
-        return EXIT_DONE;
+        return report_show(&settings, options->key, NULL, sources[source], options->json) ? EXIT_DONE : EXIT_FAILED;
     }
     struct checked file = file_check(path);
     int status = json_array_size(file.errors) ? EXIT_FAILED : EXIT_DONE;
@@ -102,7 +107,8 @@ static int show(const struct options *options, int count, char **paths)
         report_check(&file, 1, options->json);
     } else {
         config_settings(file.config, options->key ? options->key : "", &settings);
-        report_show(&settings, options->key, path, count ? "named here" : sources[source], options->json);
+        if (!report_show(&settings, options->key, path, count ? "named here" : sources[source], options->json))
+            status = EXIT_FAILED;
     }
     file_free(&file);
     return status;
@@ -112,8 +118,7 @@ static int list(const struct options *options, int count, char **arguments)
 {
     if (count)
         return usage_error("config", "list: takes no file: %s", arguments[0]);
-    report_list(options->json);
-    return EXIT_DONE;
+    return report_list(options->json) ? EXIT_DONE : EXIT_FAILED;
 }
 
 static int run(int argc, char **argv)

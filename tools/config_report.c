@@ -1,6 +1,8 @@
 #include "config_report.h"
 
 #include "command.h"
+#include "input.h"
+#include "json.h"
 #include "lengths.h"
 
 #include <stdio.h>
@@ -8,14 +10,6 @@
 #include <string.h>
 
 enum { SIZES_A_LINE = 12 };
-
-static void print_json(json_t *json)
-{
-    if (json_dumpf(json, stdout, JSON_INDENT(2)))
-        complain("out of memory for JSON");
-    putchar('\n');
-    json_decref(json);
-}
 
 /* "35 classes, 16 to 65536". */
 static char *classes_text(const uint32_t *sizes, uint32_t count, char *text)
@@ -45,7 +39,7 @@ static json_t *value_json(const struct settings *settings, uint32_t i)
 {
     char text[SETTING_TEXT];
     if (i != SET_CLASSES)
-        return json_string(value_text(settings, i, text));
+        return json_text(value_text(settings, i, text));
     json_t *sizes = json_array();
     for (uint32_t size = 0; size < settings->sizes_count; size++)
         json_array_append_new(sizes, json_integer(settings->sizes[size]));
@@ -54,7 +48,7 @@ static json_t *value_json(const struct settings *settings, uint32_t i)
 
 /* ------------------------------------------------------------------ list */
 
-static void list_json(const struct settings *built_in)
+static bool list_json(const struct settings *built_in)
 {
     static const char *const types[] = {"sizes", "lengths", "count", "bytes", "time", "word", "path"};
     char range[SETTING_TEXT];
@@ -66,25 +60,24 @@ static void list_json(const struct settings *built_in)
                                         "unit", setting->unit, "values", setting_range(setting, range), "built_in",
                                         value_json(built_in, i), "text", setting->text));
     }
-    print_json(list);
+    return json_print(list, JSON_INDENT(2));
 }
 
-void report_list(bool json)
+bool report_list(bool json)
 {
     struct settings built_in;
     char range[SETTING_TEXT];
     char value[SETTING_TEXT];
     settings_start(&built_in);
-    if (json) {
-        list_json(&built_in);
-        return;
-    }
+    if (json)
+        return list_json(&built_in);
     for (uint32_t i = 0; i < SETTINGS; i++) {
         const struct setting *setting = &settings_table[i];
         printf("%s\n    %s\n    values: %s%s%s\n    built in: %s\n", setting->name, setting->text,
                setting_range(setting, range), setting->type == TYPE_COUNT ? " " : "",
                setting->type == TYPE_COUNT ? setting->unit : "", value_text(&built_in, i, value));
     }
+    return true;
 }
 
 /* ------------------------------------------------------------------ check */
@@ -107,21 +100,21 @@ static json_t *section_json(const struct section *section)
             json_array_append_new(settings, json_pack("{ss so si}", "name", settings_table[i].name, "value",
                                                       value_json(&section->settings, i), "line",
                                                       (int)section->settings.origins[i]));
-    return json_pack("{ss si so}", "section", section_text(section, name, sizeof name), "line", (int)section->line,
-                     "settings", settings);
+    return json_pack("{so si so}", "section", json_text(section_text(section, name, sizeof name)), "line",
+                     (int)section->line, "settings", settings);
 }
 
-static void check_json(const struct checked *files, size_t count)
+static bool check_json(const struct checked *files, size_t count)
 {
     json_t *all = json_array();
     for (size_t f = 0; f < count; f++) {
         json_t *sections = json_array();
         for (uint32_t i = 0; !json_array_size(files[f].errors) && i < files[f].config->count; i++)
             json_array_append_new(sections, section_json(&files[f].config->sections[i]));
-        json_array_append_new(
-            all, json_pack("{ss sO so}", "file", files[f].path, "errors", files[f].errors, "sections", sections));
+        json_array_append_new(all, json_pack("{so sO so}", "file", json_text(files[f].path), "errors", files[f].errors,
+                                             "sections", sections));
     }
-    print_json(all);
+    return json_print(all, JSON_INDENT(2));
 }
 
 static void section_rows(struct table *table, const struct section *section, const struct settings *built_in)
@@ -148,43 +141,50 @@ static void check_text(const struct checked *file)
         .left = {true, false, true, true, true},
     };
     settings_start(&built_in);
-    printf("%s: good, %u section%s\n", file->path, file->config->count, file->config->count == 1 ? "" : "s");
+    printf("%s: good, %u section%s\n", input_shown(file->path), file->config->count,
+           file->config->count == 1 ? "" : "s");
     for (uint32_t i = 0; i < file->config->count; i++)
         section_rows(&table, &file->config->sections[i], &built_in);
     if (table.rows)
         table_print(&table);
 }
 
-void report_check(const struct checked *files, size_t count, bool json)
+static void complain_of_errors(const struct checked *file)
 {
-    if (json) {
-        check_json(files, count);
-        return;
-    }
+    size_t i;
+    json_t *error;
+    json_array_foreach(file->errors, i, error) complain("%s", json_string_value(error));
+}
+
+bool report_check(const struct checked *files, size_t count, bool json)
+{
+    if (json)
+        return check_json(files, count);
     for (size_t f = 0; f < count; f++) {
-        size_t i;
-        json_t *error;
-        json_array_foreach(files[f].errors, i, error) complain("%s", json_string_value(error));
+        complain_of_errors(&files[f]);
         if (!json_array_size(files[f].errors))
             check_text(&files[f]);
     }
+    return true;
 }
 
 /* ------------------------------------------------------------------ show */
 
 static json_t *origin_json(uint32_t line, const char *path)
 {
-    return line ? json_sprintf("%s:%u", path, line) : json_string("built in");
+    return line ? json_text_format("%s:%u", input_shown(path), line) : json_string("built in");
 }
 
-static void show_json(const struct settings *settings, const char *key, const char *path, const char *source)
+static bool show_json(const struct settings *settings, const char *key, const char *path, const char *source)
 {
     json_t *shown = json_array();
     for (uint32_t i = 0; i < SETTINGS; i++)
         json_array_append_new(shown,
                               json_pack("{ss so so}", "name", settings_table[i].name, "value", value_json(settings, i),
                                         "from", origin_json(settings->origins[i], path)));
-    print_json(json_pack("{ss? ss? ss so}", "key", key, "file", path, "source", source, "settings", shown));
+    json_t *json = json_pack("{so so ss so}", "key", json_text_or_null(key), "file", json_text_or_null(path), "source",
+                             source, "settings", shown);
+    return json_print(json, JSON_INDENT(2));
 }
 
 static void print_sizes(const struct settings *settings)
@@ -195,15 +195,14 @@ static void print_sizes(const struct settings *settings)
                i + 1 < settings->sizes_count ? "," : "\n");
 }
 
-void report_show(const struct settings *settings, const char *key, const char *path, const char *source, bool json)
+bool report_show(const struct settings *settings, const char *key, const char *path, const char *source, bool json)
 {
-    if (json) {
-        show_json(settings, key, path, source);
-        return;
-    }
+    if (json)
+        return show_json(settings, key, path, source);
     char text[SETTING_TEXT];
     struct table table = {.columns = 3, .titles = {"setting", "value", "from"}, .left = {true, true, true}};
-    printf("config: %s%s%s%s\n", path ? path : "none", path ? " (" : "", path ? source : "", path ? ")" : "");
+    printf("config: %s%s%s%s\n", path ? input_shown(path) : "none", path ? " (" : "", path ? source : "",
+           path ? ")" : "");
     printf("keys: %s%s\n", key ? "named " : "that no section is for", key ? key : "");
     for (uint32_t i = 0; i < SETTINGS; i++) {
         table_row(&table);
@@ -216,4 +215,5 @@ void report_show(const struct settings *settings, const char *key, const char *p
     }
     table_print(&table);
     print_sizes(settings);
+    return true;
 }

@@ -8,17 +8,18 @@
 
 /* A file that has been read, with its errors. */
 struct checked {
-    const char *path;
+    const char *path; /* as it was named */
     struct config *config;
     json_t *errors; /* an array of texts */
 };
 
-void report_list(bool json);
+/* Each of these is false where JSON could not be printed. */
+bool report_list(bool json);
 
 /* The files' errors go to standard error, as text. */
-void report_check(const struct checked *files, size_t count, bool json);
+bool report_check(const struct checked *files, size_t count, bool json);
 
 /* `path` is NULL where no file is in effect; `source` says how it was found. */
-void report_show(const struct settings *settings, const char *key, const char *path, const char *source, bool json);
+bool report_show(const struct settings *settings, const char *key, const char *path, const char *source, bool json);
 
 #endif

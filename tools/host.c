@@ -2,6 +2,7 @@
 
 #include "command.h"
 #include "experts/decode.h"
+#include "interrupt.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -24,34 +25,21 @@ void host_fatal(const char *what, ks_status status)
 
 /* ------------------------------------------------------------------ loading */
 
-/* Beside the program where it was built, in the library folder where it is installed. */
-static void *library_open(const char *name, char error[256])
+/* A name without a slash is that of an expert that comes with keyslab. NULL after a complaint. */
+static void *library_open(const char *name)
 {
-    char path[4096];
-    char self[2048];
-    if (strchr(name, '/')) {
-        void *library = dlopen(name, RTLD_NOW | RTLD_LOCAL);
-        if (!library)
-            snprintf(error, 256, "%s", dlerror());
-        return library;
+    char path[PATH_MAX];
+    char file[NAME_MAX];
+    char searched[FILE_SEARCHED];
+    snprintf(file, sizeof file, "%s.so", name);
+    if (!strchr(name, '/') && !find_file("experts", EXPERTS_FOLDER, file, path, searched)) {
+        complain("--expert %s: no such expert: %s", name, searched);
+        return NULL;
     }
-    ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
-    self[length < 0 ? 0 : length] = 0;
-    char *slash = strrchr(self, '/');
-    if (slash)
-        *slash = 0;
-    const char *const folders[] = {"%s/experts/%s.so", "%s/../" EXPERTS_FOLDER "/%s.so"};
-    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
-        snprintf(path, sizeof path, folders[i], self, name);
-        if (access(path, R_OK))
-            continue;
-        void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-        if (!library)
-            snprintf(error, 256, "%s", dlerror());
-        return library;
-    }
-    snprintf(error, 256, "no such expert beside the program in experts/, or in " EXPERTS_FOLDER);
-    return NULL;
+    void *library = dlopen(strchr(name, '/') ? name : path, RTLD_NOW | RTLD_LOCAL);
+    if (!library)
+        complain("--expert %s: %s", name, dlerror());
+    return library;
 }
 
 static const char *base_name(const char *path)
@@ -82,19 +70,14 @@ static bool expert_enter(struct expert *expert)
 
 bool host_load(struct host *host, const char *name)
 {
-    char error[256] = "";
     if (host->experts_count == EXPERTS_MOST) {
         complain("--expert %s: no more than %d experts", name, EXPERTS_MOST);
         return false;
     }
     struct expert *expert = &host->experts[host->experts_count];
     *expert = (struct expert){.host = host, .name = base_name(name), .mutex = PTHREAD_MUTEX_INITIALIZER};
-    expert->library = library_open(name, error);
-    if (!expert->library) {
-        complain("--expert %s: %s", name, error);
-        return false;
-    }
-    if (!expert_enter(expert))
+    expert->library = library_open(name);
+    if (!expert->library || !expert_enter(expert))
         return false;
     if (*expert->info.szName)
         expert->name = expert->info.szName;
@@ -167,7 +150,8 @@ static void lane_send(struct lane *lane)
     unsigned spins = 0;
     if (!lane->filling)
         return;
-    while (!ck_ring_enqueue_spsc(&lane->ring, lane->slots, lane->filling))
+    /* What an expert is too slow for is dropped with the key. */
+    while (!ck_ring_enqueue_spsc(&lane->ring, lane->slots, lane->filling) && !interrupt_is_late())
         wait_a_little(&spins);
     lane->filling = NULL;
 }
@@ -272,6 +256,8 @@ static struct burst *lane_wait(struct lane *lane)
     unsigned spins = 0;
     for (;;) {
         bool ended = atomic_load_explicit(&host->capture_ended, memory_order_acquire);
+        if (interrupt_is_late())
+            return NULL;
         if (ck_ring_dequeue_spsc(&lane->ring, lane->slots, &burst))
             return burst;
         if (ended)
@@ -287,6 +273,8 @@ static struct burst *lane_wait(struct lane *lane)
 struct frame *lane_next(struct lane *lane)
 {
     lane_release(lane);
+    if (interrupt_is_late())
+        return NULL;
     if (lane->reading && lane->position == lane->reading->count)
         lane_free_read(lane);
     if (!lane->reading) {
@@ -356,10 +344,14 @@ bool host_start(struct host *host)
     ks_status status = ks_key_create(&(struct ks_key_options){.name = "frames"}, &host->key);
     if (status != KS_OK)
         host_fatal("a key for the frames", status);
-    for (size_t i = 0; i < host->experts_count; i++)
-        if (!expert_start(&host->experts[i]))
-            return false;
-    return true;
+    /* Signals are for the capture thread. */
+    sigset_t before;
+    bool started = true;
+    interrupt_block(&before);
+    for (size_t i = 0; started && i < host->experts_count; i++)
+        started = expert_start(&host->experts[i]);
+    interrupt_unblock(&before);
+    return started;
 }
 
 /* Takes the statistics, drops the key, and gives its memory back. */

@@ -94,7 +94,6 @@ struct host {
     struct ks_key_stats stats_after;
     double reset_us;
     atomic_bool capture_ended;
-    atomic_bool stopped;
     atomic_uint_fast64_t frames;
     uint64_t bytes;
     uint64_t refused; /* frames without memory */

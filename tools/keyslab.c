@@ -1,6 +1,8 @@
 /* The program `keyslab`: finds the subcommand. */
 #include "command.h"
+#include "output.h"
 
+#include <errno.h>
 #include <keyslab/keyslab.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,25 +12,25 @@ static const struct command *const commands[] = {&command_run, &command_record, 
 
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
-static void print_help(FILE *file)
+static void print_help(void)
 {
-    fputs("usage: keyslab COMMAND [OPTION]... [ARGUMENT]...\n\n"
-          "Memory for packet experts, owned by keys.\n\n"
-          "commands:\n",
-          file);
+    puts("usage: keyslab COMMAND [OPTION]... [ARGUMENT]...\n\n"
+         "Memory for packet experts, owned by keys.\n\n"
+         "commands:");
     for (size_t i = 0; i < COMMANDS; i++)
-        fprintf(file, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
-    fputs("\noptions:\n"
-          "  --help     print this, or with a command, what it does and takes\n"
-          "  --version  print the version\n",
-          file);
+        printf("  %-10s %s\n", commands[i]->name, commands[i]->summary);
+    puts("\noptions:\n"
+         "  --help     print this, or with a command, what it does and takes\n"
+         "  --version  print the version\n\n"
+         "Where a command reads a file, - is standard input.");
 }
 
 int main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "";
+    output_begin();
     if (!strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help")) {
-        print_help(stdout);
+        print_help();
         return EXIT_DONE;
     }
     if (!strcmp(name, "--version") || !strcmp(name, "-V")) {
@@ -36,10 +38,9 @@ int main(int argc, char **argv)
         return EXIT_DONE;
     }
     for (size_t i = 0; i < COMMANDS; i++)
-        if (!strcmp(name, commands[i]->name))
+        if (!strcmp(name, commands[i]->name)) {
+            argv[1] = program_invocation_short_name;
             return commands[i]->run(argc - 1, argv + 1);
-    if (*name)
-        complain("%s: no such command", name);
-    print_help(stderr);
-    return EXIT_USAGE;
+        }
+    return *name ? usage_error("", "%s: no such command", name) : usage_error("", "no command named");
 }

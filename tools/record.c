@@ -1,5 +1,7 @@
 /* `keyslab record`: runs a program and writes a trace of its allocations. */
 #include "command.h"
+#include "interrupt.h"
+#include "output.h"
 #include "reader.h"
 #include "recorder/recorder.h"
 
@@ -7,7 +9,6 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,14 +74,13 @@ static int parse_options(int argc, char **argv, struct record_options *options)
             print_help();
             exit(EXIT_DONE);
         default:
-            try_help("record");
-            return EXIT_USAGE;
+            return try_help("record");
         }
     }
-    if (optind == argc) {
-        usage_error("record", "no program named");
-        return EXIT_USAGE;
-    }
+    if (optind == argc)
+        return usage_error("record", "no program named");
+    if (options->output && output_is_standard(options->output))
+        return usage_error("record", "--output -: standard output is the program's: expected a file");
     options->program = argv + optind;
     return EXIT_DONE;
 }
@@ -114,20 +114,11 @@ static bool trace_path(const struct record_options *options, char path[PATH_MAX]
 
 static bool library_path(char path[PATH_MAX])
 {
-    char self[PATH_MAX];
-    ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
-    self[length < 0 ? 0 : length] = 0;
-    char *slash = strrchr(self, '/');
-    if (slash)
-        *slash = 0;
-    static const char *const folders[] = {"/recorder", "/../" RECORDER_FOLDER};
-    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
-        if ((size_t)snprintf(path, PATH_MAX, "%s%s/" RECORD_LIBRARY, self, folders[i]) < PATH_MAX &&
-            !access(path, R_OK))
-            return true;
-    }
-    complain(RECORD_LIBRARY ": not beside the program in recorder/, nor in " RECORDER_FOLDER);
-    return false;
+    char searched[FILE_SEARCHED];
+    bool found = find_file("recorder", RECORDER_FOLDER, RECORD_LIBRARY, path, searched);
+    if (!found)
+        complain(RECORD_LIBRARY ": no such file: %s", searched);
+    return found;
 }
 
 /* An empty file where the trace will be: a bad path is told before the program runs. */
@@ -143,11 +134,34 @@ static bool clear_file(const char *path)
 
 /* ------------------------------------------------------------------ the program */
 
-static pid_t program;
+static const int passed_on[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP};
 
-static void pass_on(int signal)
+enum { PASSED_ON = sizeof passed_on / sizeof *passed_on };
+
+static volatile pid_t program; /* 0 when it has ended */
+
+/* What the kernel sends, for a key or for a terminal that is gone, reaches the program by itself. */
+static void pass_on(int number, siginfo_t *info, void *context)
 {
-    kill(program, signal);
+    (void)context;
+    if (!program) {
+        signal(number, SIG_DFL);
+        raise(number);
+    } else if (info->si_code != SI_KERNEL) {
+        kill(program, number);
+    }
+}
+
+/* Signals that are ignored stay so, for the program too. They are blocked until there is a program, and it has the signals as they were. */
+static void catch_signals(void)
+{
+    for (int i = 0; i < PASSED_ON; i++) {
+        struct sigaction before;
+        sigaction(passed_on[i], NULL, &before);
+        if (before.sa_handler != SIG_IGN)
+            sigaction(passed_on[i], &(struct sigaction){.sa_sigaction = pass_on, .sa_flags = SA_SIGINFO | SA_RESTART},
+                      NULL);
+    }
 }
 
 static _Noreturn void run_program(const struct record_options *options, const char *trace, const char *library)
@@ -162,8 +176,6 @@ static _Noreturn void run_program(const struct record_options *options, const ch
     setenv(RECORD_PROCESS, number, 1);
     snprintf(number, sizeof number, "%" PRIu64, options->sample);
     setenv(RECORD_SAMPLE, number, 1);
-    signal(SIGINT, SIG_DFL);
-    signal(SIGQUIT, SIG_DFL);
     execvp(options->program[0], options->program);
     complain("%s: %s", options->program[0], strerror(errno));
     _exit(errno == ENOENT ? STATUS_NOT_FOUND : STATUS_NOT_RUN);
@@ -177,6 +189,7 @@ static int wait_program(const char *name)
             complain("%s: %s", name, strerror(errno));
             return EXIT_FAILED;
         }
+    program = 0;
     return WIFSIGNALED(status) ? STATUS_SIGNAL + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
@@ -211,20 +224,21 @@ static int record(int argc, char **argv)
     int status = parse_options(argc, argv, &options);
     if (status)
         return status;
+    sigset_t before;
     if (!trace_path(&options, trace) || !library_path(library) || !clear_file(trace))
         return EXIT_FAILED;
-    /* From the terminal these reach the program by itself, and it decides. */
-    signal(SIGINT, SIG_IGN);
-    signal(SIGQUIT, SIG_IGN);
+    interrupt_block(&before);
     program = fork();
-    if (!program)
+    if (!program) {
+        interrupt_unblock(&before);
         run_program(&options, trace, library);
+    }
     if (program < 0) {
         complain("%s: %s", options.program[0], strerror(errno));
         return EXIT_FAILED;
     }
-    sigaction(SIGTERM, &(struct sigaction){.sa_handler = pass_on}, NULL);
-    sigaction(SIGHUP, &(struct sigaction){.sa_handler = pass_on}, NULL);
+    catch_signals();
+    interrupt_unblock(&before);
     status = wait_program(options.program[0]);
     if (status == STATUS_NOT_FOUND || status == STATUS_NOT_RUN)
         return status;

@@ -1,11 +1,13 @@
 /* `keyslab run`: experts over a capture, with all their memory in expert keys. */
 #include "command.h"
 #include "host.h"
+#include "input.h"
+#include "interrupt.h"
+#include "output.h"
 #include "run_report.h"
 
 #include <errno.h>
 #include <getopt.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +19,7 @@ struct options {
     struct host *host;
     const char *fail;
     const char *filter;
+    const char *config;
     const char *trace;
     uint64_t loops;
     uint64_t count;
@@ -50,15 +53,32 @@ static void print_help(void)
          "  -j, --json                 print one JSON object instead\n"
          "  -h, --help                 print this\n"
          "\n"
-         "Interrupt (Ctrl-C) ends a live run, with its report. Exit status: 0 for a whole\n"
-         "run, 1 where the capture was broken, memory was short or an expert gave up, 2 for\n"
-         "a bad command line.");
+         "SIGINT (Ctrl-C), SIGTERM and SIGHUP end a run, with its report of the frames up to\n"
+         "then; a second one ends it without. Exit status: 0 for a whole run, and for a live\n"
+         "one that a signal ended, 1 where the capture was broken, memory was short, an\n"
+         "expert gave up or the report could not be written, 2 for a bad command line, 128\n"
+         "and the signal's number for a run of a file that a signal ended.");
 }
 
 static void complain_of_config(void *context, const char *text)
 {
     (void)context;
     complain("%s", text);
+}
+
+static int load_config(const char *name)
+{
+    const char *path = input_path(name);
+    return path && ks_config_load(path, complain_of_config, NULL) == KS_OK ? EXIT_DONE : EXIT_FAILED;
+}
+
+static int check_options(const struct options *options)
+{
+    if (options->config && input_is_standard(options->config) && input_is_standard(options->host->source))
+        return usage_error("run", "--config -: standard input is the capture");
+    if (options->trace && output_is_standard(options->trace))
+        return usage_error("run", "--trace -: standard output is for the report: expected a file");
+    return options->config ? load_config(options->config) : EXIT_DONE;
 }
 
 static int parse_options(int argc, char **argv, struct options *options)
@@ -100,8 +120,7 @@ static int parse_options(int argc, char **argv, struct options *options)
             options->fail = optarg;
             break;
         case CONFIG:
-            if (ks_config_load(optarg, complain_of_config, NULL) != KS_OK)
-                return EXIT_FAILED;
+            options->config = optarg;
             break;
         case TRACE:
             options->trace = optarg;
@@ -124,7 +143,7 @@ static int parse_options(int argc, char **argv, struct options *options)
         return usage_error("run", optind == argc ? "no capture named" : "more than one capture named: %s",
                            optind == argc ? "" : argv[optind + 1]);
     options->host->source = argv[optind];
-    return EXIT_DONE;
+    return check_options(options);
 }
 
 static int apply_fail(struct options *options)
@@ -148,11 +167,9 @@ static int apply_fail(struct options *options)
 
 static struct capture *running;
 
-static void interrupt(int signal)
+static void stop_capture(void)
 {
-    (void)signal;
-    if (running)
-        capture_stop(running);
+    capture_stop(running);
 }
 
 static double seconds_since(const struct timespec *start)
@@ -174,7 +191,7 @@ static void show_progress(const struct host *host, const struct timespec *start,
 
 static bool one_more(const struct options *options)
 {
-    return !options->count || options->host->frames < options->count;
+    return !interrupted() && (!options->count || options->host->frames < options->count);
 }
 
 static enum capture_result run_stream(struct options *options, struct capture *capture, const struct timespec *start,
@@ -196,6 +213,12 @@ static enum capture_result run_stream(struct options *options, struct capture *c
     return result;
 }
 
+/* One that would go on by itself: a live run has no other end than a signal. */
+static bool is_cut_short(const struct capture *capture)
+{
+    return interrupted() && !capture_is_live(capture);
+}
+
 static void run_recording(struct options *options, const struct recording *recording, const struct timespec *start,
                           struct resident *resident)
 {
@@ -208,54 +231,69 @@ static void run_recording(struct options *options, const struct recording *recor
         }
 }
 
-static int run_capture(struct options *options, struct capture *capture)
+/* False where the capture was broken, or an expert gave up. */
+static bool run_frames(struct options *options, struct capture *capture, struct resident *resident)
 {
     struct host *host = options->host;
     struct recording recording = {0};
-    struct resident resident = {0};
     struct timespec start;
     enum capture_result result = CAPTURE_END;
     if (options->loops)
         result = recording_read(&recording, capture);
-    resident.before = resident.peak = resident_now();
+    resident->before = resident->peak = resident_now();
     if (!host_start(host))
-        return EXIT_FAILED;
+        exit(EXIT_FAILED);
     clock_gettime(CLOCK_MONOTONIC, &start);
     if (options->loops)
-        run_recording(options, &recording, &start, &resident);
+        run_recording(options, &recording, &start, resident);
     else
-        result = run_stream(options, capture, &start, &resident);
-    show_progress(host, &start, &resident);
+        result = run_stream(options, capture, &start, resident);
+    show_progress(host, &start, resident);
     host_drain(host);
     host->seconds = seconds_since(&start);
     host_finish(host);
     progress_end();
-    resident.after = resident_now();
+    resident->after = resident_now();
     recording_free(&recording);
+    return result != CAPTURE_BROKEN && host_ran_well(host);
+}
 
-    for (size_t i = 0; i < host->experts_count; i++)
-        report_sort(&host->experts[i]);
-    bool whole = result != CAPTURE_BROKEN && host_ran_well(host);
+static int report_run(const struct options *options, struct capture *capture, const struct resident *resident,
+                      bool whole)
+{
+    struct host *host = options->host;
     uint64_t dropped = capture_dropped(capture);
     if (dropped)
         complain("%s: %llu frames were dropped before they could be read", host->source, (unsigned long long)dropped);
+    if (is_cut_short(capture))
+        complain("%s: interrupted: the report is of %llu frames", host->source, (unsigned long long)host->frames);
+    if (interrupt_is_late())
+        complain("an expert was too slow: it has not seen the last of them");
+    for (size_t i = 0; i < host->experts_count; i++)
+        report_sort(&host->experts[i]);
     if (!options->json)
-        report_text(host, &resident, options->top);
-    else if (!report_json(host, &resident))
-        whole = false;
-    host_close(host);
+        report_text(host, resident, options->top);
+    else if (!report_json(host, resident, is_cut_short(capture)))
+        return EXIT_FAILED;
     return whole ? EXIT_DONE : EXIT_FAILED;
 }
 
-/* Before the first key is there, and until the last is gone. */
-static int run_traced(struct options *options, struct capture *capture)
+static int run_capture(struct options *options, struct capture *capture)
 {
+    struct resident resident = {0};
+    /* The trace begins before the first key is there, and ends before the report, whose reader may go away. */
     if (options->trace && ks_trace_start(options->trace, 1) != KS_OK) {
         complain("--trace %s: %s", options->trace, strerror(errno));
         return EXIT_FAILED;
     }
-    int status = run_capture(options, capture);
-    return ks_trace_stop() == KS_OK ? status : EXIT_FAILED;
+    running = capture;
+    interrupt_catch(stop_capture);
+    bool whole = run_frames(options, capture, &resident);
+    bool traced = ks_trace_stop() == KS_OK;
+    interrupt_report();
+    int status = report_run(options, capture, &resident, whole && traced);
+    host_close(options->host);
+    return is_cut_short(capture) ? interrupt_status(status) : status;
 }
 
 static int run(int argc, char **argv)
@@ -275,11 +313,7 @@ static int run(int argc, char **argv)
         return EXIT_FAILED;
     if (options.loops && capture_is_live(capture))
         return usage_error("run", "--loop: %s is an interface, not a file", host.source);
-    running = capture;
-    sigaction(SIGINT, &(struct sigaction){.sa_handler = interrupt, .sa_flags = SA_RESTART}, NULL);
-    sigaction(SIGTERM, &(struct sigaction){.sa_handler = interrupt, .sa_flags = SA_RESTART}, NULL);
-    status = run_traced(&options, capture);
-    running = NULL;
+    status = run_capture(&options, capture);
     capture_close(capture);
     return status;
 }

@@ -1,9 +1,9 @@
 #include "run_report.h"
 
 #include "command.h"
+#include "json.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -186,14 +186,10 @@ void report_text(const struct host *host, const struct resident *resident, size_
 
 static json_t *json_event(const struct event *event)
 {
-    json_t *object = json_pack("{s:s}", "event", event->name);
-    for (unsigned c = 0; c < event->columns; c++) {
-        double number = event->numbers[c];
-        json_t *value = event->texts[c]                        ? json_string(event->texts[c])
-                        : number == (double)(json_int_t)number ? json_integer((json_int_t)number)
-                                                               : json_real(number);
-        json_object_set_new(object, event->titles[c], value);
-    }
+    json_t *object = json_pack("{s:o}", "event", json_text(event->name));
+    for (unsigned c = 0; c < event->columns; c++)
+        json_set(object, event->titles[c],
+                 event->texts[c] ? json_text(event->texts[c]) : json_number(event->numbers[c]));
     return object;
 }
 
@@ -240,14 +236,16 @@ static json_t *json_key(const struct ks_key_stats *stats, const struct ks_key_st
 static json_t *json_expert(const struct expert *expert)
 {
     json_t *object =
-        json_pack("{s:s, s:s, s:b, s:b, s:o}", "name", expert->name, "description", expert->info.szDescription,
-                  "failed", (int)expert->failed, "gave_up", (int)expert->broken, "key",
-                  json_key(&expert->stats, &expert->stats_after, expert->reset_us));
+        json_pack("{s:o, s:o, s:b, s:b, s:o}", "name", json_text(expert->name), "description",
+                  json_text(expert->info.szDescription), "failed", (int)expert->failed, "gave_up", (int)expert->broken,
+                  "key", json_key(&expert->stats, &expert->stats_after, expert->reset_us));
     if (expert->failed) {
         json_object_set_new(object, "failed_at_frame", json_integer((json_int_t)expert->fail_at));
         json_object_set_new(object, "recovered_blocks", json_integer((json_int_t)expert->stats.live));
         json_object_set_new(object, "recovered_bytes", json_integer((json_int_t)expert->stats.live_bytes));
     }
+    if (expert->broken)
+        json_object_set_new(object, "problem", json_text(expert->problem));
     json_object_set_new(object, "events", json_events(expert));
     return object;
 }
@@ -256,24 +254,23 @@ static json_t *json_problems(const struct host *host)
 {
     json_t *first = json_array();
     for (size_t i = 0; i < host->problems_count && i < PROBLEMS_KEPT; i++)
-        json_array_append_new(first, json_pack("{s:I, s:s}", "frame", (json_int_t)host->problems[i].frame, "problem",
-                                               host->problems[i].text));
+        json_array_append_new(first, json_pack("{s:I, s:o}", "frame", (json_int_t)host->problems[i].frame, "problem",
+                                               json_text(host->problems[i].text)));
     return json_pack("{s:I, s:o}", "count", (json_int_t)host->problems_count, "first", first);
 }
 
-bool report_json(const struct host *host, const struct resident *resident)
+bool report_json(const struct host *host, const struct resident *resident, bool cut_short)
 {
     json_t *experts = json_array();
     for (size_t i = 0; i < host->experts_count; i++)
         json_array_append_new(experts, json_expert(&host->experts[i]));
-    json_t *report = json_pack(
-        "{s:I, s:I, s:f, s:f, s:s, s:i, s:I, s:o, s:o, s:o, s:{s:I, s:I, s:I}}", "frames", (json_int_t)host->frames,
-        "bytes", (json_int_t)host->bytes, "seconds", host->seconds, "frames_per_second",
-        host->seconds > 0 ? (double)host->frames / host->seconds : 0, "source", host->source, "threads",
-        (int)host->threads, "refused", (json_int_t)host->refused, "problems", json_problems(host), "frames_key",
-        json_key(&host->stats, &host->stats_after, host->reset_us), "experts", experts, "resident", "before",
-        (json_int_t)resident->before, "peak", (json_int_t)resident->peak, "after", (json_int_t)resident->after);
-    int failed = json_dumpf(report, stdout, JSON_INDENT(2));
-    json_decref(report);
-    return !failed && putchar('\n') != EOF && !fflush(stdout);
+    json_t *report = json_pack("{s:I, s:I, s:f, s:f, s:o, s:i, s:b, s:I, s:o, s:o, s:o, s:{s:I, s:I, s:I}}", "frames",
+                               (json_int_t)host->frames, "bytes", (json_int_t)host->bytes, "seconds", host->seconds,
+                               "frames_per_second", host->seconds > 0 ? (double)host->frames / host->seconds : 0,
+                               "source", json_text(host->source), "threads", (int)host->threads, "interrupted",
+                               (int)cut_short, "refused", (json_int_t)host->refused, "problems", json_problems(host),
+                               "frames_key", json_key(&host->stats, &host->stats_after, host->reset_us), "experts",
+                               experts, "resident", "before", (json_int_t)resident->before, "peak",
+                               (json_int_t)resident->peak, "after", (json_int_t)resident->after);
+    return json_print(report, JSON_INDENT(2));
 }

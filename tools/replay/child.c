@@ -1,14 +1,15 @@
 #include "child.h"
 
 #include "command.h"
+#include "interrupt.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -27,14 +28,17 @@ double number_of(const json_t *json, const char *name)
     return json_number_value(json_object_get(json, name));
 }
 
-static _Noreturn void become_replay(const struct child *child, int output)
+static _Noreturn void become_replay(const struct child *child, int output, pid_t parent)
 {
     char threads[24];
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != parent)
+        _exit(EXIT_FAILED);
     bool keyslab = !strcmp(child->allocator, "keyslab");
     if (!keyslab && strcmp(child->allocator, "malloc") != 0)
         setenv("LD_PRELOAD", child->allocator, 1);
     snprintf(threads, sizeof threads, "%" PRIu64, child->threads);
-    const char *arguments[ARGUMENTS] = {"keyslab", "replay", "--json", "--peer", keyslab ? "keyslab" : "malloc"};
+    const char *arguments[ARGUMENTS] = {program_invocation_name, "replay", "--json", "--peer",
+                                        keyslab ? "keyslab" : "malloc"};
     size_t count = 5;
     if (child->config) {
         arguments[count++] = "--config";
@@ -55,14 +59,14 @@ static _Noreturn void become_replay(const struct child *child, int output)
     _exit(EXIT_FAILED);
 }
 
-/* The child has something to say, or has ended. */
+/* The child has something to say, or has ended. False where it is not waited for any longer. */
 static bool await_output(int descriptor, double deadline)
 {
     struct pollfd wait = {.fd = descriptor, .events = POLLIN};
     int ready;
     do {
         double left = deadline > 0 ? deadline - clock_seconds() : -1;
-        if (deadline > 0 && left <= 0)
+        if (interrupted() || (deadline > 0 && left <= 0))
             return false;
         ready = poll(&wait, 1, deadline > 0 ? (int)(left * MILLISECONDS) + 1 : -1);
     } while (ready < 0 && errno == EINTR);
@@ -91,10 +95,11 @@ json_t *child_run(const struct child *child, bool *late)
         return NULL;
     }
     fflush(stdout);
+    pid_t parent = getpid();
     pid_t process = fork();
     if (!process) {
         close(ends[0]);
-        become_replay(child, ends[1]);
+        become_replay(child, ends[1], parent);
     }
     close(ends[1]);
     /* It prints once, at its end. */
@@ -102,6 +107,8 @@ json_t *child_run(const struct child *child, bool *late)
     if (*late)
         kill(process, SIGKILL);
     json_t *json = read_output(ends[0]);
+    /* From a terminal the signal has come to both. */
+    *late = *late || interrupted();
     while (process > 0 && waitpid(process, &status, 0) < 0 && errno == EINTR)
         ;
     if (json && !status && !*late)

@@ -18,7 +18,10 @@ struct child {
 
 double clock_seconds(void);
 
-/* The JSON object that `keyslab replay` prints. NULL after a complaint, or past the deadline, which `late` tells. */
+/*
+ * The JSON object that `keyslab replay` prints. NULL after a complaint, or where the deadline is over or a signal has come, which `late`
+ * tells. However this process ends, the replay ends with it.
+ */
 json_t *child_run(const struct child *child, bool *late);
 
 /* A member of it. */

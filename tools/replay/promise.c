@@ -4,13 +4,13 @@
 
 #include <string.h>
 
-bool promise_read(const char *trace, bool salvage, struct tally *tally)
+bool promise_read(const char *name, const char *path, bool salvage, struct tally *tally)
 {
-    struct source source = {.path = trace};
+    struct source source = {.name = name, .path = path};
     if (!source_read_trace(&(struct source_options){.salvage = salvage}, tally, &source))
         return false;
     if (tally->full)
-        complain("%s: out of memory, or more than %d keys", trace, KEYS_MOST);
+        complain("%s: out of memory, or more than %d keys", path, KEYS_MOST);
     return !tally->full;
 }
 

@@ -6,7 +6,7 @@
 #include "tuning.h"
 
 /* Counts the trace's blocks. False after a complaint. */
-bool promise_read(const char *trace, bool salvage, struct tally *tally);
+bool promise_read(const char *name, const char *path, bool salvage, struct tally *tally);
 
 /*
  * Lost inside of blocks of up to 64 KiB, as a part of what they take: over time, or over all blocks where no block lived for any

@@ -3,6 +3,9 @@
 #include "child.h"
 #include "command.h"
 #include "crew.h"
+#include "input.h"
+#include "interrupt.h"
+#include "json.h"
 #include "promise.h"
 #include "replay_report.h"
 
@@ -15,8 +18,11 @@
 
 enum { ROUNDS_DEFAULT = 5, CONTENDERS_MOST = 16 };
 
+#define JSON_FLAGS (JSON_INDENT(2) | JSON_REAL_PRECISION(12))
+
 struct replay_options {
-    const char *trace;
+    const char *trace_name; /* as it was named */
+    const char *trace;      /* under which it can be opened: input.h */
     const char *peer;
     char *compare;
     const char *configs[CONTENDERS_MOST];
@@ -36,7 +42,7 @@ static void print_help(void)
          "the trace is a key of that name. Measures the time, what memory is resident, and\n"
          "what is lost inside blocks, beside what 'keyslab tune' predicts of it. Each block\n"
          "is written to once a page. A config's 'trace = on' is left out: nothing is\n"
-         "recorded.\n"
+         "recorded. For TRACE and for FILE, - is standard input.\n"
          "\n"
          "options:\n"
          "  -C, --config FILE     compare the built-in settings with those of a config file;\n"
@@ -60,8 +66,12 @@ static void print_help(void)
          "  -j, --json            print one JSON object instead\n"
          "  -h, --help            print this\n"
          "\n"
-         "Exit status: 0, 1 where the trace or a config could not be read or a replay\n"
-         "failed, 2 for a bad command line.");
+         "SIGINT (Ctrl-C), SIGTERM and SIGHUP end a comparison, with a report of the rounds\n"
+         "that are whole.\n"
+         "\n"
+         "Exit status: 0, 1 where the trace or a config could not be read, a replay failed or\n"
+         "the report could not be written, 2 for a bad command line, 128 and the signal's\n"
+         "number for a comparison that a signal ended.");
 }
 
 static int parse_options(int argc, char **argv, struct replay_options *options)
@@ -114,8 +124,9 @@ static int parse_options(int argc, char **argv, struct replay_options *options)
     }
     if (optind + 1 != argc)
         return usage_error("replay", optind == argc ? "no trace named" : "more than one trace named");
-    options->trace = argv[optind];
-    return EXIT_DONE;
+    options->trace_name = argv[optind];
+    options->trace = input_path(options->trace_name);
+    return options->trace ? EXIT_DONE : EXIT_FAILED;
 }
 
 /* ------------------------------------------------------------------ one, in this process */
@@ -125,7 +136,7 @@ static struct trace_reader *open_trace(const struct replay_options *options)
     struct trace_error error;
     struct trace_reader *reader = trace_open(options->trace, options->salvage, &error);
     if (*error.text)
-        complain("%s: %s%s", options->trace, error.text,
+        complain("%s: %s%s", input_shown(options->trace_name), error.text,
                  !reader && error.salvageable ? "; --salvage replays what is before" : "");
     return reader;
 }
@@ -183,16 +194,16 @@ static void tell_of_trace(const char *path, const struct config *config)
 }
 
 /* All errors are told. NULL with them. */
-static struct config *read_config(const char *path)
+static struct config *read_config(const char *name, const char *path)
 {
     struct config *config = calloc(1, sizeof *config);
-    struct config_errors errors = {.path = path, .tell = tell_error};
+    struct config_errors errors = {.path = input_shown(name), .tell = tell_error};
     if (config && config_read(path, config, &errors)) {
-        tell_of_trace(path, config);
+        tell_of_trace(errors.path, config);
         return config;
     }
     if (!config)
-        complain("out of memory for %s", path);
+        complain("out of memory for %s", input_shown(name));
     free(config);
     return NULL;
 }
@@ -207,24 +218,25 @@ static int replay_once(const struct replay_options *options)
     if (options->configs_count > 1 || (options->configs_count && allocator == &allocator_malloc))
         return usage_error("replay", "--config: expected one at the most with --peer keyslab, and none with malloc");
     /* Whatever file the environment names: what is replayed is what was asked for. */
-    if (ks_config_load(options->configs[0], tell_error, NULL) != KS_OK)
+    const char *config = options->configs_count ? input_path(options->configs[0]) : NULL;
+    if ((options->configs_count && !config) || ks_config_load(config, tell_error, NULL) != KS_OK)
         return EXIT_FAILED;
     /* With --json it may be one of many rounds: whoever compares has told. */
-    if (options->configs_count && !options->json)
-        free(read_config(options->configs[0]));
+    if (config && !options->json)
+        free(read_config(options->configs[0], config));
     struct trace_reader *reader = all_preloaded() ? open_trace(options) : NULL;
     if (!reader)
         return EXIT_FAILED;
     static struct outcome outcome;
-    bool good = crew_replay(options->trace, reader, allocator, workers_for(options, reader),
+    bool good = crew_replay(input_shown(options->trace_name), reader, allocator, workers_for(options, reader),
                             options->weigh ? ASK_ALL : ASK_SOME, &outcome);
     trace_close(reader);
     if (!good)
         return EXIT_FAILED;
     json_t *json = outcome_json(allocator->name, &outcome, options->weigh);
     if (options->json)
-        return print_json(json) ? EXIT_DONE : EXIT_FAILED;
-    print_outcome(options->trace, json, NULL, -1);
+        return json_print(json, JSON_FLAGS) ? EXIT_DONE : EXIT_FAILED;
+    print_outcome(options->trace_name, json, NULL, -1);
     json_decref(json);
     return EXIT_DONE;
 }
@@ -253,7 +265,7 @@ static bool add_contender(struct comparison *comparison, const char *name, bool 
     *contender = (struct contender){
         .name = name,
         .allocator = other ? name : "keyslab",
-        .path = keyslab || other ? NULL : name,
+        .config_name = keyslab || other ? NULL : name,
         .promise = -1,
     };
     return true;
@@ -281,9 +293,10 @@ static bool read_configs(struct comparison *comparison)
     bool good = true;
     for (size_t i = 0; i < comparison->count; i++) {
         struct contender *contender = &comparison->contenders[i];
-        if (!contender->path)
+        if (!contender->config_name)
             continue;
-        contender->config = read_config(contender->path);
+        contender->path = input_path(contender->config_name);
+        contender->config = contender->path ? read_config(contender->config_name, contender->path) : NULL;
         good = contender->config && good;
     }
     return good;
@@ -292,7 +305,7 @@ static bool read_configs(struct comparison *comparison)
 static bool promise_all(const struct replay_options *options, struct comparison *comparison)
 {
     static struct tally tally;
-    bool good = promise_read(options->trace, options->salvage, &tally);
+    bool good = promise_read(options->trace_name, options->trace, options->salvage, &tally);
     for (size_t i = 0; good && i < comparison->count; i++)
         if (!strcmp(comparison->contenders[i].allocator, "keyslab"))
             comparison->contenders[i].promise = promise_of(&tally, comparison->contenders[i].config);
@@ -316,17 +329,18 @@ static json_t *replay_apart(const struct replay_options *options, const struct c
 
 static bool take_round(const struct replay_options *options, struct contender *contender, uint64_t round)
 {
-    json_decref(contender->last);
-    contender->last = replay_apart(options, contender, false);
-    if (!contender->last)
+    json_t *outcome = replay_apart(options, contender, false);
+    if (!outcome)
         return false;
-    contender->nanoseconds[round] = number_of(contender->last, "ns_an_operation");
-    contender->resident_peak[round] = number_of(contender->last, "resident_peak");
-    contender->resident_end[round] = number_of(contender->last, "resident_end");
+    json_decref(contender->last);
+    contender->last = outcome;
+    contender->nanoseconds[round] = number_of(outcome, "ns_an_operation");
+    contender->resident_peak[round] = number_of(outcome, "resident_peak");
+    contender->resident_end[round] = number_of(outcome, "resident_end");
     return true;
 }
 
-static bool take_rounds(const struct replay_options *options, struct comparison *comparison)
+static bool weigh_all(const struct replay_options *options, struct comparison *comparison)
 {
     for (size_t i = 0; i < comparison->count; i++) {
         progress("what blocks hold: %s", comparison->contenders[i].name);
@@ -334,14 +348,36 @@ static bool take_rounds(const struct replay_options *options, struct comparison 
         if (!comparison->contenders[i].weighed)
             return false;
     }
+    return true;
+}
+
+/* All that were asked for; fewer after a complaint, or when a signal has come. */
+static uint64_t take_rounds(const struct replay_options *options, struct comparison *comparison)
+{
     for (uint64_t round = 0; round < comparison->rounds; round++)
         for (size_t i = 0; i < comparison->count; i++) {
             progress("round %" PRIu64 " of %" PRIu64 ": %s", round + 1, comparison->rounds,
                      comparison->contenders[i].name);
             if (!take_round(options, &comparison->contenders[i], round))
-                return false;
+                return round;
         }
+    return comparison->rounds;
+}
+
+/* False where there is nothing to report. A signal ends the rounds: those that are whole are reported. */
+static bool measure_all(const struct replay_options *options, struct comparison *comparison)
+{
+    interrupt_catch(NULL);
+    uint64_t rounds = weigh_all(options, comparison) ? take_rounds(options, comparison) : 0;
     progress_end();
+    interrupt_report();
+    if (interrupted() && !rounds)
+        interrupt_die();
+    if (interrupted())
+        complain("interrupted: the report is of %" PRIu64 " rounds of %" PRIu64, rounds, comparison->rounds);
+    else if (rounds < comparison->rounds)
+        return false;
+    comparison->rounds = rounds;
     return true;
 }
 
@@ -376,12 +412,12 @@ static int report(const struct replay_options *options, const struct comparison 
             json_object_set(json, "inside_blocks", json_object_get(first->weighed, "inside_blocks"));
             json_object_set(json, "classes", json_object_get(first->weighed, "classes"));
         }
-        return print_json(json) ? EXIT_DONE : EXIT_FAILED;
+        return json_print(json, JSON_FLAGS) ? EXIT_DONE : EXIT_FAILED;
     }
     if (comparison->count > 1)
         print_contenders(first, comparison->count, comparison->rounds);
     else
-        print_outcome(options->trace, first->last, first->weighed, first->promise);
+        print_outcome(options->trace_name, first->last, first->weighed, first->promise);
     return EXIT_DONE;
 }
 
@@ -392,7 +428,7 @@ static int replay_compared(const struct replay_options *options)
     if (status)
         return status;
     comparison.rounds = options->rounds ? options->rounds : comparison.count > 1 ? ROUNDS_DEFAULT : 1;
-    if (!read_configs(&comparison) || !promise_all(options, &comparison) || !take_rounds(options, &comparison))
+    if (!read_configs(&comparison) || !promise_all(options, &comparison) || !measure_all(options, &comparison))
         return EXIT_FAILED;
     sort_rounds(&comparison);
     status = report(options, &comparison);
@@ -414,7 +450,7 @@ static int replay(int argc, char **argv)
         return usage_error("replay", "--peer is for one allocator, --compare for several");
     if (options.weigh && !options.peer)
         return usage_error("replay", "--weigh goes with --peer: a comparison weighs by itself");
-    return options.peer ? replay_once(&options) : replay_compared(&options);
+    return interrupt_status(options.peer ? replay_once(&options) : replay_compared(&options));
 }
 
 const struct command command_replay = {"replay", "do a trace's allocations again, and measure", replay};

@@ -2,6 +2,8 @@
 
 #include "child.h"
 #include "command.h"
+#include "input.h"
+#include "json.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -15,15 +17,6 @@ static double lost(double asked, double usable)
 }
 
 /* ------------------------------------------------------------------ JSON */
-
-bool print_json(json_t *json)
-{
-    bool written = json && !json_dumpf(json, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) && putchar('\n') != EOF;
-    json_decref(json);
-    if (!written)
-        complain("the report could not be written");
-    return written;
-}
 
 static json_t *given_json(const struct outcome *outcome, bool weighed)
 {
@@ -113,12 +106,13 @@ json_t *contenders_json(const struct contender *contenders, size_t count, uint64
     for (size_t i = 0; i < count; i++) {
         const struct contender *it = &contenders[i];
         json_t *row = json_pack(
-            "{s:s, s:s?, s:f, s:f, s:o, s:o, s:o, s:f, s:f, s:f, s:O, s:O}", "allocator", it->name, "config", it->path,
-            "ns_an_operation", it->nanoseconds[rounds / 2], "ratio", ratio_to(contenders, it, rounds), "rounds",
-            numbers_json(it->nanoseconds, rounds), "resident_peak", numbers_json(it->resident_peak, rounds),
-            "resident_end", numbers_json(it->resident_end, rounds), "asked_peak", number_of(it->last, "asked_peak"),
-            "of_asked", of_asked(it, rounds), "inside_blocks", number_of(it->weighed, "inside_blocks"), "measured",
-            json_object_get(it->weighed, "measured"), "classes", json_object_get(it->weighed, "classes"));
+            "{s:o, s:o, s:f, s:f, s:o, s:o, s:o, s:f, s:f, s:f, s:O, s:O}", "allocator", json_text(it->name), "config",
+            json_text_or_null(it->config_name), "ns_an_operation", it->nanoseconds[rounds / 2], "ratio",
+            ratio_to(contenders, it, rounds), "rounds", numbers_json(it->nanoseconds, rounds), "resident_peak",
+            numbers_json(it->resident_peak, rounds), "resident_end", numbers_json(it->resident_end, rounds),
+            "asked_peak", number_of(it->last, "asked_peak"), "of_asked", of_asked(it, rounds), "inside_blocks",
+            number_of(it->weighed, "inside_blocks"), "measured", json_object_get(it->weighed, "measured"), "classes",
+            json_object_get(it->weighed, "classes"));
         if (it->promise >= 0)
             json_object_set_new(row, "predicted", json_real(it->promise));
         json_array_append_new(array, row);
@@ -174,7 +168,7 @@ void print_outcome(const char *trace, const json_t *outcome, const json_t *weigh
 {
     const json_t *asked = weighed ? weighed : outcome;
     double peak = number_of(outcome, "asked_peak");
-    printf("%s, %s: %.0f operations in %.3f s, %.1f ns each\n", trace,
+    printf("%s, %s: %.0f operations in %.3f s, %.1f ns each\n", input_shown(trace),
            json_string_value(json_object_get(outcome, "allocator")), number_of(outcome, "operations"),
            number_of(outcome, "seconds"), number_of(outcome, "ns_an_operation"));
     printf("at the peak: %s asked for, %s resident, %.2f of it\n", bytes_text(peak),
@@ -201,7 +195,7 @@ static void print_contender(struct table *table, const struct contender *first, 
 {
     uint64_t middle = rounds / 2;
     table_row(table);
-    table_cell(table, 0, "%s", it->name);
+    table_cell(table, 0, "%s", input_shown(it->name));
     table_cell(table, 1, "%.1f", it->nanoseconds[middle]);
     table_cell(table, 2, "%.1f", it->nanoseconds[0]);
     table_cell(table, 3, "%.1f", it->nanoseconds[rounds - 1]);
@@ -227,7 +221,7 @@ void print_contenders(const struct contender *contenders, size_t count, uint64_t
     printf("medians of %" PRIu64 " rounds, interleaved; ns an operation, beside the first\n\n", rounds);
     table_print(&table);
     for (size_t i = 0; i < count; i++) {
-        printf("\n%s:\n", contenders[i].name);
+        printf("\n%s:\n", input_shown(contenders[i].name));
         print_classes(contenders[i].weighed);
     }
 }

@@ -12,8 +12,9 @@ enum { ROUNDS_MOST = 1000 };
 /* One of those that are compared. */
 struct contender {
     const char *name;
-    const char *allocator; /* see child.h */
-    const char *path;      /* of a config file, or NULL */
+    const char *allocator;   /* see child.h */
+    const char *config_name; /* of a config file, as it was named, or NULL */
+    const char *path;        /* under which it can be opened: input.h */
     struct config *config;
     double nanoseconds[ROUNDS_MOST]; /* an operation, by round; sorted when all are there */
     double resident_peak[ROUNDS_MOST];
@@ -31,8 +32,5 @@ void print_outcome(const char *trace, const json_t *outcome, const json_t *weigh
 
 void print_contenders(const struct contender *contenders, size_t count, uint64_t rounds);
 json_t *contenders_json(const struct contender *contenders, size_t count, uint64_t rounds);
-
-/* Prints the object and frees it. False after a complaint. */
-bool print_json(json_t *json);
 
 #endif

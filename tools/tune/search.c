@@ -2,15 +2,16 @@
 
 #include "child.h"
 #include "command.h"
+#include "interrupt.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
-enum { PATH_BYTES = 4096, NAMES_BYTES = 256 };
+enum { PATH_BYTES = 32, NAMES_BYTES = 256 };
 
 #define TRIALS_PART 0.8 /* of the time; the rest is for what all of it comes to */
 
@@ -88,24 +89,60 @@ const struct trial *search_kept(const struct search *search, uint32_t tuning, ui
 
 /* ------------------------------------------------------------------ a series of rounds */
 
+/* A config file in memory, which ends with this process. Replays have its descriptor, and so its path. */
+struct trial_config {
+    FILE *file;
+    char path[PATH_BYTES];
+};
+
 struct work {
     struct search *search;
     const struct tunings *tunings;
-    bool (*write)(void *context, const char *path);
+    void (*write)(void *context, FILE *file);
     void *context;
-    char plain[PATH_BYTES]; /* config files: without anything kept, the best that is known, the one that is tried */
-    char best[PATH_BYTES];
-    char tried[PATH_BYTES];
+    struct trial_config plain; /* without anything kept */
+    struct trial_config best;  /* that is known */
+    struct trial_config tried;
     double deadline;
     bool broken;
 };
 
-static bool replay_one(struct work *work, const char *config, double *time, double *resident)
+static bool config_write(struct work *work, struct trial_config *config)
+{
+    rewind(config->file);
+    bool written = !ftruncate(fileno(config->file), 0);
+    if (written)
+        work->write(work->context, config->file);
+    written = written && !fflush(config->file) && !ferror(config->file);
+    if (!written)
+        complain("a config file in memory: %s", strerror(errno));
+    return written;
+}
+
+static bool config_open(struct work *work, struct trial_config *config)
+{
+    int file = memfd_create("keyslab.conf", 0);
+    config->file = file < 0 ? NULL : fdopen(file, "w");
+    if (!config->file) {
+        complain("a config file in memory: %s", strerror(errno));
+        return false;
+    }
+    snprintf(config->path, sizeof config->path, "/proc/self/fd/%d", file);
+    return config_write(work, config);
+}
+
+static void config_close(struct trial_config *config)
+{
+    if (config->file)
+        fclose(config->file);
+}
+
+static bool replay_one(struct work *work, const struct trial_config *config, double *time, double *resident)
 {
     const struct child child = {
         .trace = work->search->options->trace,
         .allocator = "keyslab",
-        .config = config,
+        .config = config->path,
         .salvage = work->search->options->salvage,
         .deadline = work->deadline,
     };
@@ -122,14 +159,14 @@ static bool replay_one(struct work *work, const char *config, double *time, doub
 }
 
 /* Each first in turn, so that neither has the advantage of it. False where the time is up, or a replay failed. */
-static bool take_series(struct work *work, const char *config, const char *than, const char *what, bool all,
-                        struct series *series)
+static bool take_series(struct work *work, const struct trial_config *config, const struct trial_config *than,
+                        const char *what, bool all, struct series *series)
 {
     *series = (struct series){0};
     while (series->rounds < ROUNDS && (all || !series_is_hopeless(series))) {
         double time[2];
         double resident[2];
-        const char *configs[2] = {config, than};
+        const struct trial_config *configs[2] = {config, than};
         uint32_t first = series->rounds % 2;
         progress("search: %s, round %" PRIu32 " of %d; %.0f s left", what, series->rounds + 1, ROUNDS,
                  work->deadline - clock_seconds());
@@ -153,7 +190,7 @@ static bool judge(struct work *work, struct trial *trial)
     snprintf(what, sizeof what, "%s: %s = %s", key ? key : "all keys", setting_name(trial->candidate.setting),
              trial->candidate.value);
     for (uint32_t turn = 0; turn < 2; turn++) {
-        if (!take_series(work, work->tried, work->best, what, turn, &series))
+        if (!take_series(work, &work->tried, &work->best, what, turn, &series))
             return false;
         trial->rounds += series.rounds;
         trial->time = series_time(&series);
@@ -178,7 +215,7 @@ static bool try_candidate(struct work *work, uint32_t tuning, const struct candi
     }
     struct trial *trial = &search->trials[search->count++];
     *trial = (struct trial){.tuning = tuning, .candidate = *candidate, .kept = true};
-    bool written = work->write(work->context, work->tried);
+    bool written = config_write(work, &work->tried);
     trial->kept = false;
     work->broken = !written;
     if (!written || !judge(work, trial)) {
@@ -186,7 +223,7 @@ static bool try_candidate(struct work *work, uint32_t tuning, const struct candi
         return false;
     }
     if (trial->kept)
-        work->broken = !work->write(work->context, work->best);
+        work->broken = !config_write(work, &work->best);
     return !work->broken;
 }
 
@@ -235,7 +272,7 @@ static void sum_up(struct work *work)
     for (uint32_t i = 0; i < search->count; i++)
         any = any || search->trials[i].kept;
     struct series series;
-    if (!any || !take_series(work, work->best, work->plain, "all together", true, &series))
+    if (!any || !take_series(work, &work->best, &work->plain, "all together", true, &series))
         return;
     search->time = series_time(&series);
     search->resident = series_resident(&series);
@@ -243,27 +280,19 @@ static void sum_up(struct work *work)
 
 /* ------------------------------------------------------------------ the search */
 
-static bool make_file(struct work *work, char *path, const char *name)
+static bool work_begin(struct work *work)
 {
-    const char *folder = getenv("TMPDIR");
-    int length = snprintf(path, PATH_BYTES, "%s/keyslab-%s-XXXXXX", folder && *folder ? folder : "/tmp", name);
-    int file = length < PATH_BYTES ? mkstemp(path) : -1;
-    if (file < 0) {
-        complain("%s: %s", path, strerror(errno));
-        *path = '\0';
-        return false;
-    }
-    close(file);
-    return work->write(work->context, path);
+    return config_open(work, &work->plain) && config_open(work, &work->best) && config_open(work, &work->tried);
 }
 
-static void remove_file(const char *path)
+static void work_end(struct work *work)
 {
-    if (*path)
-        unlink(path);
+    config_close(&work->plain);
+    config_close(&work->best);
+    config_close(&work->tried);
 }
 
-bool search_run(struct search *search, const struct tunings *tunings, bool (*write)(void *context, const char *path),
+bool search_run(struct search *search, const struct tunings *tunings, void (*write)(void *context, FILE *file),
                 void *context)
 {
     double start = clock_seconds();
@@ -274,8 +303,8 @@ bool search_run(struct search *search, const struct tunings *tunings, bool (*wri
         .context = context,
         .deadline = start + TRIALS_PART * search->options->seconds,
     };
-    work.broken = !make_file(&work, work.plain, "plain") || !make_file(&work, work.best, "best") ||
-                  !make_file(&work, work.tried, "tried");
+    interrupt_catch(NULL);
+    work.broken = !work_begin(&work);
     if (!work.broken) {
         try_all(&work);
         work.deadline = start + search->options->seconds;
@@ -283,8 +312,7 @@ bool search_run(struct search *search, const struct tunings *tunings, bool (*wri
             sum_up(&work);
     }
     progress_end();
-    remove_file(work.plain);
-    remove_file(work.best);
-    remove_file(work.tried);
+    interrupt_report();
+    work_end(&work);
     return !work.broken;
 }

@@ -8,6 +8,8 @@
 #include "ladder.h"
 #include "series.h"
 
+#include <stdio.h>
+
 enum { TRIALS_MOST = 1024, SEARCHED_MOST = SETTINGS };
 
 struct search_options {
@@ -45,8 +47,11 @@ bool search_parse(const char *list, struct search_options *options);
 /* The last trial of a setting that was kept for a tuning, or NULL. */
 const struct trial *search_kept(const struct search *search, uint32_t tuning, uint32_t setting);
 
-/* `write` writes the config file with what is kept. False after a complaint. */
-bool search_run(struct search *search, const struct tunings *tunings, bool (*write)(void *context, const char *path),
+/*
+ * `write` writes the config file with what is kept. A signal ends the search as the time does: what was kept until then is. False after
+ * a complaint.
+ */
+bool search_run(struct search *search, const struct tunings *tunings, void (*write)(void *context, FILE *file),
                 void *context);
 
 #endif

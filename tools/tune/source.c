@@ -2,6 +2,7 @@
 
 #include "capture.h"
 #include "command.h"
+#include "input.h"
 #include "lines.h"
 #include "reader.h"
 
@@ -221,11 +222,11 @@ static bool is_heaptrack(const char *first)
     return first[0] == 'v' && first[1] == ' ' && isxdigit((unsigned char)first[2]);
 }
 
-bool source_read(const char *path, const struct source_options *options, struct tally *tally, struct source *source)
+bool source_read(const char *name, const struct source_options *options, struct tally *tally, struct source *source)
 {
     char first[64] = "";
-    *source = (struct source){.path = path};
-    FILE *file = text_open(path);
+    *source = (struct source){.name = name, .path = input_path(name)};
+    FILE *file = source->path ? text_open(source->path) : NULL;
     if (!file)
         return false;
     size_t size = fread(first, 1, sizeof first - 1, file);

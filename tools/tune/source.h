@@ -12,7 +12,8 @@ struct source_options {
 
 /* What a source was, for the report. */
 struct source {
-    const char *path;
+    const char *name; /* as it was named */
+    const char *path; /* under which it can be opened: input.h */
     const char *kind; /* "trace", "capture", ... */
     const char *unit; /* "events", "frames", "blocks" or "lines" */
     uint64_t events;
@@ -22,7 +23,7 @@ struct source {
 };
 
 /* Reads all of a file. False after a complaint. */
-bool source_read(const char *path, const struct source_options *options, struct tally *tally, struct source *source);
+bool source_read(const char *name, const struct source_options *options, struct tally *tally, struct source *source);
 
 /* Each kind by itself; the last two are given their lines one by one. */
 bool source_read_trace(const struct source_options *options, struct tally *tally, struct source *source);

@@ -1,5 +1,6 @@
 /* Traces of others, as text: Android's memory_replay, and heaptrack's raw and interpreted files. */
 #include "command.h"
+#include "input.h"
 #include "lines.h"
 #include "source.h"
 
@@ -11,6 +12,12 @@ static const char *base_name(const char *path)
 {
     const char *slash = strrchr(path, '/');
     return slash ? slash + 1 : path;
+}
+
+/* Of a file that names no program. */
+static const char *key_name(const struct source *source)
+{
+    return base_name(input_is_standard(source->name) ? source->path : source->name);
 }
 
 static bool count_lines(const char *path, uint64_t *count)
@@ -130,7 +137,7 @@ bool source_read_replay(const struct source_options *options, struct tally *tall
     source->program = true;
     if (!count_lines(source->path, &expected) || !lines_open(&lines, source->path))
         return false;
-    uint32_t key = tally_key(tally, base_name(source->path));
+    uint32_t key = tally_key(tally, key_name(source));
     uint64_t time = 0;
     bool good = true;
     tally_begin(tally, expected, 0);
@@ -170,7 +177,7 @@ bool source_read_replay(const struct source_options *options, struct tally *tall
  */
 struct heaptrack {
     struct tally *tally;
-    const char *path;
+    const char *name; /* of the key, while the program's is not known */
     uint32_t key;
     uint64_t time;
     uint64_t pairs_count;
@@ -227,7 +234,7 @@ static bool tally_heaptrack(struct heaptrack *heaptrack, char *line)
         return true;
     int count = sscanf(line + 1, " %" SCNx64 " %" SCNx64 " %" SCNx64, &numbers[0], &numbers[1], &numbers[2]);
     if (heaptrack->key == UINT32_MAX)
-        heaptrack->key = tally_key(heaptrack->tally, base_name(heaptrack->path));
+        heaptrack->key = tally_key(heaptrack->tally, heaptrack->name);
     switch (*line) {
     case 'c':
         heaptrack->time = numbers[0] * MILLISECOND;
@@ -259,7 +266,7 @@ bool source_read_heaptrack(const struct source_options *options, struct tally *t
     source->program = true;
     if (!count_lines(source->path, &expected) || !lines_open(&lines, source->path))
         return false;
-    struct heaptrack heaptrack = {.tally = tally, .path = source->path, .key = UINT32_MAX};
+    struct heaptrack heaptrack = {.tally = tally, .name = key_name(source), .key = UINT32_MAX};
     bool good = true;
     tally_begin(tally, expected, 0);
     while (good && lines_next(&lines)) {

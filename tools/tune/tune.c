@@ -1,5 +1,8 @@
 /* `keyslab tune`: the size classes that fit what was seen. */
 #include "command.h"
+#include "input.h"
+#include "interrupt.h"
+#include "output.h"
 #include "search.h"
 #include "source.h"
 #include "tune_report.h"
@@ -29,7 +32,7 @@ static void print_help(void)
          "\n"
          "Finds the size classes that lose least on what a program allocated, and shows by\n"
          "how much, beside the default classes and jemalloc's. FILE is what is known of the\n"
-         "sizes, any of these, plain or gzip or zstd but for the first:\n"
+         "sizes, any of these, plain or gzip or zstd but for the first; - is standard input:\n"
          "\n"
          "  a trace        of 'keyslab record', or of the library\n"
          "  a capture      pcap or pcapng: one block for each frame\n"
@@ -43,7 +46,8 @@ static void print_help(void)
          "by the slab size of the config file in effect, as 'keyslab config show' has it.\n"
          "\n"
          "options:\n"
-         "  -o, --output FILE    write a config file with the tuned classes\n"
+         "  -o, --output FILE    write a config file with the tuned classes; - is standard\n"
+         "                       output, in place of the report\n"
          "  -n, --classes N      most classes, up to 47; default as many as the library's\n"
          "                       own table has\n"
          "      --step PERCENT   most of a block that a step from one class to the next may\n"
@@ -64,15 +68,17 @@ static void print_help(void)
          "                       'magazine', 'magazine bytes', 'slab', 'retain', 'outbox',\n"
          "                       'flush', or some of them with commas between; default all.\n"
          "                       FILE is one trace\n"
-         "      --search-seconds N  the search ends after so many; default 120\n"
+         "      --search-seconds N  the search ends after so many; default 120. SIGINT\n"
+         "                       (Ctrl-C), SIGTERM and SIGHUP end it earlier: what was found\n"
+         "                       until then is reported and written\n"
          "      --salvage        read what can be read of a damaged or cut trace\n"
          "      --svg FOLDER     draw the sizes with their classes, and the curve\n"
          "      --scudo FILE     write the sizes for Scudo's compute_size_class_config\n"
          "  -j, --json           print one JSON object instead\n"
          "  -h, --help           print this\n"
          "\n"
-         "Exit status: 0, 1 where a file could not be read or written, 2 for a bad command\n"
-         "line.");
+         "Exit status: 0, 1 where a file or the report could not be read or written, 2 for a\n"
+         "bad command line, 128 and the signal's number for a search that a signal ended.");
 }
 
 enum { STEP = 256, ALIGNMENT, UNSEEN, BLOCKS, THREADS, HEADROOM, JOINT, SALVAGE, SVG, SCUDO, SEARCH, SECONDS };
@@ -173,6 +179,17 @@ static bool parse_option(int option, struct tune_options *options)
     }
 }
 
+static bool is_standard(const char *path)
+{
+    return path && output_is_standard(path);
+}
+
+/* A file that goes to standard output goes there in place of the report. */
+static bool is_in_place_of_report(const struct tune_options *options)
+{
+    return is_standard(options->output) || is_standard(options->scudo);
+}
+
 static int check_options(const struct tune_options *options, size_t files)
 {
     struct limits limits = options->tuning.limits;
@@ -188,6 +205,9 @@ static int check_options(const struct tune_options *options, size_t files)
         return usage_error("tune", "--search replays one trace: expected one file, not %zu", files);
     if (options->seconds && !options->search.count)
         return usage_error("tune", "--search-seconds goes with --search");
+    if (is_standard(options->output) + is_standard(options->scudo) + (options->json && is_in_place_of_report(options)) >
+        1)
+        return usage_error("tune", "standard output is for one of --output, --scudo and --json");
     return EXIT_DONE;
 }
 
@@ -199,15 +219,17 @@ static int write_report(const struct tune_options *options, struct report *repor
     if ((options->scudo && !tune_report_scudo(report, options->scudo)) ||
         (options->svg && !tune_report_svg(report, options->svg)))
         return EXIT_FAILED;
+    if (is_in_place_of_report(options))
+        return EXIT_DONE;
     if (options->json)
         return tune_report_json(report) ? EXIT_DONE : EXIT_FAILED;
     tune_report_text(report);
     return EXIT_DONE;
 }
 
-static bool write_candidate(void *context, const char *path)
+static void write_candidate(void *context, FILE *file)
 {
-    return tune_report_config(context, path);
+    tune_write_config(context, file);
 }
 
 /* False after a complaint. */
@@ -218,7 +240,7 @@ static bool search_settings(const struct tune_options *options, const struct sou
     if (!options->search.count)
         return true;
     if (!source->trace) {
-        complain("%s: --search replays a trace, and this is a %s", source->path, source->kind);
+        complain("%s: --search replays a trace, and this is a %s", input_shown(source->name), source->kind);
         return false;
     }
     with = options->search;
@@ -300,7 +322,9 @@ static int tune(int argc, char **argv)
     if (optind == argc)
         return usage_error("tune", "no file named");
     int status = check_options(&options, (size_t)(argc - optind));
-    return status ? status : tune_files(&options, argv + optind, (size_t)(argc - optind));
+    if (!status)
+        status = tune_files(&options, argv + optind, (size_t)(argc - optind));
+    return interrupt_status(status);
 }
 
 const struct command command_tune = {"tune", "find the size classes that fit what was seen", tune};

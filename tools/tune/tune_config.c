@@ -1,8 +1,9 @@
 /* A tuning as a config file for the library, and as a histogram for Scudo's tool. */
-#include "command.h"
+#include "input.h"
+#include "interrupt.h"
+#include "output.h"
 #include "tune_report.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -11,23 +12,6 @@
 enum { SIZES_A_LINE = 12, PATH_SHOWN = 120 };
 
 #define SCUDO_SCALE 1e6 /* what lives a millionth of the time counts as one block */
-
-static bool close_file(FILE *file, const char *path)
-{
-    bool written = !ferror(file);
-    written = !fclose(file) && written;
-    if (!written)
-        complain("%s: %s", path, strerror(errno));
-    return written;
-}
-
-static FILE *open_file(const char *path)
-{
-    FILE *file = fopen(path, "w");
-    if (!file)
-        complain("%s: %s", path, strerror(errno));
-    return file;
-}
 
 /* ------------------------------------------------------------------ config */
 
@@ -45,7 +29,10 @@ static void write_search_head(FILE *file, const struct search *search)
     fputs("# Searched by replay, and as built in where nothing better is set below:", file);
     for (uint32_t i = 0; i < search->options->count; i++)
         fprintf(file, "%s %s", i ? "," : "", settings_table[search->options->settings[i]].name);
-    fprintf(file, ".%s\n", search->late ? "\n# The time was up before all was tried." : "");
+    fprintf(file, ".%s\n",
+            interrupted()  ? "\n# It was interrupted before all was tried."
+            : search->late ? "\n# The time was up before all was tried."
+                           : "");
     if (search->time.median > 0)
         fprintf(file,
                 "# All that is set below, but for the classes, takes %.3f of the time without it (noise %.3f), and "
@@ -60,7 +47,7 @@ static void write_head(FILE *file, const struct report *report)
     for (size_t i = 0; i < report->sources_count; i++) {
         const struct source *source = &report->sources[i];
         fputs("#     ", file);
-        write_path(file, source->path);
+        write_path(file, input_shown(source->name));
         fprintf(file, " (%s, %" PRIu64 " %s)\n", source->kind, source->events, source->unit);
     }
     fputs("# Every setting is explained in keyslab.conf(5). What is not set here is as the library has it.\n", file);
@@ -149,24 +136,30 @@ static void write_section(FILE *file, const struct report *report, uint32_t inde
     write_searched(file, report->search, index);
 }
 
-bool tune_report_config(const struct report *report, const char *path)
+void tune_write_config(const struct report *report, FILE *file)
 {
-    FILE *file = open_file(path);
-    if (!file)
-        return false;
     write_head(file, report);
     for (uint32_t i = 0; i < report->tunings->count; i++)
         write_section(file, report, i);
-    return close_file(file, path);
+}
+
+bool tune_report_config(const struct report *report, const char *path)
+{
+    struct output output;
+    if (!output_open(&output, path))
+        return false;
+    tune_write_config(report, output.file);
+    return output_close(&output);
 }
 
 /* ------------------------------------------------------------------ Scudo */
 
 bool tune_report_scudo(const struct report *report, const char *path)
 {
-    FILE *file = open_file(path);
-    if (!file)
+    struct output output;
+    if (!output_open(&output, path))
         return false;
+    FILE *file = output.file;
     fputs("<malloc version=\"scudo-1\">\n", file);
     for (uint32_t granule = 1; granule < GRANULES; granule++) {
         double weight = 0;
@@ -177,5 +170,5 @@ bool tune_report_scudo(const struct report *report, const char *path)
             fprintf(file, "<alloc size=\"%u\" count=\"%.0f\"/>\n", granule * GRANULE, ceil(weight));
     }
     fputs("</malloc>\n", file);
-    return close_file(file, path);
+    return output_close(&output);
 }

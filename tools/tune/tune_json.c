@@ -1,10 +1,9 @@
 /* A tuning as one JSON object. */
-#include "command.h"
+#include "interrupt.h"
+#include "json.h"
 #include "tune_report.h"
 
-#include <jansson.h>
 #include <math.h>
-#include <stdio.h>
 
 static json_t *table_json(const struct size_table *table)
 {
@@ -46,8 +45,8 @@ static json_t *tuning_json(const struct tuning *tuning, double threads)
     for (unsigned i = 0; i < ROWS; i++)
         if (tuning->rows[i].name)
             json_array_append_new(rows, row_json(&tuning->rows[i]));
-    return json_pack("{s:s?, s:s, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:f, s:f, s:f, s:f}", "key",
-                     tuning->name, "weight", tuning->by_time ? "lifetime" : "blocks", "blocks",
+    return json_pack("{s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:f, s:f, s:f, s:f}", "key",
+                     json_text_or_null(tuning->name), "weight", tuning->by_time ? "lifetime" : "blocks", "blocks",
                      (json_int_t)tuning->blocks, "large_blocks", (json_int_t)tuning->large, "large_bytes",
                      (json_int_t)tuning->large_bytes, "peak_bytes", (json_int_t)tuning->peak_bytes, "alignment",
                      (json_int_t)tuning->alignment, "classes", table_json(&tuning->rows[ROW_TUNED].table), "tables",
@@ -67,14 +66,15 @@ static json_t *search_json(const struct report *report)
     for (uint32_t i = 0; i < search->count; i++) {
         const struct trial *trial = &search->trials[i];
         json_array_append_new(trials,
-                              json_pack("{s:s?, s:s, s:s, s:f, s:f, s:f, s:f, s:i, s:b, s:s}", "key",
-                                        report->tunings->tunings[trial->tuning].name, "setting",
+                              json_pack("{s:o, s:s, s:s, s:f, s:f, s:f, s:f, s:i, s:b, s:s}", "key",
+                                        json_text_or_null(report->tunings->tunings[trial->tuning].name), "setting",
                                         setting_name(trial->candidate.setting), "value", trial->candidate.value, "time",
                                         trial->time.median, "noise", trial->time.noise, "resident",
                                         trial->resident.median, "resident_noise", trial->resident.noise, "rounds",
                                         (int)trial->rounds, "kept", trial->kept, "verdict", trial->verdict));
     }
-    json_t *json = json_pack("{s:o, s:b}", "trials", trials, "late", search->late);
+    json_t *json =
+        json_pack("{s:o, s:b, s:b}", "trials", trials, "late", search->late, "interrupted", (int)interrupted());
     if (search->time.median > 0)
         json_object_set_new(json, "together",
                             json_pack("{s:f, s:f, s:f, s:f}", "time", search->time.median, "noise", search->time.noise,
@@ -87,19 +87,15 @@ bool tune_report_json(const struct report *report)
     json_t *sources = json_array();
     for (size_t i = 0; i < report->sources_count; i++) {
         const struct source *source = &report->sources[i];
-        json_array_append_new(sources, json_pack("{s:s, s:s, s:I, s:I}", "path", source->path, "kind", source->kind,
-                                                 source->unit, (json_int_t)source->events, "threads",
+        json_array_append_new(sources, json_pack("{s:o, s:s, s:I, s:I}", "path", json_text(source->name), "kind",
+                                                 source->kind, source->unit, (json_int_t)source->events, "threads",
                                                  (json_int_t)source->threads));
     }
     json_t *tunings = json_array();
     for (uint32_t i = 0; i < report->tunings->count; i++)
         json_array_append_new(tunings, tuning_json(&report->tunings->tunings[i], report->options->limits.threads));
     json_t *root =
-        json_pack("{s:o, s:I, s:o, s:s?, s:o*}", "sources", sources, "unmatched_frees", (json_int_t)report->unmatched,
-                  "keys", tunings, "config", report->config, "search", search_json(report));
-    bool written = root && !json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) && putchar('\n') != EOF;
-    json_decref(root);
-    if (!written)
-        complain("the report could not be written");
-    return written;
+        json_pack("{s:o, s:I, s:o, s:o, s:o*}", "sources", sources, "unmatched_frees", (json_int_t)report->unmatched,
+                  "keys", tunings, "config", json_text_or_null(report->config), "search", search_json(report));
+    return json_print(root, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
 }

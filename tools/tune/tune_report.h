@@ -5,6 +5,8 @@
 #include "search.h"
 #include "tuning.h"
 
+#include <stdio.h>
+
 struct report {
     size_t sources_count;
     const struct source *sources;
@@ -20,7 +22,8 @@ void tune_report_text(const struct report *report);
 /* Each of these is false after a complaint. */
 bool tune_report_json(const struct report *report);
 
-/* A config file, complete and commented, as the library reads it: see docs/config.md. */
+/* A config file, complete and commented, as the library reads it: see docs/config.md. The first only writes it. */
+void tune_write_config(const struct report *report, FILE *file);
 bool tune_report_config(const struct report *report, const char *path);
 
 /* Sizes and counts as Scudo's compute_size_class_config reads them. */

@@ -1,6 +1,8 @@
 /* Two pictures of a tuning: its sizes with the classes' boundaries, and the curve of waste against the number of classes. */
 #include "command.h"
+#include "output.h"
 #include "tune_report.h"
+#include "utf8.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -110,18 +112,30 @@ static void size_axis(const struct picture *picture)
     }
 }
 
-/* A key's name may hold what SVG reads as its own. */
+/* A character or an escape as SVG has it: some mean something else there, and XML knows no control characters. */
+static int escape_piece(char *to, size_t size, const char *piece)
+{
+    const char *escaped = *piece == '<' ? "&lt;" : *piece == '>' ? "&gt;" : *piece == '&' ? "&amp;" : piece;
+    if ((unsigned char)*piece < ' ')
+        return snprintf(to, size, "\\x%02x", (unsigned)*piece);
+    return snprintf(to, size, "%s", escaped);
+}
+
+/* A key's name, which may have any bytes. */
 static void escape(char *to, size_t size, const char *from)
 {
+    enum { LONGEST = 6 };
+    bool plain = utf8_is_plain(from);
+    char piece[UTF8_PIECE];
     size_t at = 0;
-    for (; *from && at + 7 < size; from++) {
-        const char *escaped = *from == '<' ? "&lt;" : *from == '&' ? "&amp;" : *from == '>' ? "&gt;" : NULL;
-        if (escaped)
-            at += (size_t)snprintf(to + at, size - at, "%s", escaped);
-        else
-            to[at++] = *from;
+    to[0] = '\0';
+    while (*from && at + LONGEST <= size) {
+        size_t length = utf8_escape(from, piece);
+        if (plain)
+            snprintf(piece, sizeof piece, "%.*s", (int)length, from);
+        at += (size_t)escape_piece(to + at, size - at, piece);
+        from += length;
     }
-    to[at] = 0;
 }
 
 /* ------------------------------------------------------------------ sizes */
@@ -250,45 +264,31 @@ static void draw_curve(struct picture *picture, const struct tuning *tuning, con
 
 /* ------------------------------------------------------------------ files */
 
-static bool begin_file(struct picture *picture, char *path, size_t size, const char *folder, const char *name,
-                       const char *what)
+static bool draw_file(const struct tuning *tuning, const char *folder, const char *what, double threads)
 {
+    char path[4096];
     char safe[KEY_NAME];
-    snprintf(safe, sizeof safe, "%s", name);
+    char name[256];
+    struct output output;
+    const char *plain = tuning->name ? tuning->name : "all keys";
+    snprintf(safe, sizeof safe, "%s", plain);
     for (char *at = safe; *at; at++)
         if (!isalnum((unsigned char)*at) && !strchr("-_.", *at))
             *at = '-';
-    bool fits = (size_t)snprintf(path, size, "%s/%s-%s.svg", folder, safe, what) < size;
-    picture->file = fits ? fopen(path, "w") : NULL;
-    if (!picture->file)
-        complain("%s: %s", path, fits ? strerror(errno) : strerror(ENAMETOOLONG));
-    return picture->file;
-}
-
-static bool end_file(struct picture *picture, const char *path)
-{
-    fputs("</svg>\n", picture->file);
-    bool written = !ferror(picture->file);
-    written = !fclose(picture->file) && written;
-    if (!written)
-        complain("%s: %s", path, strerror(errno));
-    return written;
-}
-
-static bool draw(const struct tuning *tuning, const char *folder, double threads)
-{
-    struct picture picture;
-    char path[4096];
-    char name[256];
-    const char *plain = tuning->name ? tuning->name : "all keys";
+    if ((size_t)snprintf(path, sizeof path, "%s/%s-%s.svg", folder, safe, what) >= sizeof path) {
+        complain("%s: %s", path, strerror(ENAMETOOLONG));
+        return false;
+    }
+    if (!output_open(&output, path))
+        return false;
+    struct picture picture = {.file = output.file};
     escape(name, sizeof name, plain);
-    if (!begin_file(&picture, path, sizeof path, folder, plain, "sizes"))
-        return false;
-    draw_sizes(&picture, tuning, name);
-    if (!end_file(&picture, path) || !begin_file(&picture, path, sizeof path, folder, plain, "curve"))
-        return false;
-    draw_curve(&picture, tuning, name, threads);
-    return end_file(&picture, path);
+    if (!strcmp(what, "sizes"))
+        draw_sizes(&picture, tuning, name);
+    else
+        draw_curve(&picture, tuning, name, threads);
+    fputs("</svg>\n", picture.file);
+    return output_close(&output);
 }
 
 bool tune_report_svg(const struct report *report, const char *folder)
@@ -298,7 +298,8 @@ bool tune_report_svg(const struct report *report, const char *folder)
         return false;
     }
     for (uint32_t i = 0; i < report->tunings->count; i++)
-        if (!draw(&report->tunings->tunings[i], folder, report->options->limits.threads))
+        if (!draw_file(&report->tunings->tunings[i], folder, "sizes", report->options->limits.threads) ||
+            !draw_file(&report->tunings->tunings[i], folder, "curve", report->options->limits.threads))
             return false;
     return true;
 }

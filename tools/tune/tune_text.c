@@ -1,5 +1,7 @@
 /* A tuning for the terminal: tables compared, the curve of waste, and the sizes with their classes. */
 #include "command.h"
+#include "input.h"
+#include "interrupt.h"
 #include "tune_report.h"
 
 #include <inttypes.h>
@@ -167,7 +169,9 @@ static void print_search(const struct report *report)
         puts("  Nothing was tried.");
     if (search->one_thread)
         puts("\n  Outbox and flush say nothing of a trace of one thread.");
-    if (search->late)
+    if (interrupted())
+        puts("\n  Interrupted before all was tried.");
+    else if (search->late)
         puts("\n  The time was up before all was tried: --search-seconds.");
     if (search->time.median > 0)
         printf(
@@ -179,7 +183,7 @@ void tune_report_text(const struct report *report)
 {
     for (size_t i = 0; i < report->sources_count; i++) {
         const struct source *source = &report->sources[i];
-        printf("%s: %s, %" PRIu64 " %s", source->path, source->kind, source->events, source->unit);
+        printf("%s: %s, %" PRIu64 " %s", input_shown(source->name), source->kind, source->events, source->unit);
         if (source->threads)
             printf(" of %" PRIu64 " thread%s", source->threads, source->threads == 1 ? "" : "s");
         putchar('\n');

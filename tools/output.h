@@ -1,0 +1,35 @@
+/*
+ * What the subcommands write: standard output, which is checked when the program ends, and files, which are put in their place whole
+ * or not at all.
+ */
+#ifndef TOOLS_OUTPUT_H
+#define TOOLS_OUTPUT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+/*
+ * The program begins. A standard stream that is closed is replaced by one that cannot be used, so that no file is taken for it. When
+ * the program exits and standard output was not written to its end, it complains, and its status is EXIT_FAILED.
+ */
+void output_begin(void);
+
+/* True for "-", which stands for standard output. */
+bool output_is_standard(const char *path);
+
+/* A file that is collected in memory. */
+struct output {
+    FILE *file;
+    const char *path;
+    char *text;
+    size_t length;
+};
+
+/* Each of these is false after a complaint. */
+bool output_open(struct output *output, const char *path);
+
+/* Puts the file in its place: what was there before is replaced, and kept where that fails. Devices and pipes are written to. */
+bool output_close(struct output *output);
+
+#endif
