@@ -5,15 +5,15 @@
 
 enum { MESSAGE = 1024, TITLE = KEY_NAME_BYTES + sizeof "[defaults]" };
 
-/* Control characters as \r or \x1b: a terminal would show them by what they do to the line. A tab is a blank. */
+/* Control characters as \r or \033: a terminal would show them by what they do to the line. A tab is a blank. */
 static void show_controls(char *to, size_t size, const char *from)
 {
     size_t at = 0;
     to[0] = '\0';
-    for (; *from && at + sizeof "\\x1b" <= size; from++) {
+    for (; *from && at + sizeof "\\033" <= size; from++) {
         unsigned char c = (unsigned char)*from;
         bool shown = (c >= ' ' && c != 0x7f) || c == '\t';
-        at += (size_t)snprintf(to + at, size - at, shown ? "%c" : c == '\r' ? "\\r" : "\\x%02x", c);
+        at += (size_t)snprintf(to + at, size - at, shown ? "%c" : c == '\r' ? "\\r" : "\\%03o", c);
     }
 }
 

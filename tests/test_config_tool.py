@@ -19,6 +19,8 @@ KEYSLAB, PROBE, PROBE_SYSTEM, SYSTEM, ROOT = sys.argv[1:6]
 MIB = 1 << 20
 SANITIZED = "asan" in os.path.realpath(KEYSLAB)
 
+RETURN = r"a carriage return (\r) inside of a line: expected lines that end with LF or CR LF"
+
 # Each file with all that it must be told, line numbers first.
 BAD = [
     ("outbox = 1\n", ["1: outbox: outside of a section: expected [defaults] or [key NAME] above it"]),
@@ -145,6 +147,15 @@ BAD = [
       "2: [defaults] classes: the list does not end with 65536: expected that as the last size"]),
     ("[defaults]\nclasses =\n",
      ["2: [defaults] classes: the list does not end with 65536: expected that as the last size"]),
+    ("[defaults]\nfl\rush = 7\r\n", [f"2: {RETURN}"]),
+    ("# a comment\ron\n[defaults]\n", [f"1: {RETURN}"]),
+    ("[defaults]\rflush = 7\r", [f"1: {RETURN}"]),
+    ("[defaults]\r\nflush = 7\r\r\n", [f"2: {RETURN}"]),
+    ("[defaults]\nflush = 7\r", [f"2: {RETURN}"]),
+    ("[defaults]\nflush = 7\n[key\ra]\nflush = 8\nquota = 1\n",
+     [f"3: {RETURN}", "5: [...] quota: '1': expected none or 64 KiB to 1024 GiB, as 1500, 64 KiB or 2 MiB"]),
+    ("[defaults]\r\nflush = \x1b[1m\r\n", ["2: [defaults] flush: '\\033[1m': expected 1 to 1000000"]),
+    ("[defaults]\nflush =" + 192 * " " + "7\n", ["2: a line of 200 bytes: expected 198 at the most"]),
     ("[defaults]\nclasses = 64, 80 96, 65536\n",
      ["2: [defaults] classes: '80 96' is no size: expected bytes, as 1536 or 64 KiB, with commas between them"]),
     ("[defaults]\nclasses = 64,, 65536\n",
@@ -254,6 +265,21 @@ class Check(Folder):
 
     def test_no_newline_at_the_end(self):
         path = self.file("[defaults]\nflush = 7")
+        self.assertIn("flush    7", run("config", "check", path).stdout)
+
+    def test_line_ends_of_other_systems(self):
+        text = GOOD.replace("magazine   bytes", "magazine bytes").replace("\r", "")
+        sections = lambda text: json.loads(run("config", "check", "--json", self.file(text)).stdout)[0]["sections"]
+        self.assertEqual(len(sections(text)), 3)
+        for other in (text.replace("\n", "\r\n"), text.replace("\n", "\r\n", 5)):
+            self.assertEqual(sections(other), sections(text))
+
+    def test_long_comments(self):
+        path = self.file("# " + 5000 * "c" + "\n[defaults]\n  ; " + 300 * "c" + "\r\nflush = 7\n#" + 300 * "c")
+        self.assertIn("flush    7", run("config", "check", path).stdout)
+
+    def test_a_line_that_just_fits(self):
+        path = self.file("[defaults]\nflush =" + 190 * " " + "7\r\n")
         self.assertIn("flush    7", run("config", "check", path).stdout)
 
     def test_many_sections(self):

@@ -42,12 +42,19 @@ static void print_help(void)
 static void keep_error(void *context, const char *text)
 {
     struct checked *file = context;
+    if (!file->json)
+        complain("%s", text);
     json_array_append_new(file->errors, json_text(text));
 }
 
-static struct checked file_check(const char *name)
+static struct checked file_check(const char *name, bool json)
 {
-    struct checked file = {.path = name, .config = calloc(1, sizeof *file.config), .errors = json_array()};
+    struct checked file = {
+        .path = name,
+        .config = calloc(1, sizeof *file.config),
+        .errors = json_array(),
+        .json = json,
+    };
     const char *path = input_path(name);
     if (!file.config || !file.errors)
         complain("out of memory for %s", input_shown(name));
@@ -77,7 +84,7 @@ static int check(const struct options *options, int count, char **paths)
     }
     int status = EXIT_DONE;
     for (int i = 0; i < count; i++) {
-        files[i] = file_check(paths[i]);
+        files[i] = file_check(paths[i], options->json);
         if (json_array_size(files[i].errors))
             status = EXIT_FAILED;
     }
@@ -101,7 +108,7 @@ static int show(const struct options *options, int count, char **paths)
         config_settings(NULL, "", &settings);
         return report_show(&settings, options->key, NULL, sources[source], options->json) ? EXIT_DONE : EXIT_FAILED;
     }
-    struct checked file = file_check(path);
+    struct checked file = file_check(path, options->json);
     int status = json_array_size(file.errors) ? EXIT_FAILED : EXIT_DONE;
     if (status == EXIT_FAILED) {
         report_check(&file, 1, options->json);

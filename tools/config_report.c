@@ -149,22 +149,13 @@ static void check_text(const struct checked *file)
         table_print(&table);
 }
 
-static void complain_of_errors(const struct checked *file)
-{
-    size_t i;
-    json_t *error;
-    json_array_foreach(file->errors, i, error) complain("%s", json_string_value(error));
-}
-
 bool report_check(const struct checked *files, size_t count, bool json)
 {
     if (json)
         return check_json(files, count);
-    for (size_t f = 0; f < count; f++) {
-        complain_of_errors(&files[f]);
+    for (size_t f = 0; f < count; f++)
         if (!json_array_size(files[f].errors))
             check_text(&files[f]);
-    }
     return true;
 }
 

@@ -6,17 +6,18 @@
 
 #include <jansson.h>
 
-/* A file that has been read, with its errors. */
+/* A file that has been read, with its errors, which as text have gone to standard error already. */
 struct checked {
     const char *path; /* as it was named */
     struct config *config;
     json_t *errors; /* an array of texts */
+    bool json;
 };
 
 /* Each of these is false where JSON could not be printed. */
 bool report_list(bool json);
 
-/* The files' errors go to standard error, as text. */
+/* As text, the good ones. */
 bool report_check(const struct checked *files, size_t count, bool json);
 
 /* `path` is NULL where no file is in effect; `source` says how it was found. */

@@ -29,6 +29,8 @@ static void close_standard(void)
     _exit(EXIT_FAILED);
 }
 
+static void (*size_signal)(int); /* what SIGXFSZ did */
+
 void output_begin(void)
 {
     /* Open the wrong way: reading from the first fails, and writing to the others. A program that is run finds them closed. */
@@ -36,7 +38,13 @@ void output_begin(void)
     for (int stream = STDIN_FILENO; stream <= STDERR_FILENO; stream++)
         if (fcntl(stream, F_GETFD) < 0 && open("/dev/null", modes[stream] | O_CLOEXEC) != stream)
             _exit(EXIT_FAILED);
+    size_signal = signal(SIGXFSZ, SIG_IGN);
     atexit(close_standard);
+}
+
+void output_release(void)
+{
+    signal(SIGXFSZ, size_signal);
 }
 
 bool output_is_standard(const char *path)

@@ -10,10 +10,14 @@
 #include <stdio.h>
 
 /*
- * The program begins. A standard stream that is closed is replaced by one that cannot be used, so that no file is taken for it. When
- * the program exits and standard output was not written to its end, it complains, and its status is EXIT_FAILED.
+ * The program begins. A standard stream that is closed is replaced by one that cannot be used, so that no file is taken for it. A file
+ * that would be larger than is allowed is an error, and no signal. When the program exits and standard output was not written to its
+ * end, it complains, and its status is EXIT_FAILED.
  */
 void output_begin(void);
+
+/* For a program that is run: what output_begin has changed for it is as it was. */
+void output_release(void);
 
 /* True for "-", which stands for standard output. */
 bool output_is_standard(const char *path);

@@ -176,6 +176,7 @@ static _Noreturn void run_program(const struct record_options *options, const ch
     setenv(RECORD_PROCESS, number, 1);
     snprintf(number, sizeof number, "%" PRIu64, options->sample);
     setenv(RECORD_SAMPLE, number, 1);
+    output_release();
     execvp(options->program[0], options->program);
     complain("%s: %s", options->program[0], strerror(errno));
     _exit(errno == ENOENT ? STATUS_NOT_FOUND : STATUS_NOT_RUN);
