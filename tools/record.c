@@ -74,13 +74,18 @@ static int parse_options(int argc, char **argv, struct record_options *options)
             print_help();
             exit(EXIT_DONE);
         default:
-            return try_help("record");
+            try_help("record");
+            return EXIT_USAGE;
         }
     }
-    if (optind == argc)
-        return usage_error("record", "no program named");
-    if (options->output && output_is_standard(options->output))
-        return usage_error("record", "--output -: standard output is the program's: expected a file");
+    if (optind == argc) {
+        usage_error("record", "no program named");
+        return EXIT_USAGE;
+    }
+    if (options->output && output_is_standard(options->output)) {
+        usage_error("record", "--output -: standard output is the program's: expected a file");
+        return EXIT_USAGE;
+    }
     options->program = argv + optind;
     return EXIT_DONE;
 }

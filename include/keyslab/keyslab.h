@@ -343,8 +343,8 @@ enum ks_stats_format { KS_STATS_TEXT, KS_STATS_JSON };
 
 /*
  * Writes a key's statistics of this moment, or statistics taken before, through `write`, in pieces: a table
- * for people, or one JSON object. KS_INVALID for a format that is none, a NULL `write` or NULL statistics;
- * KS_BAD_KEY.
+ * for people, or one JSON object, in UTF-8 whatever bytes the key's name has: keyslab(1). KS_INVALID for a format that is none, a
+ * NULL `write` or NULL statistics; KS_BAD_KEY.
  */
 KS_API ks_status ks_key_stats_print(ks_key_t key, enum ks_stats_format format,
                                     void (*write)(void *context, const char *text), void *context);
