@@ -3,9 +3,11 @@
 The tests are run with KEYSLAB MAKE-TRACE ODD-EXPERT SOURCE-ROOT.
 """
 
+import gzip
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -49,6 +51,18 @@ class Folder(unittest.TestCase):
     def read(self, name):
         with open(self.path(name)) as file:
             return file.read()
+
+    def capture(self):
+        """The sample's beginning, which is soon read."""
+        with gzip.open(SAMPLE) as sample:
+            data = sample.read(24)
+            for _ in range(200):
+                header = sample.read(16)
+                data += header + sample.read(struct.unpack("<8xI4x", header)[0])
+        path = self.path("short.pcap")
+        with open(path, "wb") as file:
+            file.write(data)
+        return path
 
     def trace(self, events="30000"):
         path = self.path("t.kst")

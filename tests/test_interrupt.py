@@ -15,6 +15,9 @@ import unittest
 from program import KEYSLAB, ODD_EXPERT, SAMPLE, SANITIZED, SIGNALS, Folder, signals_as
 
 
+SLOWER = 5 if SANITIZED else 1
+
+
 def children_of(pid):
     found = []
     for name in filter(str.isdigit, os.listdir("/proc")):
@@ -46,7 +49,7 @@ def wait_until(condition, seconds=20):
 class Interrupted(Folder):
     def end(self, process, *numbers, after=0.7, within=30):
         """Sends signals while it runs; its status, output and complaints."""
-        time.sleep(after)
+        time.sleep(after * SLOWER)
         self.assertIsNone(process.poll(), "it has ended before")
         for number in numbers:
             process.send_signal(number)
@@ -64,7 +67,7 @@ class RunInterrupted(Interrupted):
 
     def test_a_loop_ends_with_its_report(self):
         for number in SIGNALS:
-            status, out, err = self.end(self.start("run", "--json", "--loop", "1000000", SAMPLE), number)
+            status, out, err = self.end(self.start("run", "--json", "--loop", "1000000", self.capture()), number)
             data = self.check(number, status, out)
             self.assertIn("interrupted: the report is of", err)
             flows = next(e for e in data["experts"] if e["name"] == "flows")
@@ -72,15 +75,15 @@ class RunInterrupted(Interrupted):
 
     def test_a_signal_that_comes_twice_at_once_is_one(self):
         """timeout(1) sends its signal to the program and to its group."""
-        status, out, _ = self.end(self.start("run", "--json", "--loop", "1000000", SAMPLE), *2 * [signal.SIGTERM])
+        status, out, _ = self.end(self.start("run", "--json", "--loop", "1000000", self.capture()), *2 * [signal.SIGTERM])
         self.check(signal.SIGTERM, status, out)
 
     def test_whole_runs_say_so(self):
         self.assertFalse(self.report("run", "--json", "-c", "100", SAMPLE)["interrupted"])
 
     def test_what_was_ignored_stays_ignored(self):
-        process = self.start("run", "--json", "--loop", "1000000", SAMPLE, ignored=[signal.SIGHUP])
-        time.sleep(0.5)
+        process = self.start("run", "--json", "--loop", "1000000", self.capture(), ignored=[signal.SIGHUP])
+        time.sleep(0.5 * SLOWER)
         process.send_signal(signal.SIGHUP)
         status, out, _ = self.end(process, signal.SIGTERM)
         self.check(signal.SIGTERM, status, out)
@@ -104,11 +107,11 @@ class RunInterrupted(Interrupted):
 
     def odd(self, what):
         self.environment["ODD_EXPERT"] = what
-        return self.start("run", "--json", "-e", ODD_EXPERT, "--loop", "1000000", SAMPLE)
+        return self.start("run", "--json", "-e", ODD_EXPERT, "--loop", "1000000", self.capture())
 
     def test_experts_that_do_not_end(self):
         slow, stuck, again = self.odd("slow"), self.odd("stuck"), self.odd("stuck")
-        time.sleep(1)
+        time.sleep(SLOWER)
         for process in slow, stuck, again:
             process.send_signal(signal.SIGTERM)
         time.sleep(0.8)

@@ -68,7 +68,7 @@ static bool take_slot(struct plan *plan, uint32_t *slot)
         plan->slots_room = room;
     }
     *slot = plan->slots_used++;
-    plan->slots[*slot] = (struct slot){0};
+    plan->slots[*slot] = (struct slot){.live = false};
     return true;
 }
 
