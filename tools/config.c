@@ -1,7 +1,7 @@
 /* `keyslab config`: checks config files, and shows what they make of a key. */
 #include "command.h"
 #include "config_report.h"
-#include "input.h"
+#include "input_path.h"
 #include "json.h"
 
 #include <getopt.h>
@@ -57,10 +57,10 @@ static struct checked file_check(const char *name, bool json)
     };
     const char *path = input_path(name);
     if (!file.config || !file.errors)
-        complain("out of memory for %s", input_shown(name));
+        complain("out of memory for %s", input_path_shown(name));
     if (!path || !file.config || !file.errors)
         exit(EXIT_FAILED);
-    struct config_errors errors = {.path = input_shown(name), .tell = keep_error, .context = &file};
+    struct config_errors errors = {.path = input_path_shown(name), .tell = keep_error, .context = &file};
     config_read(path, file.config, &errors);
     return file;
 }

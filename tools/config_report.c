@@ -1,7 +1,7 @@
 #include "config_report.h"
 
 #include "command.h"
-#include "input.h"
+#include "input_path.h"
 #include "json.h"
 #include "lengths.h"
 
@@ -141,7 +141,7 @@ static void check_text(const struct checked *file)
         .left = {true, false, true, true, true},
     };
     settings_start(&built_in);
-    printf("%s: good, %u section%s\n", input_shown(file->path), file->config->count,
+    printf("%s: good, %u section%s\n", input_path_shown(file->path), file->config->count,
            file->config->count == 1 ? "" : "s");
     for (uint32_t i = 0; i < file->config->count; i++)
         section_rows(&table, &file->config->sections[i], &built_in);
@@ -163,7 +163,7 @@ bool report_check(const struct checked *files, size_t count, bool json)
 
 static json_t *origin_json(uint32_t line, const char *path)
 {
-    return line ? json_text_format("%s:%u", input_shown(path), line) : json_string("built in");
+    return line ? json_text_format("%s:%u", input_path_shown(path), line) : json_string("built in");
 }
 
 static bool show_json(const struct settings *settings, const char *key, const char *path, const char *source)
@@ -192,7 +192,7 @@ bool report_show(const struct settings *settings, const char *key, const char *p
         return show_json(settings, key, path, source);
     char text[SETTING_TEXT];
     struct table table = {.columns = 3, .titles = {"setting", "value", "from"}, .left = {true, true, true}};
-    printf("config: %s%s%s%s\n", path ? input_shown(path) : "none", path ? " (" : "", path ? source : "",
+    printf("config: %s%s%s%s\n", path ? input_path_shown(path) : "none", path ? " (" : "", path ? source : "",
            path ? ")" : "");
     printf("keys: %s%s\n", key ? "named " : "that no section is for", key ? key : "");
     for (uint32_t i = 0; i < SETTINGS; i++) {

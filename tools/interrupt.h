@@ -2,7 +2,7 @@
  * SIGINT, SIGTERM and SIGHUP.
  *
  * A program that has nothing to say when it is interrupted dies of the signal, at once, wherever it is: nothing has to be cleaned up,
- * since files are put in their place whole (output.h), copies of inputs and configs that are tried have no name (input.h, search.c),
+ * since files are put in their place whole (output.h), copies of inputs and configs that are tried have no name (input_path.h, search.c),
  * and child processes die with their parent (child.c). One that has a report catches the signals while it works, and ends soon, with
  * its report, after the first. A second one, half a second later or more, ends the program at once; so does a first one after the
  * work. Signals that were ignored when the program began stay ignored.

@@ -1,7 +1,7 @@
 /* `keyslab run`: experts over a capture, with all their memory in expert keys. */
 #include "command.h"
 #include "host.h"
-#include "input.h"
+#include "input_path.h"
 #include "interrupt.h"
 #include "output.h"
 #include "run_report.h"
@@ -74,7 +74,7 @@ static int load_config(const char *name)
 
 static int check_options(const struct options *options)
 {
-    if (options->config && input_is_standard(options->config) && input_is_standard(options->host->source))
+    if (options->config && input_path_is_standard(options->config) && input_path_is_standard(options->host->source))
         return usage_error("run", "--config -: standard input is the capture");
     if (options->trace && output_is_standard(options->trace))
         return usage_error("run", "--trace -: standard output is for the report: expected a file");

@@ -3,7 +3,7 @@
 #include "child.h"
 #include "command.h"
 #include "crew.h"
-#include "input.h"
+#include "input_path.h"
 #include "interrupt.h"
 #include "json.h"
 #include "promise.h"
@@ -22,7 +22,7 @@ enum { ROUNDS_DEFAULT = 5, CONTENDERS_MOST = 16 };
 
 struct replay_options {
     const char *trace_name; /* as it was named */
-    const char *trace;      /* under which it can be opened: input.h */
+    const char *trace;      /* under which it can be opened: input_path.h */
     const char *peer;
     char *compare;
     const char *configs[CONTENDERS_MOST];
@@ -136,7 +136,7 @@ static struct trace_reader *open_trace(const struct replay_options *options)
     struct trace_error error;
     struct trace_reader *reader = trace_open(options->trace, options->salvage, &error);
     if (*error.text)
-        complain("%s: %s%s", input_shown(options->trace_name), error.text,
+        complain("%s: %s%s", input_path_shown(options->trace_name), error.text,
                  !reader && error.salvageable ? "; --salvage replays what is before" : "");
     return reader;
 }
@@ -197,13 +197,13 @@ static void tell_of_trace(const char *path, const struct config *config)
 static struct config *read_config(const char *name, const char *path)
 {
     struct config *config = calloc(1, sizeof *config);
-    struct config_errors errors = {.path = input_shown(name), .tell = tell_error};
+    struct config_errors errors = {.path = input_path_shown(name), .tell = tell_error};
     if (config && config_read(path, config, &errors)) {
         tell_of_trace(errors.path, config);
         return config;
     }
     if (!config)
-        complain("out of memory for %s", input_shown(name));
+        complain("out of memory for %s", input_path_shown(name));
     free(config);
     return NULL;
 }
@@ -228,7 +228,7 @@ static int replay_once(const struct replay_options *options)
     if (!reader)
         return EXIT_FAILED;
     static struct outcome outcome;
-    bool good = crew_replay(input_shown(options->trace_name), reader, allocator, workers_for(options, reader),
+    bool good = crew_replay(input_path_shown(options->trace_name), reader, allocator, workers_for(options, reader),
                             options->weigh ? ASK_ALL : ASK_SOME, &outcome);
     trace_close(reader);
     if (!good)

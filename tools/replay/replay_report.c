@@ -2,7 +2,7 @@
 
 #include "child.h"
 #include "command.h"
-#include "input.h"
+#include "input_path.h"
 #include "json.h"
 
 #include <inttypes.h>
@@ -168,7 +168,7 @@ void print_outcome(const char *trace, const json_t *outcome, const json_t *weigh
 {
     const json_t *asked = weighed ? weighed : outcome;
     double peak = number_of(outcome, "asked_peak");
-    printf("%s, %s: %.0f operations in %.3f s, %.1f ns each\n", input_shown(trace),
+    printf("%s, %s: %.0f operations in %.3f s, %.1f ns each\n", input_path_shown(trace),
            json_string_value(json_object_get(outcome, "allocator")), number_of(outcome, "operations"),
            number_of(outcome, "seconds"), number_of(outcome, "ns_an_operation"));
     printf("at the peak: %s asked for, %s resident, %.2f of it\n", bytes_text(peak),
@@ -195,7 +195,7 @@ static void print_contender(struct table *table, const struct contender *first, 
 {
     uint64_t middle = rounds / 2;
     table_row(table);
-    table_cell(table, 0, "%s", input_shown(it->name));
+    table_cell(table, 0, "%s", input_path_shown(it->name));
     table_cell(table, 1, "%.1f", it->nanoseconds[middle]);
     table_cell(table, 2, "%.1f", it->nanoseconds[0]);
     table_cell(table, 3, "%.1f", it->nanoseconds[rounds - 1]);
@@ -221,7 +221,7 @@ void print_contenders(const struct contender *contenders, size_t count, uint64_t
     printf("medians of %" PRIu64 " rounds, interleaved; ns an operation, beside the first\n\n", rounds);
     table_print(&table);
     for (size_t i = 0; i < count; i++) {
-        printf("\n%s:\n", input_shown(contenders[i].name));
+        printf("\n%s:\n", input_path_shown(contenders[i].name));
         print_classes(contenders[i].weighed);
     }
 }

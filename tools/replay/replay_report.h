@@ -14,7 +14,7 @@ struct contender {
     const char *name;
     const char *allocator;   /* see child.h */
     const char *config_name; /* of a config file, as it was named, or NULL */
-    const char *path;        /* under which it can be opened: input.h */
+    const char *path;        /* under which it can be opened: input_path.h */
     struct config *config;
     double nanoseconds[ROUNDS_MOST]; /* an operation, by round; sorted when all are there */
     double resident_peak[ROUNDS_MOST];

@@ -2,7 +2,7 @@
 
 #include "capture.h"
 #include "command.h"
-#include "input.h"
+#include "input_path.h"
 #include "lines.h"
 #include "reader.h"
 

@@ -13,7 +13,7 @@ struct source_options {
 /* What a source was, for the report. */
 struct source {
     const char *name; /* as it was named */
-    const char *path; /* under which it can be opened: input.h */
+    const char *path; /* under which it can be opened: input_path.h */
     const char *kind; /* "trace", "capture", ... */
     const char *unit; /* "events", "frames", "blocks" or "lines" */
     uint64_t events;

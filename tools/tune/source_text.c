@@ -1,6 +1,6 @@
 /* Traces of others, as text: Android's memory_replay, and heaptrack's raw and interpreted files. */
 #include "command.h"
-#include "input.h"
+#include "input_path.h"
 #include "lines.h"
 #include "source.h"
 
@@ -17,7 +17,7 @@ static const char *base_name(const char *path)
 /* Of a file that names no program. */
 static const char *key_name(const struct source *source)
 {
-    return base_name(input_is_standard(source->name) ? source->path : source->name);
+    return base_name(input_path_is_standard(source->name) ? source->path : source->name);
 }
 
 static bool count_lines(const char *path, uint64_t *count)

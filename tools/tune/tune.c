@@ -1,6 +1,6 @@
 /* `keyslab tune`: the size classes that fit what was seen. */
 #include "command.h"
-#include "input.h"
+#include "input_path.h"
 #include "interrupt.h"
 #include "output.h"
 #include "search.h"
@@ -240,7 +240,7 @@ static bool search_settings(const struct tune_options *options, const struct sou
     if (!options->search.count)
         return true;
     if (!source->trace) {
-        complain("%s: --search replays a trace, and this is a %s", input_shown(source->name), source->kind);
+        complain("%s: --search replays a trace, and this is a %s", input_path_shown(source->name), source->kind);
         return false;
     }
     with = options->search;

@@ -1,5 +1,5 @@
 /* A tuning as a config file for the library, and as a histogram for Scudo's tool. */
-#include "input.h"
+#include "input_path.h"
 #include "interrupt.h"
 #include "output.h"
 #include "tune_report.h"
@@ -47,7 +47,7 @@ static void write_head(FILE *file, const struct report *report)
     for (size_t i = 0; i < report->sources_count; i++) {
         const struct source *source = &report->sources[i];
         fputs("#     ", file);
-        write_path(file, input_shown(source->name));
+        write_path(file, input_path_shown(source->name));
         fprintf(file, " (%s, %" PRIu64 " %s)\n", source->kind, source->events, source->unit);
     }
     fputs("# Every setting is explained in keyslab.conf(5). What is not set here is as the library has it.\n", file);

@@ -1,6 +1,6 @@
 /* A tuning for the terminal: tables compared, the curve of waste, and the sizes with their classes. */
 #include "command.h"
-#include "input.h"
+#include "input_path.h"
 #include "interrupt.h"
 #include "tune_report.h"
 
@@ -183,7 +183,7 @@ void tune_report_text(const struct report *report)
 {
     for (size_t i = 0; i < report->sources_count; i++) {
         const struct source *source = &report->sources[i];
-        printf("%s: %s, %" PRIu64 " %s", input_shown(source->name), source->kind, source->events, source->unit);
+        printf("%s: %s, %" PRIu64 " %s", input_path_shown(source->name), source->kind, source->events, source->unit);
         if (source->threads)
             printf(" of %" PRIu64 " thread%s", source->threads, source->threads == 1 ? "" : "s");
         putchar('\n');

@@ -1,14 +1,14 @@
 /* Input files by their names: "-" is standard input, and what can be read only once is copied first. */
-#ifndef TOOLS_INPUT_H
-#define TOOLS_INPUT_H
+#ifndef TOOLS_INPUT_PATH_H
+#define TOOLS_INPUT_PATH_H
 
 #include <stdbool.h>
 
 /* True for "-". */
-bool input_is_standard(const char *name);
+bool input_path_is_standard(const char *name);
 
 /* For messages: "standard input" for "-", else the name. */
-const char *input_shown(const char *name);
+const char *input_path_shown(const char *name);
 
 /*
  * A path under which the file can be opened and read from its beginning, as often as one likes, by child processes too. A pipe or a

@@ -1,4 +1,4 @@
-#include "input.h"
+#include "input_path.h"
 
 #include "command.h"
 #include "interrupt.h"
@@ -13,14 +13,14 @@
 
 enum { BUFFER = 1 << 16, PATH_BYTES = 4096, DESCRIPTOR_PATH = 32 };
 
-bool input_is_standard(const char *name)
+bool input_path_is_standard(const char *name)
 {
     return !strcmp(name, "-");
 }
 
-const char *input_shown(const char *name)
+const char *input_path_shown(const char *name)
 {
-    return input_is_standard(name) ? "standard input" : name;
+    return input_path_is_standard(name) ? "standard input" : name;
 }
 
 /* ------------------------------------------------------------------ copies */
@@ -73,19 +73,19 @@ static int copy(int from, const char *name)
     folder = folder && *folder ? folder : "/tmp";
     int to = unnamed_file(folder);
     if (to < 0) {
-        complain("%s: %s, for a copy of %s", folder, strerror(errno), input_shown(name));
+        complain("%s: %s, for a copy of %s", folder, strerror(errno), input_path_shown(name));
         return -1;
     }
     ssize_t got;
     while ((got = read(from, buffer, sizeof buffer)) > 0)
         if (!write_all(to, buffer, (size_t)got)) {
-            complain("%s: %s, for a copy of %s", folder, strerror(errno), input_shown(name));
+            complain("%s: %s, for a copy of %s", folder, strerror(errno), input_path_shown(name));
             close(to);
             return -1;
         }
     if (!got && !lseek(to, 0, SEEK_SET))
         return to;
-    complain("%s: %s", input_shown(name), strerror(errno));
+    complain("%s: %s", input_path_shown(name), strerror(errno));
     close(to);
     return -1;
 }
@@ -96,7 +96,7 @@ static int copy(int from, const char *name)
 static int descriptor_of(const char *name)
 {
     static const char *const folders[] = {"/dev/fd/", "/proc/self/fd/"};
-    if (input_is_standard(name) || !strcmp(name, "/dev/stdin"))
+    if (input_path_is_standard(name) || !strcmp(name, "/dev/stdin"))
         return STDIN_FILENO;
     for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
         size_t length = strlen(folders[i]);
@@ -117,7 +117,7 @@ static bool is_stream(const struct stat *stat, int descriptor)
 /* Standard input begins where whoever had it before has left it. */
 static bool is_begun(const struct stat *stat, const char *name)
 {
-    return S_ISREG(stat->st_mode) && input_is_standard(name) && lseek(STDIN_FILENO, 0, SEEK_CUR) > 0;
+    return S_ISREG(stat->st_mode) && input_path_is_standard(name) && lseek(STDIN_FILENO, 0, SEEK_CUR) > 0;
 }
 
 /* The copy takes the place of the descriptor. */
@@ -163,12 +163,12 @@ static bool is_readable(int descriptor)
 const char *input_path(const char *name)
 {
     int descriptor = descriptor_of(name);
-    const char *path = input_is_standard(name) ? "/dev/stdin" : name;
+    const char *path = input_path_is_standard(name) ? "/dev/stdin" : name;
     struct stat status;
     if (descriptor < 0)
         return !stat(name, &status) && is_stream(&status, -1) ? copy_file(name) : path;
     if (!is_readable(descriptor) || fstat(descriptor, &status)) {
-        complain("%s: %s", input_shown(name), strerror(errno));
+        complain("%s: %s", input_path_shown(name), strerror(errno));
         return NULL;
     }
     if (is_stream(&status, descriptor) || is_begun(&status, name))
