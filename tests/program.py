@@ -81,5 +81,8 @@ class Folder(unittest.TestCase):
         return json.loads(done.stdout.decode("utf-8"))
 
     def start(self, *arguments, ignored=(), **more):
-        return subprocess.Popen([KEYSLAB, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=self.environment,
-                                cwd=self.folder.name, preexec_fn=signals_as(ignored), **more)
+        """In the background; a test that fails leaves nothing behind."""
+        process = subprocess.Popen([KEYSLAB, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=self.environment,
+                                   cwd=self.folder.name, preexec_fn=signals_as(ignored), **more)
+        self.addCleanup(process.kill)
+        return process
