@@ -9,7 +9,7 @@
 #include "table.h"
 
 extern "C" {
-#include "../tools/capture.h"
+#include "../tools/capture/capture.h"
 }
 
 #include <map>
@@ -52,7 +52,9 @@ class Recording
         if (!source)
             _exit(1);
         capture_result result;
-        while ((result = capture_next(source, &frame)) == CAPTURE_FRAME) {
+        while ((result = capture_next(source, &frame)) <= CAPTURE_QUIET) {
+            if (result == CAPTURE_QUIET)
+                continue;
             Header header{frame.length, frame.captured, frame.link};
             fwrite(&header, sizeof header, 1, out);
             fwrite(frame.bytes, 1, frame.captured, out);

@@ -8,7 +8,7 @@
 #ifndef TOOLS_HOST_H
 #define TOOLS_HOST_H
 
-#include "capture.h"
+#include "capture/captured.h"
 #include "experts/packet.h"
 
 #include <ck_ring.h>

@@ -1,4 +1,5 @@
 /* `keyslab run`: experts over a capture, with all their memory in expert keys. */
+#include "capture/recording.h"
 #include "command.h"
 #include "host.h"
 #include "input_path.h"
@@ -265,6 +266,7 @@ static int report_run(const struct options *options, struct capture *capture, co
     uint64_t dropped = capture_dropped(capture);
     if (dropped)
         complain("%s: %llu frames were dropped before they could be read", host->source, (unsigned long long)dropped);
+    capture_name_unknown_links(capture);
     if (is_cut_short(capture))
         complain("%s: interrupted: the report is of %llu frames", host->source, (unsigned long long)host->frames);
     if (interrupt_is_late())

@@ -1,28 +1,25 @@
-/* Text files, plain or compressed (gzip, and zstd where it is built in), a line at a time. */
+/* Text, a line at a time. */
 #ifndef TUNE_LINES_H
 #define TUNE_LINES_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-
-/* A stream of the file's contents, uncompressed. NULL after a complaint. */
-FILE *text_open(const char *path);
+#include "capture/input.h"
 
 struct lines {
-    const char *path;
+    struct input *input;
     FILE *file;
     char *line; /* without its end */
     size_t room;
     uint64_t number; /* of that line, from 1 */
 };
 
-/* False after a complaint. */
-bool lines_open(struct lines *lines, const char *path);
+/* How many there are; the input is at its beginning again. False after a complaint. */
+bool lines_count(struct input *input, uint64_t *count);
+
+/* False after a complaint. The input stays open. */
+bool lines_open(struct lines *lines, struct input *input);
 /* False at the end. */
 bool lines_next(struct lines *lines);
-/* True where the file was read to its end; else a complaint. */
+/* True where the input was whole; else a complaint. */
 bool lines_close(struct lines *lines);
 
 /* "PATH:LINE: expected WHAT, got 'LINE'"; false. */

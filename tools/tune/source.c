@@ -1,12 +1,13 @@
 #include "source.h"
 
-#include "capture.h"
+#include "capture/capture.h"
 #include "command.h"
 #include "input_path.h"
 #include "lines.h"
 #include "reader.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdlib.h>
@@ -99,17 +100,17 @@ static enum trace_result read_events(struct trace_reader *reader, struct tally *
 bool source_read_trace(const struct source_options *options, struct tally *tally, struct source *source)
 {
     struct trace_error error;
+    const char *shown = input_path_shown(source->name);
     struct trace_reader *reader = trace_open(source->path, options->salvage, &error);
     if (!reader) {
-        complain("%s: %s%s", source->path, error.text, error.salvageable ? "; --salvage reads what is before" : "");
+        complain("%s: %s%s", shown, error.text, error.salvageable ? "; --salvage reads what is before" : "");
         return false;
     }
-    enum trace_result result = read_events(reader, tally, source->path);
+    enum trace_result result = read_events(reader, tally, shown);
     if (*error.text)
-        complain("%s: %s; salvaged %" PRIu64 " events", source->path, error.text,
-                 trace_events(reader) - trace_lost(reader));
+        complain("%s: %s; salvaged %" PRIu64 " events", shown, error.text, trace_events(reader) - trace_lost(reader));
     if (*trace_problem(reader))
-        complain("%s: %s%s", source->path, trace_problem(reader),
+        complain("%s: %s%s", shown, trace_problem(reader),
                  result == TRACE_BROKEN ? "; --salvage passes over it" : "; passed over");
     source->kind = "trace";
     source->trace = true;
@@ -123,33 +124,61 @@ bool source_read_trace(const struct source_options *options, struct tally *tally
 
 /* ------------------------------------------------------------------ captures */
 
-/* The lengths of all frames, or only their number. */
-static bool read_frames(const struct source_options *options, struct tally *tally, const char *path, uint64_t *frames)
+/* The frames' lengths: which of them are the first half is known at the end. */
+struct frame_lengths {
+    size_t count;
+    size_t room;
+    uint32_t *bytes;
+};
+
+enum { LENGTHS_FIRST = 1 << 16 };
+
+static bool lengths_add(struct frame_lengths *lengths, uint32_t length)
 {
-    struct capture *capture = capture_open(path, NULL);
-    if (!capture)
-        return false;
+    if (lengths->count == lengths->room) {
+        size_t room = lengths->room ? lengths->room * 2 : LENGTHS_FIRST;
+        void *grown = realloc(lengths->bytes, room * sizeof *lengths->bytes);
+        if (!grown)
+            return false;
+        lengths->bytes = grown;
+        lengths->room = room;
+    }
+    lengths->bytes[lengths->count++] = length;
+    return true;
+}
+
+/* Whether the capture is whole; else a complaint. */
+static bool read_lengths(struct capture *capture, struct frame_lengths *lengths)
+{
     struct captured frame;
     enum capture_result result;
-    uint32_t key = tally ? tally_key(tally, options->frames) : 0;
-    if (tally)
-        tally_begin(tally, *frames, 0);
-    for (*frames = 0; (result = capture_next(capture, &frame)) == CAPTURE_FRAME; ++*frames)
-        if (tally)
-            tally_block(tally, key, frame.length + options->headroom);
-    if (tally)
-        tally_end(tally, 0, false);
-    capture_close(capture);
+    while ((result = capture_next(capture, &frame)) <= CAPTURE_QUIET)
+        if (result == CAPTURE_FRAME && !lengths_add(lengths, frame.length)) {
+            complain("%s: out of memory at frame %zu", capture_name(capture), lengths->count + 1);
+            return false;
+        }
     return result == CAPTURE_END;
 }
 
-bool source_read_capture(const struct source_options *options, struct tally *tally, struct source *source)
+bool source_read_capture(struct input *input, const struct source_options *options, struct tally *tally,
+                         struct source *source)
 {
+    struct frame_lengths lengths = {0};
     source->kind = "capture";
     source->unit = "frames";
-    if (!read_frames(options, NULL, source->path, &source->events))
+    struct capture *capture = capture_open_input(input, NULL);
+    if (!capture)
         return false;
-    return read_frames(options, tally, source->path, &source->events);
+    source->broken = !read_lengths(capture, &lengths);
+    capture_close(capture);
+    source->events = lengths.count;
+    uint32_t key = tally_key(tally, options->frames);
+    tally_begin(tally, lengths.count, 0);
+    for (size_t i = 0; i < lengths.count; i++)
+        tally_block(tally, key, lengths.bytes[i] + options->headroom);
+    tally_end(tally, 0, false);
+    free(lengths.bytes);
+    return true;
 }
 
 /* ------------------------------------------------------------------ histograms: {"SIZE": COUNT, ...} */
@@ -168,24 +197,34 @@ static bool read_size(const char *path, const char *name, const json_t *value, u
     return false;
 }
 
-static json_t *load_json(const char *path)
+/* An object that is whole is good even if the file breaks off behind it. */
+static json_t *load_json(struct input *input, struct source *source)
 {
-    FILE *file = text_open(path);
-    if (!file)
+    FILE *file = input_stream(input);
+    if (!file) {
+        complain("%s: %s", input_name(input), strerror(errno));
         return NULL;
+    }
     json_error_t error;
     json_t *root = json_loadf(file, JSON_REJECT_DUPLICATES, &error);
     fclose(file);
+    const char *broken = input_error(input);
+    source->broken = broken;
+    if (broken)
+        complain("%s: %s", input_name(input), broken);
     if (json_is_object(root))
         return root;
-    complain("%s:%d: %s", path, root ? 1 : error.line, root ? "expected an object of sizes and counts" : error.text);
+    if (!broken)
+        complain("%s:%d: %s", input_name(input), root ? 1 : error.line,
+                 root ? "expected an object of sizes and counts" : error.text);
     json_decref(root);
     return NULL;
 }
 
-bool source_read_histogram(const struct source_options *options, struct tally *tally, struct source *source)
+bool source_read_histogram(struct input *input, const struct source_options *options, struct tally *tally,
+                           struct source *source)
 {
-    json_t *root = load_json(source->path);
+    json_t *root = load_json(input, source);
     if (!root)
         return false;
     source->kind = "histogram";
@@ -198,7 +237,7 @@ bool source_read_histogram(const struct source_options *options, struct tally *t
     json_object_foreach(root, name, value)
     {
         uint64_t size;
-        good = read_size(source->path, name, value, &size);
+        good = read_size(input_name(input), name, value, &size);
         if (!good)
             break;
         source->events += (uint64_t)json_integer_value(value);
@@ -222,22 +261,47 @@ static bool is_heaptrack(const char *first)
     return first[0] == 'v' && first[1] == ' ' && isxdigit((unsigned char)first[2]);
 }
 
+/* A trace is read where it lies, in any order. */
+static bool read_trace(struct input *input, const struct source_options *options, struct tally *tally,
+                       struct source *source)
+{
+    if (input_is_compressed(input)) {
+        complain("%s: a compressed trace is not read: decompress it first", input_name(input));
+        return false;
+    }
+    return source_read_trace(options, tally, source);
+}
+
+static bool is_histogram(const char *first)
+{
+    return first[strspn(first, " \t\r\n")] == '{';
+}
+
+static bool read_text(struct input *input, const char *first, const struct source_options *options, struct tally *tally,
+                      struct source *source)
+{
+    if (is_histogram(first))
+        return source_read_histogram(input, options, tally, source);
+    if (is_heaptrack(first))
+        return source_read_heaptrack(input, tally, source);
+    return source_read_replay(input, tally, source);
+}
+
 bool source_read(const char *name, const struct source_options *options, struct tally *tally, struct source *source)
 {
     char first[64] = "";
     *source = (struct source){.name = name, .path = input_path(name)};
-    FILE *file = source->path ? text_open(source->path) : NULL;
-    if (!file)
+    struct input *input = source->path ? input_open(source->path, input_path_shown(name)) : NULL;
+    if (!input)
         return false;
-    size_t size = fread(first, 1, sizeof first - 1, file);
-    fclose(file);
-    if (trace_recognise(first, size))
-        return source_read_trace(options, tally, source);
-    if (first[strspn(first, " \t\r\n")] == '{')
-        return source_read_histogram(options, tally, source);
-    if (is_heaptrack(first))
-        return source_read_heaptrack(options, tally, source);
-    if (is_replay(first))
-        return source_read_replay(options, tally, source);
-    return source_read_capture(options, tally, source);
+    size_t size = input_peek(input, first, sizeof first - 1);
+    bool trace = trace_recognise(first, size);
+    bool good;
+    if (!trace && !is_histogram(first) && !is_heaptrack(first) && !is_replay(first)) {
+        good = source_read_capture(input, options, tally, source);
+    } else {
+        good = trace ? read_trace(input, options, tally, source) : read_text(input, first, options, tally, source);
+        input_close(input);
+    }
+    return good && (source->events || !source->broken);
 }

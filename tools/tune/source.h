@@ -2,6 +2,7 @@
 #ifndef TUNE_SOURCE_H
 #define TUNE_SOURCE_H
 
+#include "capture/input.h"
 #include "tally.h"
 
 struct source_options {
@@ -20,16 +21,19 @@ struct source {
     uint64_t threads; /* 0 where nothing is known of them */
     bool trace;       /* can be replayed */
     bool program;     /* all that a program allocates, not frames alone */
+    bool broken;      /* cut or damaged: only what comes before that was read */
 };
 
-/* Reads all of a file. False after a complaint. */
+/* Reads all of a file; a broken one as far as it goes, with a complaint. False after one where there is nothing. */
 bool source_read(const char *name, const struct source_options *options, struct tally *tally, struct source *source);
 
-/* Each kind by itself; the last two are given their lines one by one. */
+/* Each kind by itself. The input is the source's; that of a capture is closed. */
 bool source_read_trace(const struct source_options *options, struct tally *tally, struct source *source);
-bool source_read_capture(const struct source_options *options, struct tally *tally, struct source *source);
-bool source_read_histogram(const struct source_options *options, struct tally *tally, struct source *source);
-bool source_read_heaptrack(const struct source_options *options, struct tally *tally, struct source *source);
-bool source_read_replay(const struct source_options *options, struct tally *tally, struct source *source);
+bool source_read_capture(struct input *input, const struct source_options *options, struct tally *tally,
+                         struct source *source);
+bool source_read_histogram(struct input *input, const struct source_options *options, struct tally *tally,
+                           struct source *source);
+bool source_read_heaptrack(struct input *input, struct tally *tally, struct source *source);
+bool source_read_replay(struct input *input, struct tally *tally, struct source *source);
 
 #endif

@@ -20,17 +20,6 @@ static const char *key_name(const struct source *source)
     return base_name(input_path_is_standard(source->name) ? source->path : source->name);
 }
 
-static bool count_lines(const char *path, uint64_t *count)
-{
-    struct lines lines;
-    if (!lines_open(&lines, path))
-        return false;
-    while (lines_next(&lines))
-        ;
-    *count = lines.number;
-    return lines_close(&lines);
-}
-
 /* ------------------------------------------------------------------ memory_replay
  *
  *     THREAD: malloc ADDRESS SIZE [BEGIN END]
@@ -127,15 +116,14 @@ static void tally_call(struct tally *tally, uint32_t key, const struct replay_li
     }
 }
 
-bool source_read_replay(const struct source_options *options, struct tally *tally, struct source *source)
+bool source_read_replay(struct input *input, struct tally *tally, struct source *source)
 {
-    (void)options;
     struct lines lines;
     uint64_t expected;
     source->kind = "memory_replay trace";
     source->unit = "lines";
     source->program = true;
-    if (!count_lines(source->path, &expected) || !lines_open(&lines, source->path))
+    if (!lines_count(input, &expected) || !lines_open(&lines, input))
         return false;
     uint32_t key = tally_key(tally, key_name(source));
     uint64_t time = 0;
@@ -157,7 +145,8 @@ bool source_read_replay(const struct source_options *options, struct tally *tall
     }
     source->events = lines.number;
     tally_end(tally, time, true);
-    return lines_close(&lines) && good;
+    source->broken = !lines_close(&lines);
+    return good;
 }
 
 /* ------------------------------------------------------------------ heaptrack
@@ -256,15 +245,14 @@ static bool tally_heaptrack(struct heaptrack *heaptrack, char *line)
     }
 }
 
-bool source_read_heaptrack(const struct source_options *options, struct tally *tally, struct source *source)
+bool source_read_heaptrack(struct input *input, struct tally *tally, struct source *source)
 {
-    (void)options;
     struct lines lines;
     uint64_t expected;
     source->kind = "heaptrack file";
     source->unit = "lines";
     source->program = true;
-    if (!count_lines(source->path, &expected) || !lines_open(&lines, source->path))
+    if (!lines_count(input, &expected) || !lines_open(&lines, input))
         return false;
     struct heaptrack heaptrack = {.tally = tally, .name = key_name(source), .key = UINT32_MAX};
     bool good = true;
@@ -278,5 +266,6 @@ bool source_read_heaptrack(const struct source_options *options, struct tally *t
     source->events = lines.number;
     tally_end(tally, heaptrack.time, true);
     free(heaptrack.pairs);
-    return lines_close(&lines) && good;
+    source->broken = !lines_close(&lines);
+    return good;
 }

@@ -289,6 +289,9 @@ static int tune_files(const struct tune_options *options, char **paths, size_t c
         complain("out of memory, or more than %d keys: what is counted is not all", KEYS_MOST);
         good = false;
     }
+    bool whole = true;
+    for (size_t i = 0; i < count; i++)
+        whole = whole && !sources[i].broken;
     good = good && tune_all(&tally, &options->tuning, &tunings);
     struct report report = {
         .sources_count = count,
@@ -299,6 +302,8 @@ static int tune_files(const struct tune_options *options, char **paths, size_t c
     };
     good = good && search_settings(options, sources, &report);
     int status = good ? write_report(options, &report) : EXIT_FAILED;
+    if (!whole)
+        status = EXIT_FAILED;
     free(tunings.tunings);
     free(sources);
     tally_close(&tally);

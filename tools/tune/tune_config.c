@@ -48,7 +48,8 @@ static void write_head(FILE *file, const struct report *report)
         const struct source *source = &report->sources[i];
         fputs("#     ", file);
         write_path(file, input_path_shown(source->name));
-        fprintf(file, " (%s, %" PRIu64 " %s)\n", source->kind, source->events, source->unit);
+        fprintf(file, " (%s, %" PRIu64 " %s%s)\n", source->kind, source->events, source->unit,
+                source->broken ? ", incomplete" : "");
     }
     fputs("# Every setting is explained in keyslab.conf(5). What is not set here is as the library has it.\n", file);
     if (report->search)

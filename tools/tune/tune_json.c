@@ -87,9 +87,9 @@ bool tune_report_json(const struct report *report)
     json_t *sources = json_array();
     for (size_t i = 0; i < report->sources_count; i++) {
         const struct source *source = &report->sources[i];
-        json_array_append_new(sources, json_pack("{s:o, s:s, s:I, s:I}", "path", json_text(source->name), "kind",
+        json_array_append_new(sources, json_pack("{s:o, s:s, s:I, s:I, s:b}", "path", json_text(source->name), "kind",
                                                  source->kind, source->unit, (json_int_t)source->events, "threads",
-                                                 (json_int_t)source->threads));
+                                                 (json_int_t)source->threads, "whole", !source->broken));
     }
     json_t *tunings = json_array();
     for (uint32_t i = 0; i < report->tunings->count; i++)

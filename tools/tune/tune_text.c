@@ -183,7 +183,8 @@ void tune_report_text(const struct report *report)
 {
     for (size_t i = 0; i < report->sources_count; i++) {
         const struct source *source = &report->sources[i];
-        printf("%s: %s, %" PRIu64 " %s", input_path_shown(source->name), source->kind, source->events, source->unit);
+        printf("%s: %s, %" PRIu64 " %s%s", input_path_shown(source->name), source->kind, source->events, source->unit,
+               source->broken ? ", incomplete" : "");
         if (source->threads)
             printf(" of %" PRIu64 " thread%s", source->threads, source->threads == 1 ? "" : "s");
         putchar('\n');

@@ -1,0 +1,109 @@
+#include "live.h"
+
+#include "command.h"
+#include "link.h"
+
+#include <pcap/pcap.h>
+#include <stdlib.h>
+
+enum { SNAP = 262144, TIMEOUT_MS = 20, BUFFER = 16 << 20 };
+
+struct live {
+    pcap_t *pcap;
+    uint16_t link;
+};
+
+static pcap_t *activate(const char *name)
+{
+    char error[PCAP_ERRBUF_SIZE];
+    pcap_t *pcap = pcap_create(name, error);
+    if (!pcap) {
+        complain("%s: no such file, and as an interface: %s", name, error);
+        return NULL;
+    }
+    pcap_set_snaplen(pcap, SNAP);
+    pcap_set_promisc(pcap, 1);
+    pcap_set_timeout(pcap, TIMEOUT_MS);
+    pcap_set_buffer_size(pcap, BUFFER);
+    int status = pcap_activate(pcap);
+    if (status < 0) {
+        complain("%s: no such file, and as an interface: %s", name,
+                 status == PCAP_ERROR || status == PCAP_ERROR_NO_SUCH_DEVICE || status == PCAP_ERROR_PERM_DENIED
+                     ? pcap_geterr(pcap)
+                     : pcap_statustostr(status));
+        pcap_close(pcap);
+        return NULL;
+    }
+    return pcap;
+}
+
+static bool set_filter(pcap_t *pcap, const char *filter)
+{
+    struct bpf_program program;
+    if (pcap_compile(pcap, &program, filter, 1, PCAP_NETMASK_UNKNOWN)) {
+        complain("--filter '%s': %s", filter, pcap_geterr(pcap));
+        return false;
+    }
+    bool set = !pcap_setfilter(pcap, &program);
+    if (!set)
+        complain("--filter '%s': %s", filter, pcap_geterr(pcap));
+    pcap_freecode(&program);
+    return set;
+}
+
+struct live *live_open(const char *name, const char *filter)
+{
+    pcap_t *pcap = activate(name);
+    if (!pcap)
+        return NULL;
+    struct live *live = !filter || set_filter(pcap, filter) ? malloc(sizeof *live) : NULL;
+    if (!live) {
+        pcap_close(pcap);
+        return NULL;
+    }
+    live->pcap = pcap;
+    live->link = link_of_dlt(pcap_datalink(pcap));
+    return live;
+}
+
+enum capture_result live_next(struct live *live, struct captured *frame, struct read_error *error)
+{
+    struct pcap_pkthdr *header;
+    const u_char *bytes;
+    switch (pcap_next_ex(live->pcap, &header, &bytes)) {
+    case 1:
+        break;
+    case 0:
+        return CAPTURE_QUIET;
+    case PCAP_ERROR_BREAK:
+        return CAPTURE_END;
+    default:
+        read_error_set(error, "%s", pcap_geterr(live->pcap));
+        return CAPTURE_BROKEN;
+    }
+    *frame = (struct captured){
+        .time = (int64_t)header->ts.tv_sec * 1000000 + header->ts.tv_usec,
+        .length = header->len,
+        .captured = header->caplen,
+        .link = live->link,
+        .bytes = bytes,
+    };
+    return CAPTURE_FRAME;
+}
+
+void live_stop(struct live *live)
+{
+    pcap_breakloop(live->pcap);
+}
+
+uint64_t live_dropped(struct live *live)
+{
+    struct pcap_stat stat;
+    return pcap_stats(live->pcap, &stat) ? 0 : (uint64_t)stat.ps_drop + stat.ps_ifdrop;
+}
+
+void live_close(struct live *live)
+{
+    pcap_close(live->pcap);
+    free(live);
+}
