@@ -16,7 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { QUIET_MS = 20 };
+enum { QUIET_MS = 20, LINK_ETHERNET = 1 };
 
 /* It has one of `live` and `input`; an input is in one of the two formats. */
 struct capture {
@@ -81,7 +81,7 @@ static void complain_of_format(const struct capture *capture)
 
 static enum capture_result next(struct capture *capture, struct captured *frame);
 
-/* A filter that frames of none of the link types can pass is wrong: those that come before the first frame count. */
+/* A filter that frames of none of the link types before the first frame can pass is wrong. */
 static bool check_filter(struct capture *capture)
 {
     if (!capture->is_pcapng)
@@ -91,10 +91,10 @@ static bool check_filter(struct capture *capture)
     while (capture->ahead_result == CAPTURE_QUIET);
     capture->is_ahead = true;
     const struct pcapng *pcapng = &capture->pcapng;
-    bool known = false;
+    bool known = !pcapng->interfaces_count && filter_knows(capture->filter, LINK_ETHERNET);
     for (size_t i = 0; i < pcapng->interfaces_count; i++)
         known |= filter_knows(capture->filter, pcapng->interfaces[i].link);
-    return known || !pcapng->interfaces_count;
+    return known;
 }
 
 static bool set_filter(struct capture *capture, const char *text)
@@ -185,15 +185,33 @@ static enum capture_result next_of_format(struct capture *capture, struct captur
                               : pcap_file_next(&capture->pcap, frame, &capture->error);
 }
 
-/* What breaks off below the capture is what is wrong, not the frame that lacks its end. */
+/* A frame that is damaged within compressed data: the checksum at the end says whether all of it is. */
+static void read_rest(struct input *input)
+{
+    if (input_is_compressed(input) && input_can_rewind(input))
+        input_skip(input, UINT64_MAX);
+}
+
 static enum capture_result complain_of_end(const struct capture *capture, enum capture_result result)
 {
-    const char *error = capture->input ? input_error(capture->input) : NULL;
-    if (error)
+    if (!capture->input) {
+        if (result == CAPTURE_BROKEN)
+            complain("%s: %s", capture->name, capture->error.text);
+        return result;
+    }
+    /* Where the input breaks off, that is what is wrong, and not a frame that lacks its end. */
+    const char *error = input_error(capture->input);
+    if (error) {
         complain("%s: behind frame %" PRIu64 ": %s", capture->name, capture->frames, error);
-    else if (result == CAPTURE_BROKEN)
-        complain("%s: frame %" PRIu64 ": %s", capture->name, capture->frames + 1, capture->error.text);
-    return error ? CAPTURE_BROKEN : result;
+        return CAPTURE_BROKEN;
+    }
+    if (result == CAPTURE_BROKEN) {
+        read_rest(capture->input);
+        error = input_error(capture->input);
+        complain("%s: frame %" PRIu64 ": %s%s%s", capture->name, capture->frames + 1, capture->error.text,
+                 error ? "; " : "", error ? error : "");
+    }
+    return result;
 }
 
 static void count_unknown(struct capture *capture, uint16_t link)

@@ -3,7 +3,7 @@
 typedef __int128 wide;
 
 static const wide second = 1000000;
-static const wide most = (wide)1 << 62;
+static const wide most = ((wide)1 << 62) - 1;
 
 /* Ticks are below 2^64, so that a multiplication by 10^6 leaves room in 127 bits. */
 static wide microseconds(uint8_t resolution, uint64_t ticks)

@@ -11,7 +11,7 @@ struct clock {
 
 enum { CLOCK_BINARY = 0x80, CLOCK_MICROSECONDS = 6, CLOCK_NANOSECONDS = 9 };
 
-/* Rounded down. Where 64 bits do not hold it, 2^62 or -2^62: the difference of two times always has room. */
+/* Rounded down, and kept below 2^62 and above -2^62: 64 bits always hold the difference of two times. */
 int64_t clock_time(const struct clock *clock, uint64_t ticks);
 
 #endif

@@ -3,6 +3,8 @@
 #include "link.h"
 
 #include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum {
@@ -31,20 +33,32 @@ bool pcapng_recognise(const uint8_t magic[4])
 
 static bool truncated(const struct pcapng *pcapng, struct read_error *error)
 {
-    return read_error_set(error, "the block at offset %" PRIu64 " is truncated: %" PRIu64 " of %" PRIu32 " bytes",
-                          pcapng->offset, input_offset(pcapng->input) - pcapng->offset, pcapng->total);
+    read_error_set(error, "the block at offset %" PRIu64 " is truncated: %" PRIu64 " bytes of it are there",
+                   pcapng->offset, input_offset(pcapng->input) - pcapng->offset);
+    return false;
 }
 
-static bool damaged(const struct pcapng *pcapng, struct read_error *error, const char *what)
+static bool damaged(const struct pcapng *pcapng, struct read_error *error, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static bool damaged(const struct pcapng *pcapng, struct read_error *error, const char *format, ...)
 {
-    return read_error_set(error, "the block at offset %" PRIu64 " is damaged: %s", pcapng->offset, what);
+    char what[120];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(what, sizeof what, format, arguments);
+    va_end(arguments);
+    read_error_set(error, "the block at offset %" PRIu64 " is damaged: %s", pcapng->offset, what);
+    return false;
 }
 
 /* The next bytes of the block. */
 static bool block_read(struct pcapng *pcapng, uint8_t *to, size_t size, struct read_error *error)
 {
-    if (size > pcapng->left)
-        return damaged(pcapng, error, "it is too short for its kind");
+    if (size > pcapng->left) {
+        damaged(pcapng, error, "it is too short for its kind");
+        return false;
+    }
     pcapng->left -= (uint32_t)size;
     return input_read(pcapng->input, to, size) == size || truncated(pcapng, error);
 }
@@ -60,8 +74,7 @@ static bool take_total(struct pcapng *pcapng, const uint8_t *field, uint32_t lea
 {
     pcapng->total = bytes_get32(field, pcapng->big);
     if (pcapng->total < least || pcapng->total > BLOCK_MOST)
-        return read_error_set(error, "the block at offset %" PRIu64 " is damaged: its length is %" PRIu32 " bytes",
-                              pcapng->offset, pcapng->total);
+        return damaged(pcapng, error, "its length is %" PRIu32 " bytes", pcapng->total);
     pcapng->left = (pcapng->total + 3) / 4 * 4 - HEADER - TRAILER;
     return true;
 }
@@ -70,22 +83,17 @@ static bool take_total(struct pcapng *pcapng, const uint8_t *field, uint32_t lea
 static bool section_begin(struct pcapng *pcapng, const uint8_t *length, struct read_error *error)
 {
     uint8_t fields[SECTION];
-    pcapng->total = pcapng->left = SECTION;
     pcapng->interfaces_count = 0;
     if (input_read(pcapng->input, fields, sizeof fields) < sizeof fields)
-        return read_error_set(error, "the section header at offset %" PRIu64 " is truncated", pcapng->offset);
+        return truncated(pcapng, error);
+    uint32_t magic = bytes_get32(fields, false);
     pcapng->big = bytes_get32(fields, true) == BYTE_ORDER_MAGIC;
-    if (!pcapng->big && bytes_get32(fields, false) != BYTE_ORDER_MAGIC)
-        return read_error_set(error,
-                              "the section header at offset %" PRIu64 " is damaged: its byte-order magic is "
-                              "0x%08" PRIx32,
-                              pcapng->offset, bytes_get32(fields, false));
+    if (!pcapng->big && magic != BYTE_ORDER_MAGIC)
+        return damaged(pcapng, error, "its byte-order magic is 0x%08" PRIx32, magic);
     uint16_t major = bytes_get16(fields + 4, pcapng->big);
     uint16_t minor = bytes_get16(fields + 6, pcapng->big);
     if (major != 1 || (minor != 0 && minor != 2))
-        return read_error_set(error,
-                              "the section at offset %" PRIu64 " is of pcapng version %u.%u, which is not "
-                              "supported",
+        return read_error_set(error, "the section at offset %" PRIu64 " has version %u.%u, which is not supported",
                               pcapng->offset, major, minor);
     if (!take_total(pcapng, length, HEADER + SECTION + TRAILER, error))
         return false;
@@ -102,7 +110,7 @@ static bool block_begin(struct pcapng *pcapng, struct read_error *error)
     if (!got)
         return false;
     if (got < sizeof header)
-        return read_error_set(error, "the block at offset %" PRIu64 " is truncated: %zu bytes", pcapng->offset, got);
+        return truncated(pcapng, error);
     pcapng->type = bytes_get32(header, pcapng->big);
     if (pcapng->type == BLOCK_SECTION)
         return section_begin(pcapng, header + 4, error);
@@ -118,10 +126,9 @@ static bool block_end(struct pcapng *pcapng, struct read_error *error)
     if (input_read(pcapng->input, trailer, sizeof trailer) < sizeof trailer)
         return truncated(pcapng, error);
     uint32_t again = bytes_get32(trailer, pcapng->big);
-    return again == pcapng->total || read_error_set(error,
-                                                    "the block at offset %" PRIu64 " is damaged: its length is %" PRIu32
-                                                    " bytes at its beginning and %" PRIu32 " at its end",
-                                                    pcapng->offset, pcapng->total, again);
+    return again == pcapng->total ||
+           damaged(pcapng, error, "its length is %" PRIu32 " bytes at its beginning and %" PRIu32 " at its end",
+                   pcapng->total, again);
 }
 
 /* ------------------------------------------------------------------ interfaces */
@@ -134,7 +141,6 @@ static bool take_option(struct pcapng *pcapng, struct pcapng_interface *interfac
         if (!block_read(pcapng, value, 1, error))
             return false;
         interface->clock.resolution = value[0];
-        length = 0;
         return block_skip(pcapng, 3, error);
     }
     if (code == OPTION_OFFSET && length == sizeof value) {
@@ -199,10 +205,8 @@ static const struct pcapng_interface *interface_of(struct pcapng *pcapng, uint32
 {
     if (number < pcapng->interfaces_count)
         return &pcapng->interfaces[number];
-    read_error_set(error,
-                   "the block at offset %" PRIu64 " is damaged: its interface is number %" PRIu32
-                   ", and its section has %zu",
-                   pcapng->offset, number, pcapng->interfaces_count);
+    damaged(pcapng, error, "its interface is number %" PRIu32 ", and its section has %zu", number,
+            pcapng->interfaces_count);
     return NULL;
 }
 
@@ -210,9 +214,8 @@ static bool read_frame_bytes(struct pcapng *pcapng, struct captured *frame, stru
 {
     size_t got;
     if (frame->captured > pcapng->left || frame->captured > link_frame_most(frame->link))
-        return read_error_set(
-            error, "the block at offset %" PRIu64 " is damaged: %" PRIu32 " bytes captured, in a block of %" PRIu32,
-            pcapng->offset, frame->captured, pcapng->total);
+        return damaged(pcapng, error, "%" PRIu32 " bytes captured, in a block of %" PRIu32, frame->captured,
+                       pcapng->total);
     pcapng->left -= frame->captured;
     if (!frame_bytes_read(&pcapng->frame, pcapng->input, frame->captured, &got))
         return read_error_set(error, "out of memory");

@@ -8,10 +8,14 @@
 #include <zstd.h>
 #include <zstd_errors.h>
 
+enum { STEP_FIRST = 5 }; /* the shortest header */
+
 struct zstd {
     ZSTD_DStream *stream;
     bool inside; /* a frame */
     bool begun;  /* a frame has come to its end */
+    /* What zstd takes at once, a block or less: what comes out together with an error is lost. */
+    size_t step;
 };
 
 static void *zstd_open(void)
@@ -19,6 +23,7 @@ static void *zstd_open(void)
     struct zstd *zstd = calloc(1, sizeof *zstd);
     if (!zstd)
         return NULL;
+    zstd->step = STEP_FIRST;
     zstd->stream = ZSTD_createDStream();
     if (zstd->stream)
         return zstd;
@@ -45,7 +50,8 @@ static size_t zstd_read(void *state, struct raw *raw, uint8_t *to, size_t size, 
         bool more = raw_want(raw, 1);
         if (!more && !zstd->inside)
             break;
-        ZSTD_inBuffer in = {raw->bytes + raw->begin, raw->end - raw->begin, 0};
+        size_t there = raw->end - raw->begin;
+        ZSTD_inBuffer in = {raw->bytes + raw->begin, there < zstd->step ? there : zstd->step, 0};
         size_t left = ZSTD_decompressStream(zstd->stream, &out, &in);
         if (ZSTD_isError(left)) {
             set_damaged(zstd, raw, left, error);
@@ -54,6 +60,7 @@ static size_t zstd_read(void *state, struct raw *raw, uint8_t *to, size_t size, 
         raw_take(raw, in.pos);
         zstd->inside = left;
         zstd->begun |= !left;
+        zstd->step = left ? left : STEP_FIRST;
         if (!more && !out.pos) {
             codec_cut(&codec_zstd, raw, error);
             break;
