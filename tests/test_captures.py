@@ -458,7 +458,7 @@ class Sources(Base):
                 process.send_signal(number)
                 output, error = process.stdout.read(), process.stderr.read()
                 process.stdin.close()
-                self.assertEqual((process.wait(timeout=10), error), (128 + number, b"keyslab: -: interrupted: the report is of 4 frames\n"))
+                self.assertEqual((process.wait(timeout=10), error), (128 + number, b"keyslab: standard input: interrupted: the report is of 4 frames\n"))
                 self.assertEqual(json.loads(output)["frames"], 4)
                 process.stdout.close()
                 process.stderr.close()

@@ -32,9 +32,10 @@ static void print_help(void)
 {
     puts("usage: keyslab run [OPTION]... CAPTURE|INTERFACE\n"
          "\n"
-         "Runs experts over a capture file (pcap or pcapng, plain or gzip) or a live\n"
-         "interface. Each expert has a key of its own for all its memory; the frames lie\n"
-         "in the key `frames`. Prints what the experts found, and what their memory did.\n"
+         "Runs experts over a capture file (pcap or pcapng; plain, gzip or zstd; - for\n"
+         "standard input) or a live interface. Each expert has a key of its own for all\n"
+         "its memory; the frames lie in the key `frames`. Prints what the experts found,\n"
+         "and what their memory did.\n"
          "\n"
          "options:\n"
          "  -e, --expert NAME|PATH.so  an expert to run, again for more; flows and reassembly\n"
@@ -265,10 +266,12 @@ static int report_run(const struct options *options, struct capture *capture, co
     struct host *host = options->host;
     uint64_t dropped = capture_dropped(capture);
     if (dropped)
-        complain("%s: %llu frames were dropped before they could be read", host->source, (unsigned long long)dropped);
+        complain("%s: %llu frames were dropped before they could be read", capture_name(capture),
+                 (unsigned long long)dropped);
     capture_name_unknown_links(capture);
     if (is_cut_short(capture))
-        complain("%s: interrupted: the report is of %llu frames", host->source, (unsigned long long)host->frames);
+        complain("%s: interrupted: the report is of %llu frames", capture_name(capture),
+                 (unsigned long long)host->frames);
     if (interrupt_is_late())
         complain("an expert was too slow: it has not seen the last of them");
     for (size_t i = 0; i < host->experts_count; i++)

@@ -1,6 +1,7 @@
 #include "run_report.h"
 
 #include "command.h"
+#include "input_path.h"
 #include "json.h"
 
 #include <inttypes.h>
@@ -168,9 +169,9 @@ void report_text(const struct host *host, const struct resident *resident, size_
 {
     double frames = (double)host->frames;
     double rate = host->seconds > 0 ? 1 / host->seconds : 0;
-    printf("%s: %.0f frames, %s in %.3f s: %.0f frames/s, %s/s, %u thread%s an expert\n", host->source, frames,
-           bytes_text((double)host->bytes), host->seconds, frames * rate, bytes_text((double)host->bytes * rate),
-           host->threads, host->threads == 1 ? "" : "s");
+    printf("%s: %.0f frames, %s in %.3f s: %.0f frames/s, %s/s, %u thread%s an expert\n",
+           input_path_shown(host->source), frames, bytes_text((double)host->bytes), host->seconds, frames * rate,
+           bytes_text((double)host->bytes * rate), host->threads, host->threads == 1 ? "" : "s");
     if (host->refused)
         printf("%" PRIu64 " frames found no memory\n", host->refused);
     for (size_t i = 0; i < host->experts_count; i++)

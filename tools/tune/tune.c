@@ -77,8 +77,9 @@ static void print_help(void)
          "  -j, --json           print one JSON object instead\n"
          "  -h, --help           print this\n"
          "\n"
-         "Exit status: 0, 1 where a file or the report could not be read or written, 2 for a\n"
-         "bad command line, 128 and the signal's number for a search that a signal ended.");
+         "Of a file that is cut or damaged, what comes before counts. Exit status: 0, 1 where\n"
+         "a file could not be read to its end, or a file or the report not be written, 2 for\n"
+         "a bad command line, 128 and the signal's number for a search that a signal ended.");
 }
 
 enum { STEP = 256, ALIGNMENT, UNSEEN, BLOCKS, THREADS, HEADROOM, JOINT, SALVAGE, SVG, SCUDO, SEARCH, SECONDS };
