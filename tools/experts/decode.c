@@ -1,7 +1,5 @@
 #include "decode.h"
 
-#include <arpa/inet.h>
-#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -352,40 +350,4 @@ const char *decode(uint16_t link, const uint8_t *bytes, size_t captured, size_t 
     packet->link = link;
     packet->problem = decode_link(&cursor, packet);
     return packet->problem;
-}
-
-static uint64_t mix(uint64_t x)
-{
-    /* The finaliser of MurmurHash3, public domain. */
-    x ^= x >> 33;
-    x *= 0xff51afd7ed558ccdu;
-    x ^= x >> 33;
-    x *= 0xc4ceb9fe1a85ec53u;
-    return x ^ x >> 33;
-}
-
-static uint64_t endpoint_hash(const struct endpoint *endpoint)
-{
-    uint64_t words[2];
-    memcpy(words, endpoint->address, sizeof words);
-    return mix(words[0] ^ mix(words[1] + endpoint->port));
-}
-
-uint64_t decode_hash(const struct packet *packet)
-{
-    uint64_t ends = endpoint_hash(&packet->source) + endpoint_hash(&packet->destination);
-    return mix(ends + packet->protocol + ((uint64_t)packet->vlan << 8) + ((uint64_t)packet->version << 24));
-}
-
-const char *endpoint_text(const struct endpoint *endpoint, uint8_t version, char text[ENDPOINT_TEXT])
-{
-    const uint8_t *a = endpoint->address;
-    char address[INET6_ADDRSTRLEN];
-    if (version == 4)
-        snprintf(text, ENDPOINT_TEXT, "%u.%u.%u.%u:%u", a[0], a[1], a[2], a[3], endpoint->port);
-    else if (version == 6)
-        snprintf(text, ENDPOINT_TEXT, "[%s]:%u", inet_ntop(AF_INET6, a, address, sizeof address), endpoint->port);
-    else
-        snprintf(text, ENDPOINT_TEXT, "%02x:%02x:%02x:%02x:%02x:%02x", a[0], a[1], a[2], a[3], a[4], a[5]);
-    return text;
 }

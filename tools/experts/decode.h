@@ -26,4 +26,8 @@ uint64_t decode_hash(const struct packet *packet);
 #define ENDPOINT_TEXT 56
 const char *endpoint_text(const struct endpoint *endpoint, uint8_t version, char text[ENDPOINT_TEXT]);
 
+/* The layers around the innermost IP header, as "vlan/mpls/gre"; empty where there are none. */
+#define LAYERS_TEXT (LAYERS_MOST * 8)
+const char *packet_layers_text(const struct packet *packet, char text[LAYERS_TEXT]);
+
 #endif

@@ -13,6 +13,35 @@ enum { PROTOCOL_ICMP = 1, PROTOCOL_TCP = 6, PROTOCOL_UDP = 17, PROTOCOL_ICMP6 = 
 
 enum { TCP_FIN = 1, TCP_SYN = 2, TCP_RST = 4, TCP_PSH = 8, TCP_ACK = 16 };
 
+/* What lies around the innermost IP header, behind the frame's own link header. */
+enum layer {
+    LAYER_LLC, /* 802.2 behind a length of 802.3, with SNAP or without */
+    LAYER_VLAN,
+    LAYER_PBB,
+    LAYER_TAG, /* of another kind: VN-Tag, Cisco metadata, redundancy */
+    LAYER_MPLS,
+    LAYER_PPPOE,
+    LAYER_PPP,
+    LAYER_4IN4,
+    LAYER_6IN4,
+    LAYER_4IN6,
+    LAYER_6IN6,
+    LAYER_ETHERIP,
+    LAYER_GRE,
+    LAYER_ERSPAN,
+    LAYER_WCCP,
+    LAYER_WLAN,
+    LAYER_L2TP,
+    LAYER_VXLAN,
+    LAYER_GENEVE,
+    LAYER_GTP,
+    LAYER_TEREDO,
+    LAYERS
+};
+
+/* Layers of a frame that are decoded; what has more is reported. */
+enum { LAYERS_MOST = 16 };
+
 struct endpoint {
     uint8_t address[16]; /* IPv4 in the first four bytes, MAC in the first six; the rest zero */
     uint16_t port;       /* ICMP echo: the identifier, at both ends */
@@ -35,9 +64,11 @@ struct fragment {
 struct packet {
     const char *problem; /* what is wrong with the frame, in a few words; NULL when all is well */
     uint16_t link;       /* link type of the frame, LINKTYPE_ in capture files */
-    uint8_t version;     /* 4, 6, or 0 for what is not IP */
-    uint8_t protocol;    /* of the innermost header that was reached */
-    uint16_t vlan;       /* innermost tag, 0 for none */
+    uint8_t layer_count;
+    uint8_t layers[LAYERS_MOST]; /* enum layer, the outermost first */
+    uint8_t version;             /* 4, 6, or 0 for what is not IP */
+    uint8_t protocol;            /* of the innermost header that was reached */
+    uint16_t vlan;               /* innermost tag, 0 for none */
     uint16_t ethertype;
     struct endpoint source;
     struct endpoint destination;
