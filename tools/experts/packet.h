@@ -18,6 +18,7 @@ enum layer {
     LAYER_LLC, /* 802.2 behind a length of 802.3, with SNAP or without */
     LAYER_VLAN,
     LAYER_PBB,
+    LAYER_MACSEC,
     LAYER_TAG, /* of another kind: VN-Tag, Cisco metadata, redundancy */
     LAYER_MPLS,
     LAYER_PPPOE,
@@ -27,6 +28,7 @@ enum layer {
     LAYER_4IN6,
     LAYER_6IN6,
     LAYER_ETHERIP,
+    LAYER_PIM,
     LAYER_GRE,
     LAYER_ERSPAN,
     LAYER_WCCP,
@@ -73,10 +75,13 @@ struct packet {
     struct endpoint source;
     struct endpoint destination;
     struct fragment fragment;
-    /* TCP */
+    /* TCP, where the header is whole */
     uint32_t sequence;
     uint8_t flags;
-    /* TCP and UDP: where in the frame the payload begins, what was captured of it, how long it was on the wire */
+    /*
+     * TCP and UDP: where in the frame the payload begins, what was captured of it, how long it was on the wire; or how long
+     * it is by a length that is beyond the frame, and was reported. All zero where the header is not whole.
+     */
     uint32_t payload;
     uint32_t payload_captured;
     uint32_t payload_length;

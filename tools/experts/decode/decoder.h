@@ -117,7 +117,7 @@ bool looks_like_ethernet(const struct decoder *decoder, size_t ahead);
 
 /* tags.c */
 step decode_vlan, decode_pbb, decode_vntag, decode_etag, decode_cisco_metadata, decode_redundancy, decode_fabricpath,
-    decode_trill;
+    decode_trill, decode_macsec, decode_arista;
 
 /* ip.c */
 step decode_ipv4, decode_ipv6;
@@ -129,7 +129,7 @@ bool looks_like_ip(const struct decoder *decoder, size_t ahead);
 step decode_tcp, decode_udp, decode_icmp;
 
 /* tunnels.c */
-step decode_mpls, decode_gre, decode_etherip, decode_nsh;
+step decode_mpls, decode_gre, decode_etherip, decode_nsh, decode_pim;
 /* What follows is of a protocol of GRE. */
 void decode_gre_protocol(struct decoder *decoder, uint16_t protocol);
 

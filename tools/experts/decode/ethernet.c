@@ -10,16 +10,28 @@ static const struct {
     uint16_t ethertype;
     step *step;
 } steps[] = {
-    {ETHERTYPE_IPV4, decode_ipv4}, {ETHERTYPE_IPV6, decode_ipv6}, {0x8100, decode_vlan}, /* 802.1Q */
-    {0x88a8, decode_vlan},                                                               /* 802.1ad */
+    {ETHERTYPE_IPV4, decode_ipv4},
+    {ETHERTYPE_IPV6, decode_ipv6},
+    {0x8100, decode_vlan}, /* 802.1Q */
+    {0x88a8, decode_vlan}, /* 802.1ad */
     {0x9100, decode_vlan}, /* both of these before there was 802.1ad */
-    {0x9200, decode_vlan},         {ETHERTYPE_MPLS, decode_mpls}, {0x8848, decode_mpls}, /* upstream labels */
-    {0x8864, decode_pppoe},        {0x88e7, decode_pbb},          {ETHERTYPE_BRIDGING, decode_ethernet},
-    {0x894f, decode_nsh},          {0x8870, decode_llc}, /* of jumbo frames */
-    {0x8926, decode_vntag},        {0x893f, decode_etag},         {0x8909, decode_cisco_metadata},
+    {0x9200, decode_vlan},
+    {ETHERTYPE_MPLS, decode_mpls},
+    {0x8848, decode_mpls}, /* upstream labels */
+    {0x8864, decode_pppoe},
+    {0x88e7, decode_pbb},
+    {ETHERTYPE_BRIDGING, decode_ethernet},
+    {0x894f, decode_nsh},
+    {0x8870, decode_llc}, /* of jumbo frames */
+    {0x88e5, decode_macsec},
+    {0x8926, decode_vntag},
+    {0x893f, decode_etag},
+    {0x8909, decode_cisco_metadata},
     {0x892f, decode_redundancy}, /* HSR */
     {0xf1c1, decode_redundancy}, /* 802.1CB */
-    {0x8903, decode_fabricpath},   {0x22f3, decode_trill},        {0x890d, decode_wlan},
+    {0x8903, decode_fabricpath},
+    {0x22f3, decode_trill},
+    {0xd28b, decode_arista},
 };
 
 static step *step_of(uint16_t ethertype)

@@ -13,6 +13,7 @@ enum {
     PROTOCOL_AUTHENTICATION = 51,
     PROTOCOL_DESTINATION = 60,
     PROTOCOL_ETHERIP = 97,
+    PROTOCOL_PIM = 103,
     PROTOCOL_MOBILITY = 135,
     PROTOCOL_MPLS = 137,
     PROTOCOL_HOST_IDENTITY = 139,
@@ -37,6 +38,7 @@ static step *const steps[256] = {
     [PROTOCOL_ICMP6] = decode_icmp,
     [PROTOCOL_DESTINATION] = decode_extension,
     [PROTOCOL_ETHERIP] = decode_etherip,
+    [PROTOCOL_PIM] = decode_pim,
     [PROTOCOL_MOBILITY] = decode_extension,
     [PROTOCOL_MPLS] = decode_mpls,
     [PROTOCOL_HOST_IDENTITY] = decode_extension,
@@ -105,6 +107,11 @@ void decode_ipv4(struct decoder *decoder)
     if (!decoder_need(decoder, 20, "IPv4 header is cut"))
         return;
     const uint8_t *header = decoder->bytes;
+    /* Some that send IPv6 say that it is IPv4. */
+    if (header[0] >> 4 == 6) {
+        decoder->next = decode_ipv6;
+        return;
+    }
     const char *fault = ipv4_fault(header);
     if (fault) {
         decoder_problem(decoder, fault);

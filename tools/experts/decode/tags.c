@@ -73,3 +73,29 @@ void decode_trill(struct decoder *decoder)
     decoder_skip(decoder, 6 + options);
     decoder->next = decode_ethernet;
 }
+
+/* 802.1AE: what is encrypted stays so; what is only authenticated can be read. */
+void decode_macsec(struct decoder *decoder)
+{
+    enum { CHANNEL = 0x20, ENCRYPTED = 0x08, CHANGED = 0x04 };
+    if (!decoder_layer(decoder, LAYER_MACSEC) || !decoder_need(decoder, 6, "802.1AE tag is cut"))
+        return;
+    uint8_t control = decoder->bytes[0];
+    size_t length = control & CHANNEL ? 14 : 6;
+    if (control & (ENCRYPTED | CHANGED) || !decoder_need(decoder, length + 2, "802.1AE tag is cut"))
+        return;
+    uint16_t ethertype = get16(decoder->bytes + length);
+    decoder_skip(decoder, length + 2);
+    if (ethertype > LENGTH_MOST)
+        decode_ethertype(decoder, ethertype);
+}
+
+/* Arista's time stamps: 8 bytes, or 6 where the version says so. */
+void decode_arista(struct decoder *decoder)
+{
+    enum { TIME_STAMP = 1, SHORT = 0x20 };
+    if (!decoder_need(decoder, 4, "tag is cut"))
+        return;
+    if (get16(decoder->bytes) == TIME_STAMP)
+        decode_tag(decoder, 4 + (decoder->bytes[3] & SHORT ? 6 : 8) + 2);
+}

@@ -43,12 +43,12 @@ const char *endpoint_text(const struct endpoint *endpoint, uint8_t version, char
 
 /* Of seven letters at most: see LAYERS_TEXT. */
 static const char layer_names[LAYERS][8] = {
-    [LAYER_LLC] = "llc",       [LAYER_VLAN] = "vlan",     [LAYER_PBB] = "pbb",       [LAYER_TAG] = "tag",
-    [LAYER_MPLS] = "mpls",     [LAYER_PPPOE] = "pppoe",   [LAYER_PPP] = "ppp",       [LAYER_4IN4] = "4in4",
-    [LAYER_6IN4] = "6in4",     [LAYER_4IN6] = "4in6",     [LAYER_6IN6] = "6in6",     [LAYER_ETHERIP] = "etherip",
-    [LAYER_GRE] = "gre",       [LAYER_ERSPAN] = "erspan", [LAYER_WCCP] = "wccp",     [LAYER_WLAN] = "wlan",
-    [LAYER_L2TP] = "l2tp",     [LAYER_VXLAN] = "vxlan",   [LAYER_GENEVE] = "geneve", [LAYER_GTP] = "gtp",
-    [LAYER_TEREDO] = "teredo",
+    [LAYER_LLC] = "llc",       [LAYER_VLAN] = "vlan",       [LAYER_PBB] = "pbb",       [LAYER_MACSEC] = "macsec",
+    [LAYER_TAG] = "tag",       [LAYER_PIM] = "pim",         [LAYER_MPLS] = "mpls",     [LAYER_PPPOE] = "pppoe",
+    [LAYER_PPP] = "ppp",       [LAYER_4IN4] = "4in4",       [LAYER_6IN4] = "6in4",     [LAYER_4IN6] = "4in6",
+    [LAYER_6IN6] = "6in6",     [LAYER_ETHERIP] = "etherip", [LAYER_GRE] = "gre",       [LAYER_ERSPAN] = "erspan",
+    [LAYER_WCCP] = "wccp",     [LAYER_WLAN] = "wlan",       [LAYER_L2TP] = "l2tp",     [LAYER_VXLAN] = "vxlan",
+    [LAYER_GENEVE] = "geneve", [LAYER_GTP] = "gtp",         [LAYER_TEREDO] = "teredo",
 };
 
 const char *packet_layers_text(const struct packet *packet, char text[LAYERS_TEXT])

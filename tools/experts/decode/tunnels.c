@@ -37,6 +37,18 @@ void decode_etherip(struct decoder *decoder)
     decoder->next = decode_ethernet;
 }
 
+/* What a router registers with the rendezvous point is a whole packet of IP; the other messages hold none. */
+void decode_pim(struct decoder *decoder)
+{
+    enum { VERSION_2_REGISTER = 0x21 };
+    if (decoder->captured <= 8 || decoder->bytes[0] != VERSION_2_REGISTER || !looks_like_ip(decoder, 8))
+        return;
+    if (!decoder_layer(decoder, LAYER_PIM))
+        return;
+    decoder_skip(decoder, 8);
+    decoder->next = decode_ip;
+}
+
 /* Network service header: its length in words, and what follows. */
 void decode_nsh(struct decoder *decoder)
 {
@@ -128,6 +140,19 @@ static void decode_gre_wlan(struct decoder *decoder)
         decoder->next = decode_wlan;
 }
 
+/* Cisco's metadata, whose ethertype comes first here. */
+static void decode_gre_metadata(struct decoder *decoder)
+{
+    if (!decoder_layer(decoder, LAYER_TAG) || !decoder_need(decoder, 4, "tag is cut"))
+        return;
+    const uint8_t *header = decoder->bytes;
+    size_t length = 4 + header[3] * (size_t)4;
+    if (!decoder_need(decoder, length, "tag is cut"))
+        return;
+    decoder_skip(decoder, length);
+    decode_ethertype(decoder, get16(header));
+}
+
 static const struct {
     uint16_t first;
     uint16_t last;
@@ -144,7 +169,7 @@ static const struct {
     {0x8881, 0x8881, decode_gre_ppp}, /* CDMA2000 */
     {0x883e, 0x883e, decode_wccp},
     {0x894f, 0x894f, decode_nsh},
-    {0x8909, 0x8909, decode_cisco_metadata},
+    {0x8909, 0x8909, decode_gre_metadata},
     {0x6559, 0x6559, decode_frame_relay},
     {0x8200, 0x8370, decode_gre_wlan}, /* Aruba's */
 };

@@ -164,12 +164,33 @@ static void decode_l2tp(struct decoder *decoder)
     decoder->next = decode_ppp;
 }
 
+/* Labels up to the bottom of the stack, then IP. */
+static void decode_mpls_in_udp(struct decoder *decoder)
+{
+    size_t at = 0;
+    while (decoder->captured >= at + 4 && !(decoder->bytes[at + 2] & 1))
+        at += 4;
+    if (looks_like_ip(decoder, at + 4))
+        decoder->next = decode_mpls;
+}
+
+/* A GRE header of version 0 with nothing in what is reserved, and IP or Ethernet behind it. */
+static void decode_gre_in_udp(struct decoder *decoder)
+{
+    enum { RESERVED_AND_VERSION = 0x4fff, ETHERNET = 0x6558 };
+    if (decoder->captured < 4 || get16(decoder->bytes) & RESERVED_AND_VERSION)
+        return;
+    uint16_t protocol = get16(decoder->bytes + 2);
+    if (protocol == ETHERTYPE_IPV4 || protocol == ETHERTYPE_IPV6 || protocol == ETHERNET)
+        decoder->next = decode_gre;
+}
+
 static const struct {
     uint16_t port;
     step *step;
 } tunnels[] = {
-    {4789, decode_vxlan}, {4790, decode_vxlan_gpe}, {6081, decode_geneve},
-    {2152, decode_gtp},   {3544, decode_teredo},    {1701, decode_l2tp},
+    {4789, decode_vxlan},  {4790, decode_vxlan_gpe}, {6081, decode_geneve},      {2152, decode_gtp},
+    {3544, decode_teredo}, {1701, decode_l2tp},      {6635, decode_mpls_in_udp}, {4754, decode_gre_in_udp},
 };
 
 static step *tunnel_of(uint16_t port)
