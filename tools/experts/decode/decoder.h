@@ -112,6 +112,7 @@ step decode_ppp, decode_ppp_hdlc, decode_pppoe, decode_pppoe_link, decode_cisco_
 step decode_ethernet, decode_llc, decode_snap;
 /* What follows is of a certain ethertype, or has its length there. */
 void decode_ethertype(struct decoder *decoder, uint16_t ethertype);
+bool knows_ethertype(uint16_t ethertype);
 /* Whether an Ethernet header lies so many bytes ahead, before something that is decoded. */
 bool looks_like_ethernet(const struct decoder *decoder, size_t ahead);
 

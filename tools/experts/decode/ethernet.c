@@ -42,6 +42,11 @@ static step *step_of(uint16_t ethertype)
     return NULL;
 }
 
+bool knows_ethertype(uint16_t ethertype)
+{
+    return step_of(ethertype) != NULL;
+}
+
 void decode_ethertype(struct decoder *decoder, uint16_t ethertype)
 {
     decoder->packet->ethertype = ethertype;
@@ -80,12 +85,12 @@ bool looks_like_ethernet(const struct decoder *decoder, size_t ahead)
     if (ethertype == ETHERTYPE_IPV6)
         return inside[0] >> 4 == 6;
     if (ethertype <= LENGTH_MOST)
-        return inside[0] == 0xaa && decoder->length >= ahead + 14 + ethertype;
-    return ethertype == ETHERTYPE_ARP || step_of(ethertype);
+        return decoder->captured >= ahead + 17 && get16(inside) == 0xaaaa && inside[2] == 0x03;
+    return ethertype == ETHERTYPE_ARP || knows_ethertype(ethertype);
 }
 
-/* An organization, and a protocol of its. */
-void decode_snap(struct decoder *decoder)
+/* An organization, and a protocol of its; where a whole frame follows, after so many bytes of padding. */
+static void take_snap(struct decoder *decoder, size_t padding)
 {
     if (!decoder_need(decoder, 5, "SNAP header is cut"))
         return;
@@ -99,12 +104,20 @@ void decode_snap(struct decoder *decoder)
             decode_ethertype(decoder, protocol);
         return;
     case 0x0080c2: /* bridged, with and without its checksum */
-        if (protocol == 1 || protocol == 7)
-            decoder->next = decode_ethernet;
+        if ((protocol != 1 && protocol != 7) || !decoder_need(decoder, padding, "SNAP header is cut"))
+            return;
+        decoder_skip(decoder, padding);
+        decoder->next = decode_ethernet;
         return;
     default:
         return;
     }
+}
+
+/* Of frame relay, where no padding is needed. */
+void decode_snap(struct decoder *decoder)
+{
+    take_snap(decoder, 0);
 }
 
 /* 802.2: SNAP, or IP at a service access point of its own. Anything else is no IP, and no problem. */
@@ -118,7 +131,7 @@ void decode_llc(struct decoder *decoder)
     if (header[2] != UNNUMBERED)
         return;
     if (header[0] == SAP_SNAP)
-        decoder->next = decode_snap;
+        take_snap(decoder, 2);
     else if (header[0] == SAP_IP)
         decoder->next = decode_ipv4;
 }

@@ -125,7 +125,7 @@ static size_t nflog_payload(const struct decoder *decoder, uint16_t (*get)(const
     enum { ATTRIBUTE_PAYLOAD = 9 };
     for (size_t at = 4; at + 4 <= decoder->captured; at += (*length + 3) / 4 * 4) {
         *length = get(decoder->bytes + at);
-        if (*length < 4 || at + *length > decoder->length)
+        if (*length < 4)
             return 0;
         if (get(decoder->bytes + at + 2) == ATTRIBUTE_PAYLOAD)
             return at + 4;

@@ -39,14 +39,15 @@ static void decode_vxlan_gpe(struct decoder *decoder)
     decoder->next = steps[protocol];
 }
 
-/* Version 0, nothing where it is reserved, and options that are as long together as the header says. */
+/* Version 0, nothing where it is reserved, an ethertype that is known, and options that are as long together as the header
+ * says. */
 static bool looks_like_geneve(const struct decoder *decoder)
 {
     if (decoder->captured < 8)
         return false;
     const uint8_t *header = decoder->bytes;
     size_t end = 8 + (header[0] & 63) * (size_t)4;
-    if (header[0] >> 6 || header[1] & 63 || header[7] || end > decoder->captured)
+    if (header[0] >> 6 || header[1] & 63 || header[7] || end > decoder->captured || !knows_ethertype(get16(header + 2)))
         return false;
     size_t at = 8;
     while (at < end)
