@@ -5,9 +5,7 @@
  *     test_decode                  the tests
  *     test_decode --seeds FOLDER   writes the frames as inputs of the fuzz target
  */
-#include "decode.h"
-#include "frames.h"
-#include "test.h"
+#include "decode_block.h"
 
 #include <stdlib.h>
 
@@ -168,25 +166,6 @@ static bool is_six(const char *headers)
     return six > four;
 }
 
-static void build(struct frame *frame, const char *headers)
-{
-    if (!frame_build(frame, headers))
-        fail_msg("%s: no such header", headers);
-}
-
-/* In a block of its own: what is read past it shows. */
-static const char *decode_block(uint16_t link, const uint8_t *bytes, size_t captured, size_t length,
-                                struct packet *packet)
-{
-    uint8_t *block = malloc(captured ? captured : 1);
-    assert_non_null(block);
-    memcpy(block, bytes, captured);
-    const char *problem = decode(link, block, captured, length, packet);
-    free(block);
-    assert_ptr_equal(problem, packet->problem);
-    return problem;
-}
-
 static void check_addresses(const char *headers, const struct packet *packet)
 {
     static const uint8_t four[2][16] = {{10, 0, 0, 1}, {10, 0, 0, 2}};
@@ -326,74 +305,6 @@ static void damaged_at_every_byte(void **state)
     }
 }
 
-static void depth(void **state)
-{
-    (void)state;
-    struct packet packet;
-    char text[LAYERS_TEXT];
-    for (int tags = 15; tags < 19; tags++) {
-        char headers[200] = "eth";
-        for (int i = 0; i < tags; i++)
-            strcat(headers, "/vlan");
-        strcat(headers, "/ip4/tcp");
-        struct frame frame;
-        build(&frame, headers);
-        const char *problem = decode_block(1, frame.bytes, frame.length, frame.length, &packet);
-        assert_int_equal(packet.layer_count, tags < LAYERS_MOST ? tags : LAYERS_MOST);
-        assert_int_equal(strlen(packet_layers_text(&packet, text)), packet.layer_count * 5 - 1);
-        if (tags <= LAYERS_MOST)
-            assert_null(problem);
-        else
-            assert_string_equal(problem, "more than 16 layers");
-        assert_int_equal(packet.version, tags <= LAYERS_MOST ? 4 : 0);
-    }
-}
-
-/* Of all that is too deep the flow is the last that was reached. */
-static void depth_of_tunnels(void **state)
-{
-    (void)state;
-    struct frame frame;
-    struct packet packet;
-    build(&frame, "eth/ip4/ip4/ip4/ip4/ip4/ip4/ip4/ip4/ip4/ip4/ip4/ip4/ip4/ip4/ip4/ip4/ip4/ip4/ip4/tcp");
-    assert_string_equal(decode_block(1, frame.bytes, frame.length, frame.length, &packet), "more than 16 layers");
-    assert_int_equal(packet.version, 4);
-    assert_int_equal(packet.source.address[2], 2);
-    assert_int_equal(packet.source.port, 0);
-}
-
-/* A port makes no tunnel. */
-static void what_looks_like_no_tunnel(void **state)
-{
-    (void)state;
-    static const uint16_t ports[] = {4789, 4790, 6081, 2152, 3544, 1701, 6635, 4754};
-    static const char *const bodies[] = {
-        "HTTP/1.1 200 OK: a text, long enough for any header that could be read into it.",
-        "\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x03www\x07"
-        "example\x03net\x00\x00\x01\x00\x01 and so on, and on and on.",
-        "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
-        "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00",
-        "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"
-        "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
-    };
-    for (size_t i = 0; i < COUNT(ports); i++)
-        for (size_t j = 0; j < COUNT(bodies); j++)
-            for (int back = 0; back < 2; back++) {
-                struct frame frame;
-                struct packet packet;
-                frame_build(&frame, "");
-                frame_put(&frame, bodies[j], 48);
-                PUT(&frame, HALVES(back ? ports[i] : 40000), HALVES(back ? 40000 : ports[i]),
-                    HALVES(8 + 48 + FRAME_PAYLOAD), 0, 0);
-                PUT(&frame, 0x45, 0, HALVES(frame.length + 20), 0, 1, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2);
-                const char *problem = decode_block(228, frame.bytes, frame.length, frame.length, &packet);
-                if (problem || packet.layer_count || packet.protocol != PROTOCOL_UDP ||
-                    packet.source.port != (back ? ports[i] : 40000))
-                    fail_msg("port %u, body %zu: %s", ports[i], j, problem ? problem : "taken for a tunnel");
-                assert_int_equal(packet.payload_length, 48 + FRAME_PAYLOAD);
-            }
-}
-
 static int write_seeds(const char *folder)
 {
     for (size_t i = 0; i < COUNT(chains); i++) {
@@ -425,9 +336,8 @@ int main(int argc, char **argv)
     if (argc == 3 && !strcmp(argv[1], "--seeds"))
         return write_seeds(argv[2]);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_encapsulation), cmocka_unit_test(each_inside_each),          cmocka_unit_test(padding),
-        cmocka_unit_test(cut_at_every_byte),  cmocka_unit_test(damaged_at_every_byte),     cmocka_unit_test(depth),
-        cmocka_unit_test(depth_of_tunnels),   cmocka_unit_test(what_looks_like_no_tunnel),
+        cmocka_unit_test(each_encapsulation), cmocka_unit_test(each_inside_each),      cmocka_unit_test(padding),
+        cmocka_unit_test(cut_at_every_byte),  cmocka_unit_test(damaged_at_every_byte),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
