@@ -177,11 +177,28 @@ static void note_problem(struct host *host, uint64_t frame, const char *text)
     host->problems_count++;
 }
 
+/* Hands a frame that is decoded to every expert. */
+static void frame_deliver(void *context, struct frame *frame)
+{
+    struct host *host = context;
+    uint64_t hash = decode_hash(&frame->packet);
+    uint32_t refused = 0;
+    frame->packet.clock = host->clock.passed;
+    for (size_t i = 0; i < host->experts_count; i++)
+        refused += !lane_add(host, &host->experts[i].lanes[hash % host->threads], frame);
+    if (!refused)
+        return;
+    host->refused++;
+    if (atomic_fetch_sub(&frame->readers, refused) == refused)
+        ks_free(host->key, frame);
+}
+
 void host_frame(struct host *host, const struct captured *captured)
 {
     struct packet packet;
     uint64_t number = atomic_fetch_add_explicit(&host->frames, 1, memory_order_relaxed) + 1;
     host->bytes += captured->length;
+    fragments_expire(&host->fragments, clock_advance(&host->clock, captured->time));
     const char *problem = decode(captured->link, captured->bytes, captured->captured, captured->length, &packet);
     if (problem)
         note_problem(host, number, problem);
@@ -193,20 +210,22 @@ void host_frame(struct host *host, const struct captured *captured)
     atomic_init(&frame->readers, (uint32_t)host->experts_count);
     frame->number = (uint32_t)number;
     frame->packet = packet;
+    frame->packet.clock = host->clock.passed;
     frame->data.TimeStamp = captured->time;
     frame->data.FrameLength = captured->length;
     frame->data.nBytesAvail = captured->captured;
     memcpy(frame->data.MacFrame, captured->bytes, captured->captured);
-
-    uint64_t hash = decode_hash(&packet);
-    uint32_t refused = 0;
-    for (size_t i = 0; i < host->experts_count; i++)
-        refused += !lane_add(host, &host->experts[i].lanes[hash % host->threads], frame);
-    if (refused) {
+    if (!packet.fragment.version) {
+        frame_deliver(host, frame);
+    } else if (fragments_take(&host->fragments, frame) != KS_OK) {
         host->refused++;
-        if (atomic_fetch_sub(&frame->readers, refused) == refused)
-            ks_free(host->key, frame);
+        ks_free(host->key, frame);
     }
+}
+
+void host_settle(struct host *host)
+{
+    fragments_close(&host->fragments);
 }
 
 void host_flush(struct host *host)
@@ -344,6 +363,7 @@ bool host_start(struct host *host)
     ks_status status = ks_key_create(&(struct ks_key_options){.name = "frames"}, &host->key);
     if (status != KS_OK)
         host_fatal("a key for the frames", status);
+    fragments_open(&host->fragments, host->key, frame_deliver, host);
     /* Signals are for the capture thread. */
     sigset_t before;
     bool started = true;
@@ -374,6 +394,7 @@ static double key_drop(ks_key_t key, struct ks_key_stats *before, struct ks_key_
 
 void host_drain(struct host *host)
 {
+    host_settle(host);
     host_flush(host);
     atomic_store_explicit(&host->capture_ended, true, memory_order_release);
     for (size_t i = 0; i < host->experts_count; i++) {

@@ -9,7 +9,9 @@
 #define TOOLS_HOST_H
 
 #include "capture/captured.h"
+#include "clock.h"
 #include "experts/packet.h"
+#include "fragments.h"
 
 #include <ck_ring.h>
 #include <keyslab/keyslab.h>
@@ -23,6 +25,7 @@ enum { BURST = 32, RING = 256, LANES_MOST = 64, EXPERTS_MOST = 16, EVENT_COLUMNS
 struct frame {
     _Atomic uint32_t readers; /* experts that still have to look at it */
     uint32_t number;
+    struct frame *next;   /* while it waits for the first fragment of its datagram */
     struct packet packet; /* what the experts get as its property table */
     FRAME data;
 };
@@ -90,6 +93,8 @@ struct host {
     size_t experts_count;
     struct expert experts[EXPERTS_MOST];
     ks_key_t key; /* frames */
+    struct clock clock;
+    struct fragments fragments;
     struct ks_key_stats stats;
     struct ks_key_stats stats_after;
     double reset_us;
@@ -117,6 +122,9 @@ void host_frame(struct host *host, const struct captured *captured);
 /* Sends what is collected: after the last frame, and when none has come for a while. Only the capture thread.
  */
 void host_flush(struct host *host);
+
+/* The frames to come are of another time: sends what waits for fragments that they have none of. Only the capture thread. */
+void host_settle(struct host *host);
 
 /* No more frames: waits until the experts have seen all of them and have returned. */
 void host_drain(struct host *host);

@@ -2,7 +2,7 @@
 # shellcheck shell=sh disable=SC2034
 
 packages_build="gcc libc6-dev binutils meson ninja-build pkg-config
-    libck-dev libjemalloc-dev libpcap-dev zlib1g-dev libjansson-dev libzstd-dev libinih-dev"
+    libck-dev libjemalloc-dev libpcap-dev zlib1g-dev libjansson-dev libzstd-dev libinih-dev uthash-dev"
 packages_programs="tshark tcpdump libndpi-bin sqlite3 git perl nginx-light redis-server"
 packages_check="$packages_build $packages_programs g++ libbenchmark-dev gnuplot-nox libcmocka-dev clang libclang-rt-14-dev clang-format
     clang-tidy valgrind spin"

@@ -225,12 +225,14 @@ static void run_recording(struct options *options, const struct recording *recor
                           struct resident *resident)
 {
     struct host *host = options->host;
-    for (uint64_t loop = 0; loop < options->loops; loop++)
+    for (uint64_t loop = 0; loop < options->loops; loop++) {
         for (size_t i = 0; i < recording->count && one_more(options); i++) {
             host_frame(host, &recording->frames[i]);
             if (host->frames % PROGRESS_FRAMES_FAST == 0)
                 show_progress(host, start, resident);
         }
+        host_settle(host);
+    }
 }
 
 /* False where the capture was broken, or an expert gave up. */

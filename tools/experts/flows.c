@@ -1,32 +1,39 @@
 /*
- * The expert "flows": who talks to whom. One record a flow, with both directions' packets and bytes and the
- * TCP state, in the key's memory; a flow ends when it has been idle or has lasted too long, or when a new
- * connection takes its addresses.
+ * The expert "flows": who talks to whom. One record a flow, with both directions' packets and bytes and the TCP state, in
+ * the key's memory.
  */
 #include "event.h"
 #include "table.h"
 
 #include <string.h>
 
-#define SECONDS ((int64_t)1000000)
-
-enum { COLUMNS = 10 };
-
-static const int64_t idle_timeout = 300 * SECONDS;
-static const int64_t hard_timeout = 3600 * SECONDS;
+enum { COLUMNS = 11 };
 
 enum state { STATE_NONE, STATE_SYN, STATE_OPENING, STATE_OPEN, STATE_CLOSING, STATE_CLOSED, STATE_RESET };
 
 static const char *const state_names[] = {"", "syn", "opening", "open", "closing", "closed", "reset"};
 
-struct flow {
-    struct record record;
+struct tally {
     uint64_t packets[2]; /* by direction */
     uint64_t bytes[2];   /* whole frames, as on the wire */
-    uint32_t syn_sequence[2];
-    bool syn_seen[2];
+    int64_t first;       /* microseconds */
+    int64_t last;
     bool fin_seen[2];
     uint8_t state;
+};
+
+/* While a segment may have been the first of another connection. */
+struct doubt_tally {
+    struct tally before;
+    struct tally since;
+};
+
+struct flow {
+    struct record record;
+    struct tally tally;
+    struct doubt_tally *doubt; /* NULL for none */
+    uint8_t layer_count;       /* of the first packet */
+    uint8_t layers[LAYERS_MOST];
 };
 
 BOOL WINAPI Register(PEXPERTENUMINFO info);
@@ -38,11 +45,11 @@ NETMON_API BOOL WINAPI Register(PEXPERTENUMINFO info)
     return TRUE;
 }
 
-static const char *protocol_name(const struct record *record)
+static const char *protocol_name(const struct record_key *key)
 {
-    if (!record->version)
+    if (!key->version)
         return "other";
-    switch (record->protocol) {
+    switch (key->protocol) {
     case PROTOCOL_TCP:
         return "tcp";
     case PROTOCOL_UDP:
@@ -56,92 +63,136 @@ static const char *protocol_name(const struct record *record)
     }
 }
 
-static DWORD flow_submit(HEXPERTKEY key, const struct flow *flow)
+static DWORD flow_submit(HEXPERTKEY key, const struct flow *flow, const struct tally *tally)
 {
     char texts[2][ENDPOINT_TEXT];
+    char layers[LAYERS_TEXT];
     const struct record *record = &flow->record;
+    struct packet packet = {.layer_count = flow->layer_count};
+    memcpy(packet.layers, flow->layers, sizeof packet.layers);
     PNMEVENTDATA event = event_new(key, "flows", "flow", COLUMNS);
     if (!event)
         return NMERR_OUT_OF_MEMORY;
-    event_add_text(event, "protocol", protocol_name(record));
-    event_add_text(event, "source", endpoint_text(&record->ends[0], record->version, texts[0]));
-    event_add_text(event, "destination", endpoint_text(&record->ends[1], record->version, texts[1]));
-    event_add_number(event, "vlan", record->vlan);
-    event_add_number(event, "packets", (double)(flow->packets[0] + flow->packets[1]));
-    event_add_number(event, "bytes", (double)(flow->bytes[0] + flow->bytes[1]));
-    event_add_number(event, "packets back", (double)flow->packets[1]);
-    event_add_number(event, "bytes back", (double)flow->bytes[1]);
-    event_add_number(event, "seconds", (double)(record->last - record->first) / (double)SECONDS);
-    event_add_text(event, "state", state_names[flow->state]);
+    event_add_text(event, "protocol", protocol_name(&record->key));
+    event_add_text(event, "source", endpoint_text(record_end(record, 0), record->key.version, texts[0]));
+    event_add_text(event, "destination", endpoint_text(record_end(record, 1), record->key.version, texts[1]));
+    event_add_number(event, "vlan", record->key.vlan);
+    event_add_number(event, "packets", (double)(tally->packets[0] + tally->packets[1]));
+    event_add_number(event, "bytes", (double)(tally->bytes[0] + tally->bytes[1]));
+    event_add_number(event, "packets back", (double)tally->packets[1]);
+    event_add_number(event, "bytes back", (double)tally->bytes[1]);
+    event_add_number(event, "seconds", (double)((uint64_t)tally->last - (uint64_t)tally->first) / 1e6);
+    event_add_text(event, "state", state_names[tally->state]);
+    event_add_text(event, "layers", packet_layers_text(&packet, layers));
     DWORD error = ExpertSubmitEvent(key, event);
     DWORD freed = (DWORD)ExpertFreeMemory(key, event);
     return error ? error : freed;
 }
 
-static DWORD flow_end(struct flow_table *table, struct record *record)
+static DWORD flow_forget_doubt(struct flow_table *table, struct flow *flow)
 {
-    DWORD error = flow_submit(table->key, (struct flow *)record);
-    return error ? error : table_remove(table, record);
-}
-
-static DWORD flows_expire(struct flow_table *table, int64_t now)
-{
-    DWORD error = NMERR_SUCCESS;
-    struct record *record;
-    while (!error && (record = TAILQ_FIRST(&table->idle)) && now - record->last > idle_timeout)
-        error = flow_end(table, record);
+    if (!flow->doubt)
+        return NMERR_SUCCESS;
+    DWORD error = (DWORD)ExpertFreeMemory(table->key, flow->doubt);
+    flow->doubt = NULL;
     return error;
 }
 
-/* A SYN that is not the one that opened the flow: the ports are used again. */
-static bool is_new_connection(const struct flow *flow, const struct packet *packet, unsigned direction)
+static DWORD flow_end(struct flow_table *table, struct record *record)
 {
-    return packet->protocol == PROTOCOL_TCP && (packet->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN &&
-           !packet_is_later_fragment(packet) && flow->syn_seen[direction] &&
-           flow->syn_sequence[direction] != packet->sequence;
-}
-
-static void flow_follow_tcp(struct flow *flow, const struct packet *packet, unsigned direction)
-{
-    if (packet->flags & TCP_SYN) {
-        flow->syn_seen[direction] = true;
-        flow->syn_sequence[direction] = packet->sequence;
-    }
-    if (packet->flags & TCP_FIN)
-        flow->fin_seen[direction] = true;
-    if (packet->flags & TCP_RST)
-        flow->state = STATE_RESET;
-    else if (flow->state == STATE_RESET)
-        return;
-    else if (flow->fin_seen[0] && flow->fin_seen[1])
-        flow->state = STATE_CLOSED;
-    else if (flow->fin_seen[0] || flow->fin_seen[1])
-        flow->state = STATE_CLOSING;
-    else if (flow->state < STATE_OPEN)
-        flow->state = !(packet->flags & TCP_SYN) ? STATE_OPEN : packet->flags & TCP_ACK ? STATE_OPENING : STATE_SYN;
-}
-
-static DWORD flow_count(struct flow_table *table, const struct packet *packet, const FRAME *frame)
-{
-    unsigned direction = 0;
-    DWORD error = NMERR_SUCCESS;
-    struct record *record = table_find(table, packet, &direction);
-    if (record && (frame->TimeStamp - record->first > hard_timeout ||
-                   is_new_connection((struct flow *)record, packet, direction))) {
-        error = flow_end(table, record);
-        record = NULL;
-        direction = 0;
-    }
-    if (!error && !record)
-        record = table_add(table, packet, frame->TimeStamp, &error);
-    if (!record)
-        return error;
     struct flow *flow = (struct flow *)record;
-    flow->packets[direction]++;
-    flow->bytes[direction] += frame->FrameLength;
-    if (packet->protocol == PROTOCOL_TCP && packet->version && !packet_is_later_fragment(packet))
-        flow_follow_tcp(flow, packet, direction);
-    table_touch(table, record, frame->TimeStamp);
+    DWORD error = flow_submit(table->key, flow, &flow->tally);
+    flow->tally = (struct tally){0};
+    DWORD freed = flow_forget_doubt(table, flow);
+    return error ? error : freed;
+}
+
+/* From here on there may be another connection. */
+static DWORD flow_doubt(struct flow_table *table, struct flow *flow)
+{
+    DWORD error = NMERR_SUCCESS;
+    if (!flow->doubt)
+        flow->doubt = ExpertAllocMemory(table->key, sizeof *flow->doubt, &error);
+    if (flow->doubt)
+        *flow->doubt = (struct doubt_tally){.before = flow->tally};
+    return error;
+}
+
+static void tally_swap(struct tally *tally)
+{
+    uint64_t packets = tally->packets[0];
+    uint64_t bytes = tally->bytes[0];
+    bool fin_seen = tally->fin_seen[0];
+    tally->packets[0] = tally->packets[1];
+    tally->bytes[0] = tally->bytes[1];
+    tally->fin_seen[0] = tally->fin_seen[1];
+    tally->packets[1] = packets;
+    tally->bytes[1] = bytes;
+    tally->fin_seen[1] = fin_seen;
+}
+
+/* There was: what came before the doubt was a flow of its own. */
+static DWORD flow_split(struct flow_table *table, struct flow *flow, bool swapped)
+{
+    struct record *record = &flow->record;
+    record->swapped ^= swapped;
+    DWORD error = flow_submit(table->key, flow, &flow->doubt->before);
+    record->swapped ^= swapped;
+    flow->tally = flow->doubt->since;
+    if (swapped)
+        tally_swap(&flow->tally);
+    DWORD freed = flow_forget_doubt(table, flow);
+    return error ? error : freed;
+}
+
+static void tally_follow_tcp(struct tally *tally, const struct packet *packet, unsigned direction)
+{
+    if (packet->flags & TCP_FIN)
+        tally->fin_seen[direction] = true;
+    if (packet->flags & TCP_RST)
+        tally->state = STATE_RESET;
+    else if (tally->state == STATE_RESET)
+        return;
+    else if (tally->fin_seen[0] && tally->fin_seen[1])
+        tally->state = STATE_CLOSED;
+    else if (tally->fin_seen[0] || tally->fin_seen[1])
+        tally->state = STATE_CLOSING;
+    else if (tally->state < STATE_OPEN)
+        tally->state = !(packet->flags & TCP_SYN) ? STATE_OPEN : packet->flags & TCP_ACK ? STATE_OPENING : STATE_SYN;
+}
+
+static void tally_count(struct tally *tally, const struct packet *packet, const FRAME *frame, unsigned direction)
+{
+    bool begun = tally->packets[0] || tally->packets[1];
+    tally->packets[direction]++;
+    tally->bytes[direction] += frame->FrameLength;
+    if (!begun || frame->TimeStamp < tally->first)
+        tally->first = frame->TimeStamp;
+    if (!begun || frame->TimeStamp > tally->last)
+        tally->last = frame->TimeStamp;
+    if (packet->segment && !packet_is_later_fragment(packet))
+        tally_follow_tcp(tally, packet, direction);
+}
+
+static DWORD flow_take(struct flow_table *table, const EXPERTFRAMEDESCRIPTOR *descriptor)
+{
+    const struct packet *packet = descriptor->lpPropertyTable;
+    struct place place = {0};
+    DWORD error = table_place(table, descriptor, &place);
+    struct flow *flow = (struct flow *)place.record;
+    if (!error && place.event == CONNECTION_DOUBT)
+        error = flow_doubt(table, flow);
+    if (!error && place.event == CONNECTION_SPLIT)
+        error = flow_split(table, flow, place.swapped);
+    if (error)
+        return error;
+    if (!flow->tally.packets[0] && !flow->tally.packets[1]) {
+        flow->layer_count = packet->layer_count;
+        memcpy(flow->layers, packet->layers, sizeof flow->layers);
+    }
+    tally_count(&flow->tally, packet, descriptor->pFrame, place.direction);
+    if (flow->doubt)
+        tally_count(&flow->doubt->since, packet, descriptor->pFrame, place.direction);
     return NMERR_SUCCESS;
 }
 
@@ -150,22 +201,13 @@ NETMON_API BOOL WINAPI Run(HEXPERTKEY key, PEXPERTCONFIG config, PEXPERTSTARTUPI
     (void)config, (void)startup, (void)flags, (void)window;
     struct flow_table table;
     EXPERTFRAMEDESCRIPTOR descriptor;
-    DWORD error = table_open(&table, key, sizeof(struct flow));
-    if (!error)
-        error = ExpertIndicateStatus(key, EXPERTSTATUS_RUNNING, 0, "counting flows", 0);
+    table_open(&table, key, sizeof(struct flow), flow_end);
+    DWORD error = ExpertIndicateStatus(key, EXPERTSTATUS_RUNNING, 0, "counting flows", 0);
     while (!error &&
-           !(error = ExpertGetFrame(key, GET_FRAME_NEXT_FORWARD, FLAGS_ATTACH_PROPERTIES, 0, NULL, &descriptor))) {
-        const FRAME *frame = descriptor.pFrame;
-        error = flows_expire(&table, frame->TimeStamp);
-        if (!error)
-            error = flow_count(&table, descriptor.lpPropertyTable, frame);
-    }
+           !(error = ExpertGetFrame(key, GET_FRAME_NEXT_FORWARD, FLAGS_ATTACH_PROPERTIES, 0, NULL, &descriptor)))
+        error = flow_take(&table, &descriptor);
     if (error != NMERR_NO_MORE_FRAMES)
         return FALSE;
-    error = NMERR_SUCCESS;
-    struct record *record;
-    while (!error && (record = TAILQ_FIRST(&table.idle)))
-        error = flow_end(&table, record);
-    table_close(&table);
+    error = table_close(&table);
     return !error && !ExpertIndicateStatus(key, EXPERTSTATUS_DONE, 0, NULL, 99);
 }

@@ -59,6 +59,7 @@ struct fragment {
     uint32_t length;   /* of the piece, as on the wire */
     uint32_t captured; /* of it in the frame */
     uint32_t at;       /* where in the frame the piece begins */
+    uint16_t vlan;     /* innermost tag around the header that says so */
     uint8_t source[16];
     uint8_t destination[16];
 };
@@ -75,9 +76,13 @@ struct packet {
     struct endpoint source;
     struct endpoint destination;
     struct fragment fragment;
-    /* TCP, where the header is whole */
-    uint32_t sequence;
+    /* Time that has passed in the capture up to this frame, microseconds: never steps back. Set by the host. */
+    int64_t clock;
+    /* TCP, where the header's fixed part was read */
+    bool segment;
     uint8_t flags;
+    uint32_t sequence;
+    uint32_t acknowledgement;
     /*
      * TCP and UDP: where in the frame the payload begins, what was captured of it, how long it was on the wire; or how long
      * it is by a length that is beyond the frame, and was reported. All zero where the header is not whole.

@@ -1,7 +1,8 @@
 /*
- * The expert "reassembly": TCP streams put in order. A segment that comes early is held in a block of its
- * true size until the gap before it closes; where segments overlap, the bytes that came first count. A stream
- * holds a limited amount: beyond it the gap is given up, and counted as lost.
+ * The expert "reassembly": TCP streams put in order. A segment that comes early is held in a block of its true size until
+ * the gap before it closes; where segments overlap, the bytes that came first count. A stream holds a limited amount:
+ * beyond it the gap is given up, and counted as lost. What cannot be of the stream is left out: numbers outside of its
+ * window, and gaps larger than what may be held that the other side acknowledges nothing behind.
  */
 #include "event.h"
 #include "table.h"
@@ -9,8 +10,6 @@
 #include <string.h>
 
 enum { HELD_MOST = 1 << 20, SEGMENTS_MOST = 1024, COLUMNS = 9 };
-
-#define IDLE_TIMEOUT ((int64_t)300 * 1000000)
 
 struct segment {
     struct segment *next; /* by sequence, no two overlapping */
@@ -21,6 +20,9 @@ struct segment {
 
 struct stream {
     bool started;
+    bool opened; /* `start` is where its SYN says that it begins */
+    bool unsure; /* started where a segment without data was: behind it, or behind a keep-alive's number */
+    uint32_t start;
     uint32_t next; /* sequence number that comes next */
     struct segment *early;
     uint32_t held; /* bytes in early segments */
@@ -30,10 +32,11 @@ struct stream {
     uint64_t overlapped;   /* bytes that had come before */
     uint64_t gaps;
     uint64_t lost;
+    uint64_t outside;  /* bytes that cannot be of the stream */
     uint32_t checksum; /* of what was delivered, in order */
 };
 
-struct connection {
+struct conversation {
     struct record record;
     struct stream streams[2];
 };
@@ -84,9 +87,33 @@ static DWORD stream_catch_up(HEXPERTKEY key, struct stream *stream)
     return NMERR_SUCCESS;
 }
 
-/* Gives up the gap before the first early segment. */
-static DWORD stream_skip_gap(HEXPERTKEY key, struct stream *stream)
+/*
+ * Whether the gap before the first early segment can be believed: a stream that jumps further than what may be held has
+ * lost as much only if the other side, where it was captured, has got what is behind.
+ */
+static bool gap_is_real(const struct stream *stream, const struct side *side, const struct side *other)
 {
+    uint32_t gap = stream->early->sequence - stream->next;
+    return gap <= HELD_MOST || !other->known ||
+           (side->reached && after(side->acknowledged, stream->early->sequence) > 0);
+}
+
+static DWORD stream_drop_early(HEXPERTKEY key, struct stream *stream)
+{
+    struct segment *segment = stream->early;
+    stream->early = segment->next;
+    stream->held -= segment->length;
+    stream->segments--;
+    stream->outside += segment->length;
+    return (DWORD)ExpertFreeMemory(key, segment);
+}
+
+/* Gives up the gap before the first early segment, or the segment. */
+static DWORD stream_skip_gap(HEXPERTKEY key, struct stream *stream, const struct connection *connection,
+                             unsigned direction)
+{
+    if (!gap_is_real(stream, &connection->sides[direction], &connection->sides[!direction]))
+        return stream_drop_early(key, stream);
     stream->gaps++;
     stream->lost += stream->early->sequence - stream->next;
     stream->next = stream->early->sequence;
@@ -132,17 +159,34 @@ static DWORD stream_hold(HEXPERTKEY key, struct stream *stream, uint32_t sequenc
     return NMERR_SUCCESS;
 }
 
-static DWORD stream_take(HEXPERTKEY key, struct stream *stream, const struct packet *packet, const FRAME *frame)
+/* Where the stream begins: behind its SYN, if that is known before anything was delivered, else at what was seen first. */
+static void stream_start(struct stream *stream, const struct side *side, uint32_t sequence, uint32_t length)
 {
+    if (side->opened && !stream->delivered && (!stream->opened || stream->start != side->start)) {
+        stream->started = stream->opened = true;
+        stream->start = stream->next = side->start;
+        stream->unsure = false;
+    } else if (!stream->started) {
+        stream->started = true;
+        stream->unsure = !length;
+        stream->next = sequence;
+    } else if (stream->unsure && length) {
+        if (sequence == stream->next + 1)
+            stream->next = sequence;
+        stream->unsure = false;
+    }
+}
+
+static DWORD stream_take(HEXPERTKEY key, struct stream *stream, const struct connection *connection, unsigned direction,
+                         const EXPERTFRAMEDESCRIPTOR *descriptor)
+{
+    const struct packet *packet = descriptor->lpPropertyTable;
     uint32_t sequence = packet->sequence;
     uint32_t length = packet->payload_captured;
-    const uint8_t *bytes = frame->MacFrame + packet->payload;
+    const uint8_t *bytes = descriptor->pFrame->MacFrame + packet->payload;
     if (packet->flags & TCP_SYN)
         sequence++;
-    if (!stream->started) {
-        stream->started = true;
-        stream->next = sequence;
-    }
+    stream_start(stream, &connection->sides[direction], sequence, length);
     if (!length)
         return NMERR_SUCCESS;
     int32_t early = after(sequence, stream->next);
@@ -160,7 +204,7 @@ static DWORD stream_take(HEXPERTKEY key, struct stream *stream, const struct pac
     stream->out_of_order++;
     DWORD error = stream_hold(key, stream, sequence, bytes, length);
     while (!error && (stream->held > HELD_MOST || stream->segments > SEGMENTS_MOST))
-        error = stream_skip_gap(key, stream);
+        error = stream_skip_gap(key, stream, connection, direction);
     return error;
 }
 
@@ -170,53 +214,75 @@ static DWORD stream_submit(HEXPERTKEY key, const struct record *record, unsigned
     PNMEVENTDATA event = event_new(key, "reassembly", "stream", COLUMNS);
     if (!event)
         return NMERR_OUT_OF_MEMORY;
-    event_add_text(event, "source", endpoint_text(&record->ends[direction], record->version, texts[0]));
-    event_add_text(event, "destination", endpoint_text(&record->ends[!direction], record->version, texts[1]));
+    event_add_text(event, "source", endpoint_text(record_end(record, direction), record->key.version, texts[0]));
+    event_add_text(event, "destination", endpoint_text(record_end(record, !direction), record->key.version, texts[1]));
     event_add_number(event, "bytes", (double)stream->delivered);
     event_add_number(event, "out of order", (double)stream->out_of_order);
     event_add_number(event, "overlapped", (double)stream->overlapped);
     event_add_number(event, "gaps", (double)stream->gaps);
     event_add_number(event, "lost", (double)stream->lost);
+    event_add_number(event, "outside", (double)stream->outside);
     event_add_number(event, "checksum", stream->checksum);
     DWORD error = ExpertSubmitEvent(key, event);
     DWORD freed = (DWORD)ExpertFreeMemory(key, event);
     return error ? error : freed;
 }
 
-static DWORD connection_end(struct flow_table *table, struct record *record)
+static DWORD stream_end(struct flow_table *table, struct record *record, unsigned direction)
 {
-    struct connection *connection = (struct connection *)record;
+    struct stream *stream = &((struct conversation *)record)->streams[direction];
     DWORD error = NMERR_SUCCESS;
-    for (unsigned d = 0; !error && d < 2; d++) {
-        struct stream *stream = &connection->streams[d];
-        while (!error && stream->early)
-            error = stream_skip_gap(table->key, stream);
-        if (!error && stream->delivered)
-            error = stream_submit(table->key, record, d, stream);
-    }
-    return error ? error : table_remove(table, record);
+    while (!error && stream->early)
+        error = stream_skip_gap(table->key, stream, &record->connection, direction);
+    if (!error && stream->delivered)
+        error = stream_submit(table->key, record, direction, stream);
+    *stream = (struct stream){0};
+    return error;
 }
 
-static DWORD connection_take(struct flow_table *table, const struct packet *packet, const FRAME *frame)
+static DWORD conversation_end(struct flow_table *table, struct record *record)
 {
-    unsigned direction = 0;
-    DWORD error = NMERR_SUCCESS;
-    struct record *record = table_find(table, packet, &direction);
-    bool opens = (packet->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
-    if (record && opens) {
-        struct stream *stream = &((struct connection *)record)->streams[direction];
-        if (stream->started && after(packet->sequence + 1, stream->next) > HELD_MOST) {
-            error = connection_end(table, record);
-            record = NULL;
-            direction = 0;
-        }
-    }
-    if (!error && !record)
-        record = table_add(table, packet, frame->TimeStamp, &error);
-    if (!record)
+    DWORD error = stream_end(table, record, 0);
+    return error ? error : stream_end(table, record, 1);
+}
+
+/* The connection that was in doubt is another one. Of the side that opened it all that there is is of that one, but where
+ * it had a connection with the same numbers before. */
+static DWORD conversation_split(struct flow_table *table, struct conversation *conversation, bool swapped)
+{
+    struct record *record = &conversation->record;
+    if (record->connection.was_doubt == DOUBT_AGAIN) {
+        record->swapped ^= swapped;
+        DWORD error = conversation_end(table, record);
+        record->swapped ^= swapped;
         return error;
-    table_touch(table, record, frame->TimeStamp);
-    return stream_take(table->key, &((struct connection *)record)->streams[direction], packet, frame);
+    }
+    if (!swapped)
+        return stream_end(table, record, 1);
+    struct stream stream = conversation->streams[0];
+    conversation->streams[0] = conversation->streams[1];
+    conversation->streams[1] = stream;
+    return stream_end(table, record, 1);
+}
+
+static DWORD conversation_take(struct flow_table *table, const EXPERTFRAMEDESCRIPTOR *descriptor)
+{
+    const struct packet *packet = descriptor->lpPropertyTable;
+    struct place place = {0};
+    DWORD error = table_place(table, descriptor, &place);
+    struct conversation *conversation = (struct conversation *)place.record;
+    if (!error && place.event == CONNECTION_SPLIT)
+        error = conversation_split(table, conversation, place.swapped);
+    /* What a reset holds is a message, and not of the stream. */
+    if (error || !packet->segment || packet->flags & TCP_RST)
+        return error;
+    struct stream *stream = &conversation->streams[place.direction];
+    const struct connection *connection = &conversation->record.connection;
+    if (place.event == CONNECTION_STRAY || (place.event == CONNECTION_DOUBT && packet->flags & TCP_ACK)) {
+        stream->outside += packet->payload_captured;
+        return NMERR_SUCCESS;
+    }
+    return stream_take(table->key, stream, connection, place.direction, descriptor);
 }
 
 NETMON_API BOOL WINAPI Run(HEXPERTKEY key, PEXPERTCONFIG config, PEXPERTSTARTUPINFO startup, DWORD flags, HWND window)
@@ -224,26 +290,16 @@ NETMON_API BOOL WINAPI Run(HEXPERTKEY key, PEXPERTCONFIG config, PEXPERTSTARTUPI
     (void)config, (void)startup, (void)flags, (void)window;
     struct flow_table table;
     EXPERTFRAMEDESCRIPTOR descriptor;
-    DWORD error = table_open(&table, key, sizeof(struct connection));
-    if (!error)
-        error = ExpertIndicateStatus(key, EXPERTSTATUS_RUNNING, 0, "putting streams in order", 0);
+    table_open(&table, key, sizeof(struct conversation), conversation_end);
+    DWORD error = ExpertIndicateStatus(key, EXPERTSTATUS_RUNNING, 0, "putting streams in order", 0);
     while (!error &&
            !(error = ExpertGetFrame(key, GET_FRAME_NEXT_FORWARD, FLAGS_ATTACH_PROPERTIES, 0, NULL, &descriptor))) {
-        const FRAME *frame = descriptor.pFrame;
         const struct packet *packet = descriptor.lpPropertyTable;
-        struct record *record;
-        while (!error && (record = TAILQ_FIRST(&table.idle)) && frame->TimeStamp - record->last > IDLE_TIMEOUT)
-            error = connection_end(&table, record);
-        if (!error && !packet->problem && packet->version && packet->protocol == PROTOCOL_TCP &&
-            !packet_is_later_fragment(packet))
-            error = connection_take(&table, packet, frame);
+        if (packet->version && packet->protocol == PROTOCOL_TCP)
+            error = conversation_take(&table, &descriptor);
     }
     if (error != NMERR_NO_MORE_FRAMES)
         return FALSE;
-    error = NMERR_SUCCESS;
-    struct record *record;
-    while (!error && (record = TAILQ_FIRST(&table.idle)))
-        error = connection_end(&table, record);
-    table_close(&table);
+    error = table_close(&table);
     return !error && !ExpertIndicateStatus(key, EXPERTSTATUS_DONE, 0, NULL, 99);
 }

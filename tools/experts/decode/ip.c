@@ -56,8 +56,9 @@ static void take_addresses(struct packet *packet, uint8_t version, const uint8_t
     memset(&packet->destination, 0, sizeof packet->destination);
     memcpy(packet->source.address, source, size);
     memcpy(packet->destination.address, source + size, size);
-    packet->sequence = 0;
+    packet->segment = false;
     packet->flags = 0;
+    packet->sequence = packet->acknowledgement = 0;
     packet->payload = packet->payload_captured = packet->payload_length = 0;
 }
 
@@ -82,6 +83,7 @@ static void take_fragment(struct decoder *decoder, uint32_t id, uint32_t offset,
         .length = (uint32_t)decoder->length,
         .captured = (uint32_t)decoder->captured,
         .at = (uint32_t)(decoder->bytes - decoder->frame),
+        .vlan = packet->vlan,
     };
     memcpy(packet->fragment.source, packet->source.address, sizeof packet->fragment.source);
     memcpy(packet->fragment.destination, packet->destination.address, sizeof packet->fragment.destination);

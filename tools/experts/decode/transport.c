@@ -24,8 +24,6 @@ void decode_tcp(struct decoder *decoder)
         return;
     const uint8_t *header = decoder->bytes;
     size_t header_length = (size_t)(header[12] >> 4) * 4;
-    decoder->packet->sequence = get32(header + 4);
-    decoder->packet->flags = header[13];
     if (header_length < 20) {
         decoder_problem(decoder, "TCP header length is below 20");
         return;
@@ -34,6 +32,10 @@ void decode_tcp(struct decoder *decoder)
         decoder_problem(decoder, "TCP header length is beyond the segment");
         return;
     }
+    decoder->packet->segment = true;
+    decoder->packet->flags = header[13];
+    decoder->packet->sequence = get32(header + 4);
+    decoder->packet->acknowledgement = get32(header + 8);
     if (!decoder_need(decoder, header_length, "TCP options are cut"))
         return;
     decoder_skip(decoder, header_length);
