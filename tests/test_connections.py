@@ -158,6 +158,10 @@ KINDS = {
     "the text of a reset is not of the stream": (
         WHOLE[:5] + [segment("B", "RA", 5201, 1301, 12)], [("A", 6)], TWO_STREAMS),
 
+    "one that lasts longer than a flow": (
+        WHOLE[:4] + [segment("B", "A", 5001, 1301 + i, seconds=280) for i in range(14)] + [segment("A", "PA", 1301, 5001, 30)] + WHOLE[:1],
+        [("A", 16), ("B", 4)], [("A", 330, 0, 0)]),
+
     # Segments that are not of the connection's streams are left out of them.
     "the connection before goes on behind the new SYN": (
         handshake(300_000, 400_000) + [segment("A", "PA", 300_001, 400_001, 50)] + WHOLE[:1] +

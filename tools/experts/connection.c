@@ -379,5 +379,5 @@ void connection_swap(struct connection *connection)
     connection->before[0] = connection->before[1];
     connection->before[1] = range;
     connection->doubted = !connection->doubted;
-    connection->opener = !connection->opener;
+    connection->opener = 0;
 }

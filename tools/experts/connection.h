@@ -76,7 +76,7 @@ enum connection_event connection_follow(struct connection *connection, const str
 /* After CONNECTION_NEW: the structure is for the connection that the segment begins. */
 void connection_begin(struct connection *connection, const struct packet *packet, unsigned direction);
 
-/* After connection_begin and CONNECTION_SPLIT: what was side 1 is side 0, and the other way round. */
+/* What was side 1 is side 0, and the other way round: after connection_begin and CONNECTION_SPLIT, where `opener` is 1. */
 void connection_swap(struct connection *connection);
 
 #endif

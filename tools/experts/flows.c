@@ -9,6 +9,8 @@
 
 enum { COLUMNS = 11 };
 
+static const int64_t longest = (int64_t)3600 * 1000000;
+
 enum state { STATE_NONE, STATE_SYN, STATE_OPENING, STATE_OPEN, STATE_CLOSING, STATE_CLOSED, STATE_RESET };
 
 static const char *const state_names[] = {"", "syn", "opening", "open", "closing", "closed", "reset"};
@@ -131,14 +133,17 @@ static void tally_swap(struct tally *tally)
     tally->fin_seen[1] = fin_seen;
 }
 
-/* There was: what came before the doubt was a flow of its own. */
+/* There was: what came before the doubt was a flow of its own, which may have ended by its time since then. */
 static DWORD flow_split(struct flow_table *table, struct flow *flow, bool swapped)
 {
     struct record *record = &flow->record;
-    record->swapped ^= swapped;
-    DWORD error = flow_submit(table->key, flow, &flow->doubt->before);
-    record->swapped ^= swapped;
-    flow->tally = flow->doubt->since;
+    DWORD error = NMERR_SUCCESS;
+    if (flow->doubt) {
+        record->swapped ^= swapped;
+        error = flow_submit(table->key, flow, &flow->doubt->before);
+        record->swapped ^= swapped;
+        flow->tally = flow->doubt->since;
+    }
     if (swapped)
         tally_swap(&flow->tally);
     DWORD freed = flow_forget_doubt(table, flow);
@@ -199,9 +204,9 @@ static DWORD flow_take(struct flow_table *table, const EXPERTFRAMEDESCRIPTOR *de
 NETMON_API BOOL WINAPI Run(HEXPERTKEY key, PEXPERTCONFIG config, PEXPERTSTARTUPINFO startup, DWORD flags, HWND window)
 {
     (void)config, (void)startup, (void)flags, (void)window;
-    struct flow_table table;
+    struct flow_table table = {.key = key, .record_bytes = sizeof(struct flow), .longest = longest, .end = flow_end};
     EXPERTFRAMEDESCRIPTOR descriptor;
-    table_open(&table, key, sizeof(struct flow), flow_end);
+    table_open(&table);
     DWORD error = ExpertIndicateStatus(key, EXPERTSTATUS_RUNNING, 0, "counting flows", 0);
     while (!error &&
            !(error = ExpertGetFrame(key, GET_FRAME_NEXT_FORWARD, FLAGS_ATTACH_PROPERTIES, 0, NULL, &descriptor)))

@@ -288,9 +288,9 @@ static DWORD conversation_take(struct flow_table *table, const EXPERTFRAMEDESCRI
 NETMON_API BOOL WINAPI Run(HEXPERTKEY key, PEXPERTCONFIG config, PEXPERTSTARTUPINFO startup, DWORD flags, HWND window)
 {
     (void)config, (void)startup, (void)flags, (void)window;
-    struct flow_table table;
+    struct flow_table table = {.key = key, .record_bytes = sizeof(struct conversation), .end = conversation_end};
     EXPERTFRAMEDESCRIPTOR descriptor;
-    table_open(&table, key, sizeof(struct conversation), conversation_end);
+    table_open(&table);
     DWORD error = ExpertIndicateStatus(key, EXPERTSTATUS_RUNNING, 0, "putting streams in order", 0);
     while (!error &&
            !(error = ExpertGetFrame(key, GET_FRAME_NEXT_FORWARD, FLAGS_ATTACH_PROPERTIES, 0, NULL, &descriptor))) {

@@ -9,13 +9,10 @@
 #define SECONDS ((int64_t)1000000)
 
 static const int64_t idle_timeout = 300 * SECONDS;
-static const int64_t hard_timeout = 3600 * SECONDS;
 static const int64_t removal_timeout = 600 * SECONDS;
 
-void table_open(struct flow_table *table, HEXPERTKEY key, size_t record_bytes,
-                DWORD (*end)(struct flow_table *table, struct record *record))
+void table_open(struct flow_table *table)
 {
-    *table = (struct flow_table){.key = key, .record_bytes = record_bytes, .end = end};
     TAILQ_INIT(&table->idle);
 }
 
@@ -92,9 +89,21 @@ static bool later_by(int64_t time, int64_t than, int64_t by)
     return time > than && (uint64_t)time - (uint64_t)than > (uint64_t)by;
 }
 
-static bool timed_out(const struct record *record, int64_t time)
+/* Ends the record where the time of its packets does, and begins it anew. The connection goes on if it was not idle. */
+static DWORD record_time_out(struct flow_table *table, struct record *record, const EXPERTFRAMEDESCRIPTOR *descriptor,
+                             bool swapped)
 {
-    return later_by(time, record->previous, idle_timeout) || later_by(time, record->first, hard_timeout);
+    int64_t time = descriptor->pFrame->TimeStamp;
+    bool idle = later_by(time, record->previous, idle_timeout);
+    if (!idle && !(table->longest && later_by(time, record->first, table->longest)))
+        return NMERR_SUCCESS;
+    DWORD error = table->end(table, record);
+    if (idle)
+        record->connection = (struct connection){0};
+    else if (swapped != record->swapped)
+        connection_swap(&record->connection);
+    record_begin(record, swapped, descriptor->FrameNumber, time);
+    return error;
 }
 
 /* What the packet is to the record's TCP connection; ends the record that another connection begins in. */
@@ -127,22 +136,18 @@ static struct record *record_for(struct flow_table *table, const EXPERTFRAMEDESC
                                  DWORD *error)
 {
     const struct packet *packet = descriptor->lpPropertyTable;
-    int64_t time = descriptor->pFrame->TimeStamp;
     unsigned hash = (unsigned)(decode_hash(packet) >> 32); /* the low bits have chosen the thread */
     struct record_key key;
     struct record *record;
     *swapped = key_of(packet, &key);
     HASH_FIND_BYHASHVALUE(hh, table->records, &key, sizeof key, hash, record);
-    if (record && !timed_out(record, time))
+    if (record) {
+        *error = record_time_out(table, record, descriptor, *swapped);
         return record;
+    }
+    record = table_add(table, &key, hash, error);
     if (record)
-        *error = table->end(table, record);
-    else
-        record = table_add(table, &key, hash, error);
-    if (!record || *error)
-        return NULL;
-    record->connection = (struct connection){0};
-    record_begin(record, *swapped, descriptor->FrameNumber, time);
+        record_begin(record, *swapped, descriptor->FrameNumber, descriptor->pFrame->TimeStamp);
     return record;
 }
 
@@ -152,7 +157,7 @@ DWORD table_place(struct flow_table *table, const EXPERTFRAMEDESCRIPTOR *descrip
     bool swapped;
     DWORD error = table_expire(table, packet->clock);
     struct record *record = error ? NULL : record_for(table, descriptor, &swapped, &error);
-    if (!record)
+    if (error)
         return error;
     *place = (struct place){.record = record, .direction = swapped != record->swapped, .event = CONNECTION_SAME};
     if (packet->segment)

@@ -3,8 +3,8 @@
  * and the one place that says when a flow ends. Records are found by both directions of a packet.
  *
  * A flow ends where two packets of its own, one behind the other in the capture, are more than 300 s apart, where a packet
- * is more than 3,600 s behind its first one, and where another TCP connection begins (connection.h). A record is removed
- * when 600 s have passed in the capture without a packet of it: by the capture's clock, which is the same for all threads.
+ * is too long behind its first one, and where another TCP connection begins (connection.h). A record is removed when 600 s
+ * have passed in the capture without a packet of it: by the capture's clock, which is the same for all threads.
  */
 #ifndef EXPERTS_TABLE_H
 #define EXPERTS_TABLE_H
@@ -40,10 +40,13 @@ struct record {
 TAILQ_HEAD(records, record);
 
 struct flow_table {
+    /* The caller's to set. */
     HEXPERTKEY key;
     size_t record_bytes;
+    int64_t longest; /* microseconds from a record's first packet to its last; 0 for any time */
     /* What a record says is reported, and what it holds behind its struct record is freed or zeroed. */
     DWORD (*end)(struct flow_table *table, struct record *record);
+    /* The table's. */
     struct record *records;
     struct records idle; /* the longest idle first */
 };
@@ -56,8 +59,7 @@ struct place {
     enum connection_event event;
 };
 
-void table_open(struct flow_table *table, HEXPERTKEY key, size_t record_bytes,
-                DWORD (*end)(struct flow_table *table, struct record *record));
+void table_open(struct flow_table *table);
 
 /*
  * The record for a packet, after ending those that it ends. A new record is zeroed behind its struct record. After
