@@ -6,13 +6,6 @@ ETHERNET, RAW = 1, 101
 MICROSECONDS, NANOSECONDS, KUZNETZOV = 0xA1B2C3D4, 0xA1B23C4D, 0xA1B2CD34
 
 
-def udp(port=1000, size=50, ethernet=True):
-    """A frame with an UDP datagram of `size` bytes from 192.0.2.1 and `port` to 192.0.2.2:53."""
-    datagram = struct.pack(">HHHH", port, 53, 8 + size, 0) + bytes(size)
-    packet = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(datagram), 0, 0, 64, 17, 0, b"\xc0\0\2\1", b"\xc0\0\2\2") + datagram
-    return (bytes(11) + b"\x02\x08\x00" if ethernet else b"") + packet
-
-
 class Pcap:
     """Classic: a header, then records."""
 

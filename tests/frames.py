@@ -5,6 +5,8 @@ import socket
 import struct
 import subprocess
 
+from capture_files import Pcap
+
 ICMP, TCP, UDP, FRAGMENT = 1, 6, 17, 44
 FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
 START = 1_700_000_000
@@ -61,11 +63,12 @@ def ethernet(packet, vlan=None):
 
 def write_pcap(path, frames, snap=262144):
     """Frames as (seconds, bytes); seconds count from START."""
-    with open(path, "wb") as file:
-        file.write(struct.pack("<IHHIIII", 0xa1b2c3d4, 2, 4, 0, 0, snap, 1))
-        for seconds, frame in frames:
-            time = round((START + seconds) * MICRO)
-            file.write(struct.pack("<IIII", time // MICRO, time % MICRO, min(len(frame), snap), len(frame)) + frame[:snap])
+    file = Pcap(snap=snap)
+    for seconds, frame in frames:
+        time = round((START + seconds) * MICRO)
+        file.record(frame[:snap], time // MICRO, time % MICRO, len(frame))
+    with open(path, "wb") as output:
+        output.write(file.data)
 
 
 def report(keyslab, path, *options):

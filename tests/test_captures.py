@@ -15,9 +15,15 @@ import time
 import unittest
 import zlib
 
-from capture_files import ETHERNET, KUZNETZOV, NANOSECONDS, Pcap, Pcapng, RAW, option, udp, zstd, zstd_skipped
+from capture_files import ETHERNET, KUZNETZOV, NANOSECONDS, Pcap, Pcapng, RAW, option, zstd, zstd_skipped
+from frames import UDP, ethernet, ipv4, udp as udp_datagram
 
 KEYSLAB, ROOT = map(os.path.abspath, sys.argv[1:3])
+
+
+def udp(port=1000, size=50):
+    """A frame with a UDP datagram of `size` bytes from 192.0.2.1 and `port` to 192.0.2.2:53."""
+    return ethernet(ipv4("192.0.2.1", "192.0.2.2", UDP, udp_datagram((port, 53), bytes(size))))
 
 
 class Base(unittest.TestCase):
