@@ -44,8 +44,9 @@ static void name_if_traced(const struct key *key)
         traced_name(key);
 }
 
-static void name_keys(void)
+static void name_keys(bool goes_on)
 {
+    (void)goes_on;
     keys_visit(name_if_traced);
 }
 
@@ -76,6 +77,7 @@ static bool start(const char *path, uint32_t sample, enum phase phase)
         .path = path_now,
         .program = program_invocation_short_name,
         .sample = sample,
+        .ticks = true,
         .begun = name_keys,
         .failed = tell,
     });

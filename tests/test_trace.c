@@ -2,6 +2,7 @@
 #include "checksum.h"
 #include "event.h"
 #include "file.h"
+#include "open.h"
 #include "reader.h"
 #include "writer.h"
 
@@ -186,8 +187,9 @@ static void *record_blocks(void *argument)
     return NULL;
 }
 
-static void name_the_key(void)
+static void name_the_key(bool goes_on)
 {
+    assert_false(goes_on);
     struct trace_event event = {.kind = TRACE_KEY, .time = trace_now(), .key = 1, .name = "dns"};
     trace_record(&event);
 }
@@ -217,6 +219,20 @@ static struct trace_reader *open_whole(const char *name)
     if (!reader)
         fail_msg("%s: %s", name, error.text);
     return reader;
+}
+
+static uint64_t count_events(struct trace_reader *reader)
+{
+    uint64_t events = 0;
+    uint64_t time = 0;
+    const struct trace_event *event;
+    enum trace_result result;
+    for (; (result = trace_next(reader, &event)) == TRACE_EVENT; events++) {
+        assert_true(event->time >= time);
+        time = event->time;
+    }
+    assert_int_equal(result, TRACE_END);
+    return events;
 }
 
 static void threads_lose_nothing_and_are_merged_by_time(void **state)
@@ -312,26 +328,148 @@ static void a_child_writes_a_file_of_its_own(void **state)
     unlink(other);
 }
 
-static void what_a_killed_program_recorded_can_be_salvaged(void **state)
+/* A child that records, and is killed at once. */
+static void record_and_be_killed(void)
 {
-    (void)state;
     pid_t child = fork();
     if (!child) {
         start_trace(1);
         record_blocks((void *)1);
-        struct timespec second = {.tv_sec = 1, .tv_nsec = 300000000};
-        nanosleep(&second, NULL);
         raise(SIGKILL);
     }
     int status;
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_true(WIFSIGNALED(status));
+}
+
+static void what_a_killed_program_recorded_can_be_salvaged(void **state)
+{
+    (void)state;
     struct trace_error error;
+    record_and_be_killed();
     assert_null(trace_open(path, false, &error));
-    assert_non_null(strstr(error.text, "the last chunk is missing"));
+    assert_non_null(strstr(error.text, "is not complete: the program was killed, or still runs"));
+    assert_true(error.salvageable);
     struct trace_reader *reader = trace_open(path, true, &error);
     assert_non_null(reader);
     assert_int_equal(trace_events(reader), 1 + BLOCKS + BLOCKS / 2);
+    assert_int_equal(count_events(reader), 1 + BLOCKS + BLOCKS / 2);
+    trace_close(reader);
+}
+
+static void the_trace_of_a_killed_program_can_be_completed(void **state)
+{
+    (void)state;
+    record_and_be_killed();
+    for (unsigned round = 0; round < 2; round++) {
+        assert_true(trace_complete(path, false));
+        struct trace_reader *reader = open_whole(path);
+        assert_int_equal(count_events(reader), 1 + BLOCKS + BLOCKS / 2);
+        trace_close(reader);
+    }
+}
+
+/* A program may be killed in the middle of an event: what there is of it is no event, and does not spoil the others. */
+static void half_an_event_is_wiped(void **state)
+{
+    (void)state;
+    record_and_be_killed();
+    struct trace_error error;
+    struct trace_reader *reader = trace_open(path, true, &error);
+    uint64_t whole = count_events(reader);
+    trace_close(reader);
+    /* The last event's last word is the last that is not zero. */
+    FILE *file = fopen(path, "r+");
+    assert_non_null(file);
+    uint32_t word = 0;
+    for (long at = -4; !word; at -= 4) {
+        assert_int_equal(fseek(file, at, SEEK_END), 0);
+        assert_int_equal(fread(&word, sizeof word, 1, file), 1);
+    }
+    assert_int_equal(fseek(file, -4, SEEK_CUR), 0);
+    assert_int_equal(fwrite(&(uint32_t){0xb}, sizeof word, 1, file), 1); /* the key, without the key */
+    assert_int_equal(fclose(file), 0);
+    reader = trace_open(path, true, &error);
+    uint64_t salvaged = count_events(reader);
+    assert_in_range(salvaged, whole - 1, whole);
+    trace_close(reader);
+    assert_true(trace_complete(path, false));
+    reader = open_whole(path);
+    assert_int_equal(count_events(reader), salvaged);
+    trace_close(reader);
+}
+
+static void a_running_program_s_trace_is_left_alone(void **state)
+{
+    (void)state;
+    struct trace_options options = {.path = path, .since = 1, .program = "test", .begun = name_the_key};
+    unlink(path);
+    assert_true(trace_start(&options));
+    record(TRACE_ALLOC, 16, 1, 1);
+    assert_false(trace_complete(path, false));
+    assert_int_equal(errno, EEXIST);
+    for (int descriptor = 3; descriptor < 1024; descriptor++)
+        close(descriptor); /* as daemons do */
+    assert_false(trace_complete(path, false));
+    assert_int_equal(errno, EEXIST);
+    record_blocks((void *)1);
+    assert_true(trace_finish());
+    struct trace_reader *reader = open_whole(path);
+    assert_int_equal(count_events(reader), 2 + BLOCKS + BLOCKS / 2);
+    trace_close(reader);
+}
+
+/* ------------------------------------------------------------------ the end, while threads go on */
+
+static _Atomic bool ended;
+
+static void *record_until_the_end(void *argument)
+{
+    uint64_t base = (uint64_t)(uintptr_t)argument << 32;
+    for (uint64_t i = 1; !atomic_load(&ended); i++)
+        record(TRACE_ALLOC, base + i * 16, i, i % 2);
+    return NULL;
+}
+
+static void threads_may_record_while_it_ends(void **state)
+{
+    (void)state;
+    enum { ENDS = 50 };
+    pthread_t recorders[THREADS];
+    atomic_store(&ended, false);
+    for (uintptr_t i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&recorders[i], NULL, record_until_the_end, (void *)(i + 1)), 0);
+    for (unsigned round = 0; round < ENDS; round++) {
+        start_trace(1);
+        usleep(1000);
+        assert_true(trace_finish());
+        struct trace_reader *reader = open_whole(path);
+        assert_int_equal(count_events(reader), trace_events(reader));
+        trace_close(reader);
+    }
+    atomic_store(&ended, true);
+    for (unsigned i = 0; i < THREADS; i++)
+        pthread_join(recorders[i], NULL);
+}
+
+/* A signal's handler may record between the moment of an event and its being recorded; so does what names a child's keys. */
+static void times_do_not_go_back(void **state)
+{
+    (void)state;
+    start_trace(1);
+    uint64_t now = trace_now();
+    for (unsigned i = 0; i < 100; i++) {
+        struct trace_event event = {
+            .kind = TRACE_ALLOC, .time = now - i * 1000, .address = 16 + i, .size = i, .key = i % 2};
+        trace_record(&event);
+        event = (struct trace_event){.kind = TRACE_RESET, .time = now - i * 2000, .key = i % 2};
+        trace_record(&event);
+        trace_record_block(TRACE_FREE, now - i * 1000, i % 2, (void *)(uintptr_t)16, 0);
+    }
+    assert_true(trace_finish());
+    struct trace_reader *reader = open_whole(path);
+    assert_int_equal(count_events(reader), 301);
+    assert_string_equal(trace_problem(reader), "");
     trace_close(reader);
 }
 
@@ -377,30 +515,26 @@ static size_t read_events(const char *name, bool salvage, struct trace_error *er
     return count;
 }
 
-/* Chunks of three streams, one of which goes on. */
+/* Chunks of two threads, some with zeros behind their events. */
 static void make_small(void)
 {
     struct trace_file file;
     struct trace_info info = {.time = 1, .sample = 1, .program = "small"};
     int descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
     assert_true(trace_file_begin(&file, descriptor, &info));
-    static const struct trace_stream fresh = {.time = 100};
-    struct trace_stream streams[2];
+    struct trace_stream streams[2] = {{.time = 100}, {.time = 100}};
     for (unsigned i = 0; i < 6; i++) {
-        uint8_t bytes[40 * TRACE_EVENT_MOST];
+        uint8_t bytes[40 * TRACE_EVENT_MOST] = {0};
         uint8_t *end = bytes;
         struct trace_stream *stream = &streams[i % 2];
-        bool more = i >= 2 && i < 4;
-        if (!more)
-            *stream = i < 2 ? fresh : (struct trace_stream){.time = stream->time};
-        struct trace_chunk chunk = {
-            .type = more ? TRACE_MORE : TRACE_EVENTS, .thread = i % 2 + 1, .time = stream->time};
+        *stream = (struct trace_stream){.time = stream->time};
+        struct trace_chunk chunk = {.type = TRACE_EVENTS, .thread = i % 2 + 1, .time = stream->time};
         for (unsigned k = 0; k < 5; k++) {
             struct trace_event event = random_event(stream->time + random_next() % 1000);
             end = trace_encode(end, stream, &event);
             chunk.events++;
         }
-        chunk.bytes = (uint32_t)(end - bytes);
+        chunk.bytes = (uint32_t)(end - bytes) + i / 2 * 4;
         assert_true(trace_file_chunk(&file, &chunk, bytes));
     }
     assert_true(trace_file_end(&file, &(struct trace_last){.events = 30, .time = 9}));
@@ -524,6 +658,11 @@ int main(void)
         cmocka_unit_test(sampling_keeps_a_block_whole_or_leaves_it),
         cmocka_unit_test(a_child_writes_a_file_of_its_own),
         cmocka_unit_test(what_a_killed_program_recorded_can_be_salvaged),
+        cmocka_unit_test(the_trace_of_a_killed_program_can_be_completed),
+        cmocka_unit_test(half_an_event_is_wiped),
+        cmocka_unit_test(a_running_program_s_trace_is_left_alone),
+        cmocka_unit_test(threads_may_record_while_it_ends),
+        cmocka_unit_test(times_do_not_go_back),
         cmocka_unit_test(a_full_disk_is_told),
         cmocka_unit_test(every_cut_is_named_and_salvaged),
         cmocka_unit_test(every_flipped_bit_is_found),

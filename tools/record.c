@@ -1,8 +1,9 @@
 /* `keyslab record`: runs a program and writes a trace of its allocations. */
 #include "command.h"
 #include "interrupt.h"
+#include "open.h"
 #include "output.h"
-#include "reader.h"
+#include "record_traces.h"
 #include "recorder/recorder.h"
 
 #include <errno.h>
@@ -13,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 /* As a shell and env(1) answer: not found, and found but not to be run. */
@@ -39,10 +41,11 @@ static void print_help(void)
          "  -q, --quiet        no summary at the end\n"
          "  -h, --help         print this\n"
          "\n"
-         "A child process that the program forks writes FILE.PID. A program that replaces\n"
-         "itself (exec) begins its file anew. One that is killed leaves a file that ends a\n"
-         "second before: see --salvage of 'keyslab tune'. Programs that are linked\n"
-         "statically, or that change their user, cannot be recorded.\n"
+         "A child process that allocates writes FILE.PID, or FILE.PID.2 and so on where that\n"
+         "is another's; a program that replaces itself (exec) goes on in its file. What was\n"
+         "recorded is in the file however a program ends. A child that outlives the program\n"
+         "and is killed leaves a trace without an end: see --salvage of 'keyslab tune'.\n"
+         "Programs that are linked statically, or that change their user, cannot be recorded.\n"
          "\n"
          "Exit status: the program's; 126 or 127 where it could not be run, 1 where no\n"
          "trace came of it, 2 for a bad command line.");
@@ -99,7 +102,7 @@ static const char *base_name(const char *path)
 }
 
 /* Absolute, since the program may change its folder. */
-static bool trace_path(const struct record_options *options, char path[PATH_MAX])
+static bool trace_file(const struct record_options *options, char path[PATH_MAX])
 {
     char folder[PATH_MAX] = "";
     char name[PATH_MAX];
@@ -129,12 +132,19 @@ static bool library_path(char path[PATH_MAX])
 /* An empty file where the trace will be: a bad path is told before the program runs. */
 static bool clear_file(const char *path)
 {
-    FILE *file = fopen(path, "wb");
-    if (file)
-        fclose(file);
+    int descriptor = trace_open_new(path);
+    if (descriptor >= 0)
+        close(descriptor);
     else
         complain("%s: %s", path, strerror(errno));
-    return file;
+    return descriptor >= 0;
+}
+
+static uint64_t wall_time(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
 /* ------------------------------------------------------------------ the program */
@@ -169,57 +179,45 @@ static void catch_signals(void)
     }
 }
 
-static _Noreturn void run_program(const struct record_options *options, const char *trace, const char *library)
+static void set_number(const char *name, uint64_t value)
 {
     char number[24];
+    snprintf(number, sizeof number, "%" PRIu64, value);
+    setenv(name, number, 1);
+}
+
+static _Noreturn void run_program(const struct record_options *options, const char *trace, uint64_t since,
+                                  const char *library)
+{
     char preload[2 * PATH_MAX];
     const char *before = getenv("LD_PRELOAD");
     snprintf(preload, sizeof preload, "%s%s%s", library, before && *before ? ":" : "", before ? before : "");
     setenv("LD_PRELOAD", preload, 1);
     setenv(RECORD_FILE, trace, 1);
-    snprintf(number, sizeof number, "%d", (int)getpid());
-    setenv(RECORD_PROCESS, number, 1);
-    snprintf(number, sizeof number, "%" PRIu64, options->sample);
-    setenv(RECORD_SAMPLE, number, 1);
+    set_number(RECORD_PROCESS, (uint64_t)getpid());
+    set_number(RECORD_SINCE, since);
+    set_number(RECORD_SAMPLE, options->sample);
     output_release();
     execvp(options->program[0], options->program);
     complain("%s: %s", options->program[0], strerror(errno));
     _exit(errno == ENOENT ? STATUS_NOT_FOUND : STATUS_NOT_RUN);
 }
 
-static int wait_program(const char *name)
+/* False where its status is not to be had. */
+static bool wait_program(const char *name, int *status)
 {
-    int status;
-    while (waitpid(program, &status, 0) < 0)
+    while (waitpid(program, status, 0) < 0)
         if (errno != EINTR) {
             complain("%s: %s", name, strerror(errno));
-            return EXIT_FAILED;
+            return false;
         }
     program = 0;
-    return WIFSIGNALED(status) ? STATUS_SIGNAL + WTERMSIG(status) : WEXITSTATUS(status);
+    return true;
 }
 
-/* True where there is a trace. */
-static bool summarise(const char *path, bool quiet)
+static int shell_status(int status)
 {
-    struct trace_error error;
-    struct trace_reader *reader = trace_open(path, true, &error);
-    if (!reader) {
-        complain("%s: %s", path,
-                 strstr(error.text, "cut off at byte 0")
-                     ? "nothing was recorded: the program is linked statically, or changes its user, or does not run"
-                     : error.text);
-        return false;
-    }
-    uint64_t events = trace_events(reader);
-    if (*error.text)
-        complain("%s: %s; 'keyslab tune --salvage' reads what is before", path, error.text);
-    else if (!quiet)
-        complain("%s: %" PRIu64 " events of %" PRIu64 " thread%s, %s, %.1f bytes an event", path, events,
-                 trace_threads(reader), trace_threads(reader) == 1 ? "" : "s", bytes_text((double)trace_bytes(reader)),
-                 events ? (double)trace_bytes(reader) / (double)events : 0);
-    trace_close(reader);
-    return true;
+    return WIFSIGNALED(status) ? STATUS_SIGNAL + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
 static int record(int argc, char **argv)
@@ -231,13 +229,14 @@ static int record(int argc, char **argv)
     if (status)
         return status;
     sigset_t before;
-    if (!trace_path(&options, trace) || !library_path(library) || !clear_file(trace))
+    if (!trace_file(&options, trace) || !library_path(library) || !clear_file(trace))
         return EXIT_FAILED;
+    uint64_t since = wall_time();
     interrupt_block(&before);
     program = fork();
     if (!program) {
         interrupt_unblock(&before);
-        run_program(&options, trace, library);
+        run_program(&options, trace, since, library);
     }
     if (program < 0) {
         complain("%s: %s", options.program[0], strerror(errno));
@@ -245,11 +244,14 @@ static int record(int argc, char **argv)
     }
     catch_signals();
     interrupt_unblock(&before);
-    status = wait_program(options.program[0]);
+    struct recording_end end = {.path = trace, .since = since, .quiet = options.quiet};
+    if (!wait_program(options.program[0], &end.status))
+        return EXIT_FAILED;
+    status = shell_status(end.status);
     if (status == STATUS_NOT_FOUND || status == STATUS_NOT_RUN)
         return status;
-    bool recorded = summarise(trace, options.quiet);
-    return status || recorded ? status : EXIT_FAILED;
+    signal(SIGXFSZ, SIG_IGN); /* the traces may be as large as files may be */
+    return record_traces(&end) || status ? status : EXIT_FAILED;
 }
 
 const struct command command_record = {"record", "run a program and write a trace of its allocations", record};

@@ -5,6 +5,7 @@
 #include "../compiler.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 /* What the calling thread was told last. */
@@ -21,7 +22,7 @@ uint64_t trace_now(void);
 
 /*
  * What trace_now last told the calling thread, or, where the clock has ticked since, tells it now: no later than now, no earlier than
- * any time that the thread has had, and late by less than a tick.
+ * any time that the thread has had, and, while the clock ticks, late by less than a tick.
  */
 static inline uint64_t trace_lately(void)
 {
@@ -29,7 +30,14 @@ static inline uint64_t trace_lately(void)
     return likely(trace_told.tick == tick) ? trace_told.time : trace_now();
 }
 
-/* While a recording runs, once in a while: by when a tick comes, not by what threads do, no event is closer to one than others. */
+/* One tick: what a thread was told before is told anew. */
 void trace_tick(void);
+
+/*
+ * A thread that ticks once in a millisecond: by when a tick comes, not by what threads do, no event is closer to one than others. False with
+ * errno where there can be no thread.
+ */
+bool trace_clock_start(void);
+void trace_clock_stop(void);
 
 #endif

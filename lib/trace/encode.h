@@ -64,7 +64,10 @@ FAST_PATH uint8_t *put_block(uint8_t *to, struct trace_stream *stream, unsigned 
     uint64_t later = time - stream->time;
     uint64_t away = granule - stream->granule;
     if (unlikely(later >> LATER_BITS)) {
-        to = put_later(to, later, time);
+        if (time > stream->time)
+            to = put_later(to, later, time);
+        else
+            time = stream->time; /* a signal's handler has recorded since, or a trace has begun */
         later = 0;
     }
     if (unlikely(key != stream->key))

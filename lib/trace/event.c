@@ -25,9 +25,10 @@ static uint8_t *put_wide(uint8_t *to, const struct trace_event *event)
 
 static uint8_t *put_of_key(uint8_t *to, struct trace_stream *stream, const struct trace_event *event)
 {
-    to = put_later(to, event->time - stream->time, event->time);
+    uint64_t time = event->time > stream->time ? event->time : stream->time;
+    to = put_later(to, time - stream->time, time);
     to = put_word(put_short(to, ITEM_SWITCH), event->key);
-    stream->time = event->time;
+    stream->time = time;
     stream->key = event->key;
     if (event->kind == TRACE_RESET)
         return put_short(to, TRACE_RESET);
@@ -177,4 +178,22 @@ const uint8_t *trace_decode(const uint8_t *from, const uint8_t *end, struct trac
     event->time = stream->time;
     event->key = stream->key;
     return from;
+}
+
+bool trace_is_padding(const uint8_t *from, const uint8_t *end)
+{
+    uint32_t item;
+    return from == end || (get_short(from, end, &item) && !item);
+}
+
+uint32_t trace_count(const uint8_t *from, const uint8_t *end, uint64_t time, const uint8_t **last)
+{
+    struct trace_stream stream = {.time = time};
+    struct trace_event event = {0};
+    uint32_t events = 0;
+    for (const uint8_t *at = from; !trace_is_padding(at, end) && (at = trace_decode(at, end, &stream, &event));
+         from = at)
+        events++;
+    *last = from;
+    return events;
 }

@@ -43,11 +43,20 @@ struct trace_stream {
     uint64_t granule; /* address / 16 */
 };
 
-/* Writes the event's bytes, TRACE_EVENT_MOST at the most, and returns where they end. event->time >= stream->time. */
+/*
+ * Writes the event's bytes, TRACE_EVENT_MOST at the most, and returns where they end. An event that is earlier than the one before it gets
+ * that one's time.
+ */
 uint8_t *trace_encode(uint8_t *to, struct trace_stream *stream, const struct trace_event *event);
 
 /* Reads one event from bytes before `end`; where it ends, or NULL for bytes that are no event. Leaves `thread` alone. */
 const uint8_t *trace_decode(const uint8_t *from, const uint8_t *end, struct trace_stream *stream,
                             struct trace_event *event);
+
+/* Whether nothing follows in a chunk but the zeros behind its last event. */
+bool trace_is_padding(const uint8_t *from, const uint8_t *end);
+
+/* How many whole events there are in a chunk whose stream begins at that time, and in *last where they end. */
+uint32_t trace_count(const uint8_t *from, const uint8_t *end, uint64_t time, const uint8_t **last);
 
 #endif

@@ -1,4 +1,8 @@
-/* A trace file: a preamble, then chunks, the last of which says that the file is whole. See docs/trace-format.md. */
+/*
+ * A trace file: a preamble, then chunks, the last of which says that the file is whole. See docs/trace-format.md.
+ *
+ * A chunk of events that is being filled has no events and no checksum of its payload in its header: both come when it is complete.
+ */
 #ifndef TRACE_FILE_H
 #define TRACE_FILE_H
 
@@ -7,15 +11,14 @@
 #include <stdint.h>
 
 #define TRACE_MAGIC   "\x89KST\r\n\x1a\n" /* shows damage by text transfer, as PNG's does */
-#define TRACE_VERSION 2
+#define TRACE_VERSION 3
 #define TRACE_ORDER   0xfeff /* of the bytes of every fixed number in the file: ff fe */
 
 enum { TRACE_CHUNK_BYTES = 64 * 1024 /* most in one chunk's payload */ };
 
 enum trace_chunk_type {
     TRACE_INFO = 0x4f464e49,   /* "INFO": the first chunk */
-    TRACE_EVENTS = 0x53545645, /* "EVTS": the beginning of a stream */
-    TRACE_MORE = 0x45524f4d,   /* "MORE": the stream of the thread's chunk before goes on */
+    TRACE_EVENTS = 0x53545645, /* "EVTS": a stream of events, then zeros */
     TRACE_LAST = 0x5453414c,   /* "LAST" */
 };
 
@@ -30,11 +33,11 @@ struct trace_chunk {
     uint32_t type;
     uint32_t bytes; /* of the payload, which follows */
     uint32_t thread;
-    uint32_t events;
-    uint64_t time;   /* of the stream where it begins: no event of the chunk is earlier */
-    uint64_t number; /* 0, 1, 2, ... in the file */
-    uint32_t payload_checksum;
-    uint32_t header_checksum; /* of the 36 bytes before */
+    uint32_t events;           /* 0 until the chunk is complete */
+    uint64_t time;             /* of the stream where it begins: no event of the chunk is earlier */
+    uint64_t number;           /* 0, 1, 2, ... in the file */
+    uint32_t payload_checksum; /* 0 until the chunk is complete */
+    uint32_t header_checksum;  /* of the 36 bytes before, with zeros for events and payload_checksum */
 };
 
 struct trace_info {
@@ -67,16 +70,28 @@ struct trace_error {
 /* True where the file begins as a trace does. */
 bool trace_recognise(const void *bytes, size_t size);
 
+uint32_t trace_header_checksum(const struct trace_chunk *chunk);
+uint32_t trace_payload_checksum(const void *payload, size_t size); /* never 0 */
+
+static inline bool trace_chunk_is_complete(const struct trace_chunk *chunk)
+{
+    return chunk->payload_checksum;
+}
+
 /* ------------------------------------------------------------------ writing */
 
 struct trace_file {
     int descriptor;
     uint64_t chunks;
-    uint64_t bytes;
+    uint64_t bytes; /* where the next chunk goes */
 };
 
 /* Preamble and first chunk. Each of these is false with errno where not all could be written. */
 bool trace_file_begin(struct trace_file *file, int descriptor, const struct trace_info *info);
+/* The number and the checksum of a chunk that is to be filled at the file's end. */
+void trace_chunk_begin(const struct trace_file *file, struct trace_chunk *chunk);
+/* The chunk has so many events: its header says so with one store, after which it is complete. */
+void trace_chunk_complete(struct trace_chunk *chunk, uint32_t events, const void *payload);
 /* Fills in number and checksums. */
 bool trace_file_chunk(struct trace_file *file, struct trace_chunk *chunk, const void *payload);
 bool trace_file_end(struct trace_file *file, const struct trace_last *last);

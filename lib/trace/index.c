@@ -1,6 +1,6 @@
 #include "index.h"
 
-#include "checksum.h"
+#include "event.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,11 +11,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-bool trace_recognise(const void *bytes, size_t size)
-{
-    return size >= 8 && !memcmp(bytes, TRACE_MAGIC, 8);
-}
 
 bool trace_problem_tell(struct trace_error *error, const char *format, ...)
 {
@@ -83,12 +78,14 @@ static bool read_header(struct trace_index *index, uint64_t offset, uint64_t num
                                   index->size, number);
     if (!read_at(index, chunk, sizeof *chunk, offset))
         return false;
-    if (chunk->header_checksum != trace_checksum(chunk, offsetof(struct trace_chunk, header_checksum)))
+    if (number && !chunk->type && !chunk->header_checksum) /* room that a killed program had made for a chunk */
+        return trace_problem_tell(&index->problem, "cut off at byte %" PRIu64 ": the last chunk is missing", offset);
+    if (chunk->header_checksum != trace_header_checksum(chunk))
         return trace_problem_tell(&index->problem, "at byte %" PRIu64 ": damaged header of chunk %" PRIu64, offset,
                                   number);
-    bool type = number ? chunk->type == TRACE_EVENTS || chunk->type == TRACE_MORE || chunk->type == TRACE_LAST
-                       : chunk->type == TRACE_INFO;
-    if (!type || chunk->number != number || !chunk->bytes || chunk->bytes > payload_most(chunk->type))
+    bool type = number ? chunk->type == TRACE_EVENTS || chunk->type == TRACE_LAST : chunk->type == TRACE_INFO;
+    bool counts = chunk->type == TRACE_EVENTS || !chunk->events;
+    if (!type || !counts || chunk->number != number || !chunk->bytes || chunk->bytes > payload_most(chunk->type))
         return trace_problem_tell(&index->problem, "at byte %" PRIu64 ": not what chunk %" PRIu64 " may be", offset,
                                   number);
     if (index->size - offset - sizeof *chunk < chunk->bytes)
@@ -102,10 +99,36 @@ static bool read_payload(struct trace_index *index, uint64_t offset, const struc
 {
     if (!read_at(index, to, chunk->bytes, offset + sizeof *chunk))
         return false;
-    if (trace_checksum(to, chunk->bytes) != chunk->payload_checksum)
+    if (trace_payload_checksum(to, chunk->bytes) != chunk->payload_checksum)
         return trace_problem_tell(&index->problem, "at byte %" PRIu64 ": damaged chunk %" PRIu64 " of thread %" PRIu32,
                                   offset, chunk->number, chunk->thread);
     return true;
+}
+
+/* What the program had recorded in a chunk when it was killed, cut to whole events; `to` has room for the payload. */
+static bool read_incomplete(struct trace_index *index, uint64_t offset, struct trace_chunk *chunk, uint8_t *to)
+{
+    const uint8_t *last;
+    if (!read_at(index, to, chunk->bytes, offset + sizeof *chunk))
+        return false;
+    chunk->events = trace_count(to, to + chunk->bytes, chunk->time, &last);
+    chunk->bytes = (uint32_t)(last - to);
+    return true;
+}
+
+/* Its events are counted, and the walk goes on. */
+static bool count_incomplete(struct trace_index *index, uint64_t offset, struct trace_chunk chunk, uint32_t *events)
+{
+    uint8_t *payload = malloc(chunk.bytes);
+    if (!payload)
+        return trace_problem_tell(&index->problem, "at byte %" PRIu64 ": out of memory for the chunk", offset);
+    bool read = read_incomplete(index, offset, &chunk, payload);
+    free(payload);
+    *events = chunk.events;
+    trace_problem_tell(&index->problem,
+                       "at byte %" PRIu64 ": chunk %" PRIu64 " is not complete: the program was killed, or still runs",
+                       offset, chunk.number);
+    return read;
 }
 
 static bool add_piece(struct trace_index *index, const struct trace_chunk *chunk, uint64_t offset)
@@ -170,7 +193,8 @@ static bool read_chunks(struct trace_index *index)
         if (chunk.type == TRACE_INFO) {
             if (!read_info(index, offset, &chunk))
                 return false;
-        } else if (!add_piece(index, &chunk, offset)) {
+        } else if ((!trace_chunk_is_complete(&chunk) && !count_incomplete(index, offset, chunk, &chunk.events)) ||
+                   !add_piece(index, &chunk, offset)) {
             return false;
         }
         offset += sizeof chunk + chunk.bytes;
@@ -193,14 +217,17 @@ static bool open_file(struct trace_index *index, const char *path)
 bool index_open(struct trace_index *index, const char *path)
 {
     *index = (struct trace_index){0};
-    return open_file(index, path) && read_preamble(index) && read_chunks(index);
+    return open_file(index, path) && read_preamble(index) && read_chunks(index) && !*index->problem.text;
 }
 
 bool index_read(struct trace_index *index, const struct piece *piece, struct trace_chunk *chunk, void *payload)
 {
     if (!read_at(index, chunk, sizeof *chunk, piece->offset))
         return false;
-    return chunk->bytes <= TRACE_CHUNK_BYTES && read_payload(index, piece->offset, chunk, payload);
+    if (chunk->bytes > TRACE_CHUNK_BYTES)
+        return trace_problem_tell(&index->problem, "at byte %" PRIu64 ": the chunk has changed", piece->offset);
+    return trace_chunk_is_complete(chunk) ? read_payload(index, piece->offset, chunk, payload)
+                                          : read_incomplete(index, piece->offset, chunk, payload);
 }
 
 void index_close(struct trace_index *index)

@@ -30,10 +30,16 @@ struct trace_index {
 /* Says what is wrong, where nothing is said yet; false. */
 __attribute__((format(printf, 2, 3))) bool trace_problem_tell(struct trace_error *error, const char *format, ...);
 
-/* False with index->problem for a file that is not whole; what lies before the damage is in the index. index_close is due in any case. */
+/*
+ * False with index->problem for a file that is not whole; what lies before the damage is in the index, and so are chunks that are not
+ * complete. index_close is due in any case.
+ */
 bool index_open(struct trace_index *index, const char *path);
 
-/* A chunk, and its payload of TRACE_CHUNK_BYTES at the most. False, with a problem, where it is damaged. */
+/*
+ * A chunk, with the number of its events, and its payload of TRACE_CHUNK_BYTES at the most. False, with a problem, where it is damaged; one
+ * that is not complete has the events that are whole, and no others.
+ */
 bool index_read(struct trace_index *index, const struct piece *piece, struct trace_chunk *chunk, void *payload);
 
 void index_close(struct trace_index *index);

@@ -19,8 +19,8 @@ struct lane {
     const uint8_t *at;
     const uint8_t *end;
     uint64_t offset;
-    bool whole;  /* the stream is known: MORE may follow */
-    bool loaded; /* `event` is the next one; else only `time` is known */
+    uint32_t left; /* events in the chunk, by its header */
+    bool loaded;   /* `event` is the next one; else only `time` is known */
     uint64_t time;
     struct trace_stream stream;
     struct trace_event event;
@@ -125,7 +125,8 @@ void trace_rewind(struct trace_reader *reader)
         struct lane *lane = &reader->lanes[i];
         lane->next = lane->first;
         lane->at = lane->end = NULL;
-        lane->whole = lane->loaded = false;
+        lane->left = 0;
+        lane->loaded = false;
         lane->time = reader->index.pieces[lane->first].time;
         reader->heap[reader->heap_count++] = lane;
     }
@@ -217,28 +218,33 @@ static bool load(struct trace_reader *reader, struct lane *lane)
     if (!lane->bytes)
         return trace_problem_tell(&reader->index.problem, "out of memory for the chunk at byte %" PRIu64,
                                   piece->offset);
-    bool good = index_read(&reader->index, piece, &chunk, lane->bytes);
-    if (good && chunk.type == TRACE_EVENTS) {
-        lane->whole = true;
-        lane->stream = (struct trace_stream){.time = chunk.time};
-    }
-    if (!good || !lane->whole) {
-        lane->whole = false;
+    if (!index_read(&reader->index, piece, &chunk, lane->bytes)) {
         reader->lost += chunk.events;
-        return trace_problem_tell(&reader->index.problem,
-                                  "at byte %" PRIu64 ": what chunk %" PRIu64 " goes on from is damaged", piece->offset,
-                                  chunk.number);
+        return false;
     }
+    lane->stream = (struct trace_stream){.time = chunk.time};
+    lane->left = chunk.events;
     lane->at = lane->bytes;
     lane->end = lane->bytes + chunk.bytes;
     return true;
+}
+
+/* The rest of the chunk is no events. */
+static void leave_chunk(struct trace_reader *reader, struct lane *lane)
+{
+    trace_problem_tell(&reader->index.problem,
+                       "at byte %" PRIu64 ": a chunk of thread %" PRIu32 " holds what is no event", lane->offset,
+                       lane->thread);
+    reader->lost += lane->left;
+    lane->left = 0;
+    lane->at = lane->end;
 }
 
 /* The lane's next event into lane->event. TRACE_END where it has no more. */
 static enum trace_result step(struct trace_reader *reader, struct lane *lane)
 {
     for (;;) {
-        if (lane->at == lane->end) {
+        if (!lane->left && trace_is_padding(lane->at, lane->end)) {
             if (lane->next == NO_PIECE)
                 return TRACE_END;
             if (!load(reader, lane) && !reader->salvage)
@@ -246,17 +252,16 @@ static enum trace_result step(struct trace_reader *reader, struct lane *lane)
             continue;
         }
         lane->event.thread = lane->thread;
-        lane->at = trace_decode(lane->at, lane->end, &lane->stream, &lane->event);
-        if (lane->at)
+        const uint8_t *next = lane->left ? trace_decode(lane->at, lane->end, &lane->stream, &lane->event) : NULL;
+        if (next) {
+            lane->at = next;
             break;
-        lane->at = lane->end;
-        lane->whole = false;
-        trace_problem_tell(&reader->index.problem,
-                           "at byte %" PRIu64 ": a chunk of thread %" PRIu32 " holds what is no event", lane->offset,
-                           lane->thread);
+        }
+        leave_chunk(reader, lane);
         if (!reader->salvage)
             return TRACE_BROKEN;
     }
+    lane->left--;
     lane->loaded = true;
     lane->time = lane->event.time;
     return TRACE_EVENT;

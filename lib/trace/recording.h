@@ -1,5 +1,5 @@
 /*
- * The recording that runs, if one does: what the threads that record (record.c) and the one that writes (writer.c) have in common.
+ * The recording that runs, if one does: what the threads that record (record.c) and its beginning and end (writer.c) have in common.
  */
 #ifndef TRACE_RECORDING_H
 #define TRACE_RECORDING_H
@@ -34,14 +34,17 @@ static inline enum recording_phase recording_phase(uint32_t word)
 /* The calling thread is at work on a trace: what it allocates meanwhile is not recorded. */
 extern THREAD_LOCAL bool recording_inside;
 
-/* The first event of a child of a fork: begins a recording of its own, where that is wanted. */
-void recording_begin_in_child(void);
+/* A child's first event: begins a recording of its own, where that is wanted, and the event is of a block that comes to be. */
+void recording_begin_in_child(enum trace_kind kind, uint64_t address);
 
-/* The recording ends, wherever it was: it cannot go on. */
-void recording_fail(int error);
+/* With sampling, the same answer for an address always, so that a block is in the trace with all its events or not at all. */
+bool recording_samples(uint32_t sample, uint64_t address);
 
-/* A buffer for the calling thread in this recording, `mine` where that is not NULL; NULL without memory, which ends it. */
+/* A buffer for the calling thread in this recording, `mine` where that is not NULL; NULL without memory or room, which ends it. */
 struct buffer *recording_join(struct buffer *mine, uint32_t word, uint64_t time);
+
+/* The buffer's chunk is full, and the next one follows. False where the recording ends, or has ended. */
+bool recording_turn(struct buffer *buffer);
 
 /* Called by a thread that ends, with its buffer. */
 void recording_leave(void *buffer);
@@ -49,7 +52,7 @@ void recording_leave(void *buffer);
 /* The calling thread's buffer, of whatever recording; NULL where it has none. */
 struct buffer *recording_mine(void);
 
-/* The writer looks at the buffers at once. */
-void recording_wake_writer(void);
+/* The calling thread has none from now on. */
+void recording_forget_mine(void);
 
 #endif

@@ -1,23 +1,22 @@
 #include "writer.h"
 
+#include "open.h"
 #include "recording.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/futex.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 enum {
     DESCRIPTOR_LEAST = 500, /* out of the way of programs that close and count on low numbers */
-    TICK_NS = 1000000,      /* between two ticks of the clock, and two looks of the writer where nobody wakes it */
+    NAMES_MOST = 10000,     /* tried for a child's file */
 };
 
 #define SECOND_NS 1000000000ull
@@ -27,24 +26,27 @@ struct recording *_Atomic recording = &never;
 static struct recording *wiped_page;
 
 static struct {
+    char path[PATH_MAX + 32];
     char children[PATH_MAX];
     char program[64];
+    uint64_t since;
     uint32_t sample;
-    void (*begun)(void);
+    bool ticks;
+    void (*begun)(bool goes_on);
     void (*failed)(int error);
-    struct trace_file file;
     struct stat identity; /* of the file that the descriptor must still be */
+    void *held;           /* a page of the file, for trace_open_own */
     pid_t process;        /* whose recording it is: a child of vfork shares all this, and its end is not ours */
-    pthread_t thread;
     pthread_key_t exit_key;
-    uint32_t number;          /* counts recordings */
-    _Atomic uint32_t word;    /* of this one, while it is on */
-    _Atomic uint32_t threads; /* that have recorded */
-    uint64_t events;          /* in the file */
-    _Atomic uint32_t wake;    /* a futex: counts reasons to look */
-    _Atomic bool stopping;
-    _Atomic int error; /* errno of the first write that failed */
-} writer;
+    uint32_t number;       /* counts recordings */
+    uint64_t time;         /* when this one began */
+    _Atomic uint32_t word; /* of this one, while it is on */
+    _Atomic int error;     /* errno of the first failure */
+    pthread_mutex_t lock;  /* of what follows, and of all buffers' chunks */
+    struct trace_file file;
+    uint64_t events;  /* in complete chunks */
+    uint32_t threads; /* that have recorded */
+} writer = {.lock = PTHREAD_MUTEX_INITIALIZER, .file.descriptor = -1};
 
 static _Atomic uint32_t *word_now(void)
 {
@@ -56,13 +58,13 @@ static uint32_t word_of(enum recording_phase phase)
     return writer.number << RECORDING_PHASE_BITS | (uint32_t)phase;
 }
 
-void recording_wake_writer(void)
+const char *trace_path(void)
 {
-    atomic_fetch_add(&writer.wake, 1);
-    syscall(SYS_futex, &writer.wake, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+    return writer.path;
 }
 
-void recording_fail(int error)
+/* The recording ends, wherever it was: it cannot go on. */
+static void fail(int error)
 {
     int none = 0;
     uint32_t on = atomic_load(&writer.word);
@@ -72,84 +74,126 @@ void recording_fail(int error)
         writer.failed(error);
 }
 
-/* ------------------------------------------------------------------ the writer */
-
-/* A program may close every descriptor that it does not know, and open its own files under the number. */
-static bool still_ours(void)
+/* ------------------------------------------------------------------ the lock
+ *
+ * No signal's handler runs under it, which might end the program. A file that is at its limit makes a signal of its own, beside the error:
+ * that is not for the program.
+ */
+static void lock(sigset_t *before)
 {
-    struct stat now;
-    if (!fstat(writer.file.descriptor, &now) && now.st_ino == writer.identity.st_ino &&
-        now.st_dev == writer.identity.st_dev)
-        return true;
-    errno = EBADF;
-    return false;
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, before);
+    pthread_mutex_lock(&writer.lock);
 }
 
-static void carry(struct trace_chunk *chunk, const void *payload)
+static void unlock(const sigset_t *before)
 {
-    if (atomic_load(&writer.error))
-        return;
-    if (still_ours() && trace_file_chunk(&writer.file, chunk, payload))
-        writer.events += chunk->events;
-    else
-        recording_fail(errno);
+    int error = errno;
+    sigset_t limit;
+    pthread_mutex_unlock(&writer.lock);
+    sigemptyset(&limit);
+    sigaddset(&limit, SIGXFSZ);
+    if (!sigismember(before, SIGXFSZ))
+        sigtimedwait(&limit, NULL, &(struct timespec){0});
+    pthread_sigmask(SIG_SETMASK, before, NULL);
+    errno = error;
 }
 
-static void drain_all(bool unfinished)
-{
-    for (struct buffer *buffer = atomic_load(&buffers); buffer; buffer = buffer->next)
-        buffer_drain(buffer, atomic_load(&writer.word), unfinished, carry);
-}
+/* ------------------------------------------------------------------ the file */
 
-static void *writer_main(void *unused)
+static int raised(int low)
 {
-    (void)unused;
-    recording_inside = true;
-    uint64_t swept = trace_now();
-    for (;;) {
-        uint32_t seen = atomic_load(&writer.wake);
-        bool last = atomic_load(&writer.stopping);
-        bool unfinished = last || trace_now() - swept > SECOND_NS;
-        drain_all(unfinished);
-        if (last)
-            return NULL;
-        if (unfinished)
-            swept = trace_now();
-        struct timespec tick = {.tv_nsec = TICK_NS};
-        syscall(SYS_futex, &writer.wake, FUTEX_WAIT_PRIVATE, seen, &tick, NULL, 0);
-        trace_tick();
-    }
-}
-
-/* ------------------------------------------------------------------ beginning */
-
-static int open_file(const char *path)
-{
-    int low = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (low < 0)
-        return -1;
-    int high = fcntl(low, F_DUPFD_CLOEXEC, DESCRIPTOR_LEAST);
+    int high = low < 0 ? -1 : fcntl(low, F_DUPFD_CLOEXEC, DESCRIPTOR_LEAST);
     if (high < 0)
         return low; /* under a limit of few descriptors */
     close(low);
     return high;
 }
 
-static bool begin_file(const char *path)
+static bool is_ours(int descriptor)
 {
-    int descriptor = open_file(path);
-    if (descriptor < 0)
+    struct stat now;
+    return !fstat(descriptor, &now) && now.st_ino == writer.identity.st_ino && now.st_dev == writer.identity.st_dev;
+}
+
+/* A program may close every descriptor that it does not know, and open its own files under the number. */
+static bool have_descriptor(void)
+{
+    if (is_ours(writer.file.descriptor))
+        return true;
+    int again = raised(open(writer.path, O_RDWR | O_CLOEXEC));
+    writer.file.descriptor = again;
+    if (again >= 0 && is_ours(again))
+        return true;
+    if (again >= 0) {
+        close(again);
+        errno = EBADF;
+    }
+    writer.file.descriptor = -1;
+    return false;
+}
+
+static void close_file(void)
+{
+    int error = errno;
+    if (is_ours(writer.file.descriptor))
+        close(writer.file.descriptor);
+    if (writer.held)
+        munmap(writer.held, 1);
+    writer.file.descriptor = -1;
+    writer.held = NULL;
+    errno = error;
+}
+
+/* In a child of a fork the page is not there: it is the parent that has the file. */
+static bool hold_file(int descriptor)
+{
+    writer.held = mmap(NULL, 1, PROT_READ, MAP_SHARED, descriptor, 0);
+    if (writer.held == MAP_FAILED) {
+        writer.held = NULL;
         return false;
+    }
+    madvise(writer.held, 1, MADV_DONTFORK);
+    return true;
+}
+
+static bool begin_file(int descriptor)
+{
     struct timespec wall;
     clock_gettime(CLOCK_REALTIME, &wall);
     struct trace_info info = {
         .wall_time = (uint64_t)wall.tv_sec * SECOND_NS + (uint64_t)wall.tv_nsec,
-        .time = trace_now(),
+        .time = writer.time,
         .sample = writer.sample,
         .process = (uint32_t)getpid(),
     };
     memcpy(info.program, writer.program, sizeof info.program);
-    if (!fstat(descriptor, &writer.identity) && trace_file_begin(&writer.file, descriptor, &info))
+    return trace_file_begin(&writer.file, descriptor, &info);
+}
+
+/* What this process has recorded before it replaced its program. */
+static bool go_on(int descriptor)
+{
+    struct trace_extent before;
+    bool own = trace_resume(&writer.file, descriptor, &before) && !before.ended &&
+               before.info.process == (uint32_t)getpid() && before.info.wall_time >= writer.since;
+    writer.events = before.events;
+    writer.threads = before.threads;
+    errno = EEXIST;
+    return own;
+}
+
+static bool open_file(bool *goes_on)
+{
+    int descriptor = raised(writer.since ? trace_open_own(writer.path) : trace_open_new(writer.path));
+    if (descriptor < 0)
+        return false;
+    writer.events = 0;
+    writer.threads = 0;
+    bool open = !fstat(descriptor, &writer.identity);
+    *goes_on = open && writer.since && writer.identity.st_size;
+    if (open && (*goes_on ? go_on(descriptor) : begin_file(descriptor)) && hold_file(descriptor))
         return true;
     int error = errno;
     close(descriptor);
@@ -157,81 +201,168 @@ static bool begin_file(const char *path)
     return false;
 }
 
-/* The writer thread takes none of the program's signals. */
-static bool begin_thread(void)
-{
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    atomic_store(&writer.stopping, false);
-    int error = pthread_create(&writer.thread, NULL, writer_main, NULL);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    errno = error;
-    return !error;
-}
+/* ------------------------------------------------------------------ beginning */
 
-static bool begin(const char *path)
+static bool begin_locked(bool *goes_on)
 {
-    bool outer = recording_inside;
-    recording_inside = true;
     atomic_store(&writer.error, 0);
-    writer.events = 0;
     writer.process = getpid();
     writer.number++;
-    atomic_store(&writer.threads, 0);
     atomic_store(&writer.word, word_of(RECORDING_ON));
     trace_tick();
-    bool begun = begin_file(path);
-    if (begun && !begin_thread()) {
-        int error = errno;
-        close(writer.file.descriptor);
-        errno = error;
-        begun = false;
-    }
+    writer.time = trace_now();
+    if (!open_file(goes_on))
+        return false;
+    if (!writer.ticks || trace_clock_start())
+        return true;
+    close_file();
+    return false;
+}
+
+static bool begin(void)
+{
+    sigset_t before;
+    bool goes_on;
+    bool outer = recording_inside;
+    recording_inside = true;
+    lock(&before);
+    bool begun = begin_locked(&goes_on);
+    unlock(&before);
     recording_inside = outer;
     atomic_store(word_now(), word_of(begun ? RECORDING_ON : RECORDING_OFF));
     if (begun && writer.begun)
-        writer.begun();
+        writer.begun(goes_on);
     return begun;
 }
 
-/* In a child, what lies in the buffers is the parent's; its threads but this one are not there. */
+/* In a child all chunks are the parent's, and its threads but this one are not there. */
 static void leave_parent(void)
 {
-    for (struct buffer *buffer = atomic_load(&buffers); buffer; buffer = buffer->next)
+    writer.lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+    writer.held = NULL;
+    for (struct buffer *buffer = atomic_load(&buffers); buffer; buffer = buffer->next) {
+        chunk_forget(&buffer->chunk);
         if (buffer != recording_mine())
-            atomic_store(&buffer->state, BUFFER_IDLE);
-    if (still_ours())
-        close(writer.file.descriptor);
+            buffer_leave(buffer);
+    }
+    close_file();
 }
 
-void recording_begin_in_child(void)
+/* The first name that no other process has. */
+static bool begin_as_child(void)
+{
+    int length = snprintf(writer.path, sizeof writer.path, "%s.%d", writer.children, (int)getpid());
+    for (unsigned number = 2; number <= NAMES_MOST; number++) {
+        if (begin())
+            return true;
+        if (errno != EEXIST)
+            return false;
+        snprintf(writer.path + length, sizeof writer.path - (size_t)length, ".%u", number);
+    }
+    return false;
+}
+
+/* A block of the parent's that goes begins no trace: it is in none of the child's. */
+static bool is_wanted(enum trace_kind kind, uint64_t address)
+{
+    bool comes = kind == TRACE_ALLOC || kind == TRACE_MOVED_TO || kind == TRACE_RESIZE;
+    return !*writer.children || (comes && recording_samples(writer.sample, address));
+}
+
+void recording_begin_in_child(enum trace_kind kind, uint64_t address)
 {
     uint32_t wiped = RECORDING_WIPED;
-    if (!atomic_compare_exchange_strong(word_now(), &wiped, RECORDING_BEGINS))
+    if (!is_wanted(kind, address) || !atomic_compare_exchange_strong(word_now(), &wiped, RECORDING_BEGINS))
         return;
     leave_parent();
-    if (!*writer.children) {
+    if (!*writer.children)
         atomic_store(word_now(), RECORDING_OFF);
-        return;
-    }
-    char path[PATH_MAX + 16];
-    snprintf(path, sizeof path, "%s.%d", writer.children, (int)getpid());
-    begin(path);
+    else if (!begin_as_child() && writer.failed)
+        writer.failed(errno);
 }
 
-/* Without memory for a buffer the recording ends, as it does where the file cannot be written. */
+/* ------------------------------------------------------------------ threads */
+
+static bool begin_chunk(struct buffer *buffer, uint64_t time)
+{
+    if (have_descriptor() && buffer_begin_chunk(buffer, &writer.file, time))
+        return true;
+    fail(errno);
+    return false;
+}
+
+static void end_chunk(struct buffer *buffer)
+{
+    uint32_t events = filled_events(atomic_load_explicit(&buffer->filled, memory_order_relaxed));
+    if (!buffer->chunk.header)
+        return;
+    writer.events += events;
+    chunk_end(&buffer->chunk, events);
+}
+
+static bool join_locked(struct buffer *buffer, uint32_t word, uint64_t time)
+{
+    if (recording_word() != word)
+        return false;
+    chunk_forget(&buffer->chunk);
+    buffer->thread = writer.threads + 1;
+    buffer->sample = writer.sample;
+    buffer->ends = 0;
+    buffer->room = 0;
+    if (!begin_chunk(buffer, time > writer.time ? time : writer.time))
+        return false;
+    writer.threads++;
+    atomic_store_explicit(&buffer->recording, word, memory_order_release);
+    return true;
+}
+
 struct buffer *recording_join(struct buffer *mine, uint32_t word, uint64_t time)
 {
+    sigset_t before;
     struct buffer *buffer = mine ? mine : buffer_take();
     if (!buffer) {
-        recording_fail(ENOMEM);
+        fail(ENOMEM);
         return NULL;
     }
-    buffer_begin(buffer, word, atomic_fetch_add(&writer.threads, 1) + 1, writer.sample, time);
-    pthread_setspecific(writer.exit_key, buffer);
-    return buffer;
+    lock(&before);
+    bool joined = join_locked(buffer, word, time);
+    unlock(&before);
+    if (joined)
+        pthread_setspecific(writer.exit_key, buffer);
+    else if (!mine)
+        buffer_leave(buffer);
+    return joined ? buffer : NULL;
+}
+
+bool recording_turn(struct buffer *buffer)
+{
+    sigset_t before;
+    lock(&before);
+    bool runs = recording_word() == atomic_load_explicit(&buffer->recording, memory_order_relaxed);
+    if (runs) {
+        end_chunk(buffer);
+        runs = begin_chunk(buffer, buffer->stream.time);
+    }
+    unlock(&before);
+    return runs;
+}
+
+/* Other destructors may free what their threads have left: the thread keeps its buffer until the last time that it is asked. */
+void recording_leave(void *argument)
+{
+    struct buffer *buffer = argument;
+    sigset_t before;
+    if (++buffer->ends < PTHREAD_DESTRUCTOR_ITERATIONS) {
+        pthread_setspecific(writer.exit_key, buffer);
+        return;
+    }
+    recording_forget_mine();
+    lock(&before);
+    if (recording_word() == atomic_load_explicit(&buffer->recording, memory_order_relaxed))
+        end_chunk(buffer);
+    chunk_forget(&buffer->chunk);
+    unlock(&before);
+    buffer_leave(buffer);
 }
 
 /* ------------------------------------------------------------------ start and finish */
@@ -264,53 +395,90 @@ static bool is_busy(void)
     return false;
 }
 
+static void take_options(const struct trace_options *options)
+{
+    const char *path = options->path ? options->path : "";
+    const char *children = options->children ? options->children : "";
+    memcpy(writer.path, path, strlen(path) + 1);
+    memcpy(writer.children, children, strlen(children) + 1);
+    memset(writer.program, 0, sizeof writer.program);
+    memcpy(writer.program, options->program, strnlen(options->program, sizeof writer.program - 1));
+    writer.since = options->since;
+    writer.sample = options->sample ? options->sample : 1;
+    writer.ticks = options->ticks;
+    writer.begun = options->begun;
+    writer.failed = options->failed;
+}
+
 bool trace_start(const struct trace_options *options)
 {
     if (is_busy()) {
         errno = EBUSY;
         return false;
     }
-    const char *children = options->children ? options->children : "";
-    if (strlen(children) >= sizeof writer.children) {
+    if ((options->path && strlen(options->path) >= PATH_MAX) ||
+        (options->children && strlen(options->children) >= PATH_MAX)) {
         errno = ENAMETOOLONG;
         return false;
     }
-    memcpy(writer.children, children, strlen(children) + 1);
-    memset(writer.program, 0, sizeof writer.program);
-    memcpy(writer.program, options->program, strnlen(options->program, sizeof writer.program - 1));
-    writer.sample = options->sample ? options->sample : 1;
-    writer.begun = options->begun;
-    writer.failed = options->failed;
+    take_options(options);
     if (!wiped_page && !map_page())
         return false;
-    atomic_store(&wiped_page->word, RECORDING_OFF);
+    atomic_store(&wiped_page->word, options->path ? RECORDING_OFF : RECORDING_WIPED);
     atomic_store(&recording, wiped_page);
-    if (begin(options->path))
+    if (!options->path || begin())
         return true;
     atomic_store(&recording, &never);
     return false;
 }
 
+/* What the threads have recorded up to now. Those that still run may be writing. */
+static bool end_chunks(void)
+{
+    for (struct buffer *buffer = atomic_load(&buffers); buffer; buffer = buffer->next) {
+        uint64_t filled = atomic_load_explicit(&buffer->filled, memory_order_acquire);
+        if (!buffer->chunk.header || atomic_load(&buffer->recording) != atomic_load(&writer.word))
+            continue;
+        if (!chunk_take_away(&buffer->chunk, &writer.file, filled_events(filled), filled_bytes(filled)))
+            return false;
+        writer.events += filled_events(filled);
+    }
+    return true;
+}
+
+static bool end_file(void)
+{
+    bool whole = have_descriptor() && end_chunks();
+    struct trace_last last = {.events = writer.events, .time = trace_now()};
+    return whole && !ftruncate(writer.file.descriptor, (off_t)writer.file.bytes) && trace_file_end(&writer.file, &last);
+}
+
+static void finish_locked(void)
+{
+    atomic_store(word_now(), RECORDING_OFF);
+    int error = atomic_load(&writer.error);
+    bool whole = end_file();
+    if (!whole && !error)
+        atomic_store(&writer.error, errno);
+    close_file();
+}
+
 bool trace_finish(void)
 {
+    sigset_t before;
     enum recording_phase phase = recording_phase(recording_word());
     if (phase == RECORDING_WIPED || writer.process != getpid() ||
         (phase == RECORDING_OFF && !atomic_load(&writer.error)))
         return true; /* none runs, or a child has recorded nothing */
     bool outer = recording_inside;
     recording_inside = true;
-    atomic_store(word_now(), RECORDING_OFF);
-    atomic_store(&writer.stopping, true);
-    recording_wake_writer();
-    pthread_join(writer.thread, NULL);
-
-    struct trace_last last = {.events = writer.events, .time = trace_now()};
-    int error = atomic_exchange(&writer.error, 0);
-    if (!error && (!still_ours() || !trace_file_end(&writer.file, &last)))
-        error = errno;
-    close(writer.file.descriptor);
+    lock(&before);
+    finish_locked();
+    unlock(&before);
+    if (writer.ticks)
+        trace_clock_stop();
     atomic_store(&recording, &never);
     recording_inside = outer;
-    errno = error;
-    return !error;
+    errno = atomic_exchange(&writer.error, 0);
+    return !errno;
 }

@@ -1,11 +1,11 @@
 /*
  * Records events of all threads into a trace file.
  *
- * Each thread codes its events into a buffer of its own; one writer thread carries full slots to the file as they come, and
- * what lies in unfinished ones once a second. A thread whose slots are all full waits for the writer: nothing is lost unless
- * sampling is asked for. The writer allocates nothing but whole mappings, so that malloc itself may be what is recorded.
+ * Each thread codes its events into a chunk of the file that it has mapped, and takes the next one where that is full: nothing is lost
+ * unless sampling is asked for, and what a program has recorded is in the file however it ends. Nothing is allocated but whole mappings, so
+ * that malloc itself may be what is recorded.
  *
- * A child of a fork records nothing, or into a file of its own, with its PID at the end of the name, from its first event on.
+ * A child of a fork records nothing, or into a file of its own, from the first block on that it allocates.
  */
 #ifndef TRACE_WRITER_H
 #define TRACE_WRITER_H
@@ -14,17 +14,29 @@
 #include "event.h"
 
 struct trace_options {
-    const char *path;
-    const char *children; /* a child's file is this, a dot and its PID; NULL: a child records nothing */
-    const char *program;  /* for the file's head; cut after 63 bytes */
-    uint32_t sample;      /* record one of so many blocks, by address; 0 or 1 for all */
-    void (*begun)(
-        void); /* called when a file has been begun, a child's too: names the keys that there are. May be NULL */
-    void (*failed)(int error); /* called once when the file can no longer be written, by any thread. May be NULL */
+    const char *path; /* NULL: a file is begun with the first block, as in a child of a fork */
+    /* A child's file is this, a dot and its PID; where another process has that, a dot and a number from 2 follow. NULL: none. */
+    const char *children;
+    /*
+     * Not 0: a file that is there is not replaced. The recording goes on in it where this process has begun it at this time of the wall
+     * clock, in nanoseconds, or later, and then replaced its program by another; else trace_start fails with EEXIST, or another
+     * name is taken.
+     */
+    uint64_t since;
+    const char *program; /* for the file's head; cut after 63 bytes */
+    uint32_t sample;     /* record one of so many blocks, by address; 0 or 1 for all */
+    bool ticks;          /* trace_lately will be asked */
+    /* Called when a file has been begun, a child's too, or is gone on with: names the keys that there are. May be NULL. */
+    void (*begun)(bool goes_on);
+    /* Called once when the file can no longer be written, or a child's cannot be begun, by any thread. May be NULL. */
+    void (*failed)(int error);
 };
 
-/* Begins. False with errno where the file or the writer thread could not be had. One recording at a time in a process. */
+/* Begins. False with errno where the file or the clock's thread could not be had. One recording at a time in a process. */
 bool trace_start(const struct trace_options *options);
+
+/* The file that is written, or was the last that should have been. */
+const char *trace_path(void);
 
 /*
  * Records an event of the calling thread. The times must order what happens to an address in several threads: that of a free is
@@ -38,8 +50,8 @@ void trace_record(const struct trace_event *event);
 void trace_record_block(enum trace_kind kind, uint64_t time, uint64_t key, const void *block, size_t size);
 
 /*
- * Writes what all threads have recorded, and the file's last chunk. False with errno where the file is not whole: the first
- * write that failed. True where no recording runs.
+ * Completes what all threads have recorded, and writes the file's last chunk. False with errno where not everything is in the file: the
+ * first failure. True where no recording runs.
  */
 bool trace_finish(void);
 

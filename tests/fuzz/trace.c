@@ -48,12 +48,11 @@ static int make_file(const uint8_t *data, size_t size)
         size_t bytes = data[0] % 32 + 1;
         if (bytes > size - 2)
             bytes = size - 2;
-        struct trace_chunk chunk = {.type = data[1] & 1 ? TRACE_MORE : TRACE_EVENTS,
-                                    .bytes = (uint32_t)bytes,
-                                    .thread = data[1] >> 1 & 3,
-                                    .events = 1,
-                                    .time = data[1] >> 3};
-        last.events++;
+        struct trace_chunk chunk = {
+            .type = TRACE_EVENTS, .bytes = (uint32_t)bytes, .thread = data[1] >> 1 & 3, .time = data[1] >> 3};
+        const uint8_t *end;
+        chunk.events = trace_count(data + 2, data + 2 + bytes, chunk.time, &end) + (data[1] & 1);
+        last.events += chunk.events;
         trace_file_chunk(&file, &chunk, data + 2);
         data += bytes + 2;
         size -= bytes + 2;

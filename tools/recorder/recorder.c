@@ -205,18 +205,30 @@ EXPORTED void *pvalloc(size_t size)
 
 /* ------------------------------------------------------------------ beginning and end */
 
-static void name_key(void)
+static bool told; /* that the trace ends early */
+
+/* What the process had allocated before it replaced its program is gone. */
+static void name_key(bool goes_on)
 {
-    struct trace_event event = {.kind = TRACE_KEY, .time = trace_now(), .key = KEY};
+    struct trace_event event = {.kind = TRACE_RESET, .time = trace_now(), .key = KEY};
+    told = false;
+    if (goes_on)
+        trace_record(&event);
+    event.kind = TRACE_KEY;
     snprintf(event.name, sizeof event.name, "%s", program_invocation_short_name);
     trace_record(&event);
 }
 
+static void tell(int error)
+{
+    told = true;
+    dprintf(STDERR_FILENO, "keyslab record: %s: %s; the trace ends there\n", trace_path(), strerror(error));
+}
+
 static void finish(void)
 {
-    const char *path = getenv(RECORD_FILE);
-    if (!trace_finish())
-        dprintf(STDERR_FILENO, "keyslab record: %s: %s; the trace ends there\n", path ? path : "", strerror(errno));
+    if (!trace_finish() && !told)
+        tell(errno);
 }
 
 /* exit and quick_exit run handlers; these two do not. */
@@ -232,25 +244,39 @@ EXPORTED void _Exit(int status)
     _exit(status);
 }
 
+static uint64_t number_of(const char *name)
+{
+    const char *text = getenv(name);
+    return text ? strtoull(text, NULL, 10) : 0;
+}
+
+/* The first process has a trace in any case, others where they allocate something; so has one with the first one's number elsewhere. */
+static bool start_trace(struct trace_options *options)
+{
+    bool first = number_of(RECORD_PROCESS) == (uint64_t)getpid();
+    options->path = first ? options->children : NULL;
+    if (trace_start(options))
+        return true;
+    options->path = NULL;
+    return errno == EEXIST && trace_start(options);
+}
+
 __attribute__((constructor(101))) static void start(void)
 {
     const char *path = getenv(RECORD_FILE);
-    const char *first = getenv(RECORD_PROCESS);
-    const char *sample = getenv(RECORD_SAMPLE);
-    if (!path || !first || !ready())
+    uint64_t since = number_of(RECORD_SINCE);
+    if (!path || !since || !ready())
         return;
-    char own[4096];
-    bool child = getpid() != (pid_t)strtol(first, NULL, 10);
-    int length = snprintf(own, sizeof own, child ? "%s.%d" : "%s", path, (int)getpid());
     struct trace_options options = {
-        .path = own,
         .children = path,
+        .since = since,
         .program = program_invocation_short_name,
-        .sample = sample ? (uint32_t)strtoul(sample, NULL, 10) : 1,
+        .sample = (uint32_t)number_of(RECORD_SAMPLE),
         .begun = name_key,
+        .failed = tell,
     };
-    if ((size_t)length >= sizeof own || !trace_start(&options))
-        dprintf(STDERR_FILENO, "keyslab record: %s: %s; nothing is recorded\n", own, strerror(errno));
+    if (!start_trace(&options))
+        dprintf(STDERR_FILENO, "keyslab record: %s: %s; nothing is recorded\n", path, strerror(errno));
     at_quick_exit(finish);
 }
 

@@ -1,0 +1,79 @@
+#include "chunk.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* The pages that a chunk lies in, with what else is there: chunks stand one behind the other, wherever pages end. */
+static bool map_pages(struct mapped_chunk *chunk, int descriptor, uint64_t offset, size_t bytes)
+{
+    size_t before = offset % (size_t)sysconf(_SC_PAGESIZE);
+    size_t size = before + bytes;
+    uint8_t *pages = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, (off_t)(offset - before));
+    if (pages == MAP_FAILED)
+        return false;
+    chunk->pages = pages;
+    chunk->size = size;
+    chunk->offset = offset;
+    chunk->header = (struct trace_chunk *)(void *)(pages + before);
+    chunk->payload = pages + before + sizeof *chunk->header;
+    return true;
+}
+
+/* Blocks on the disk: a mapped page that has none there ends the program where the disk is full. */
+static bool make_room(int descriptor, uint64_t offset, size_t bytes)
+{
+    int error;
+    while ((error = posix_fallocate(descriptor, (off_t)offset, (off_t)bytes)) == EINTR)
+        ;
+    errno = error;
+    return !error;
+}
+
+bool chunk_begin(struct mapped_chunk *chunk, struct trace_file *file, uint32_t thread, uint32_t bytes, uint64_t time)
+{
+    struct trace_chunk header = {.type = TRACE_EVENTS, .bytes = bytes, .thread = thread, .time = time};
+    size_t all = sizeof header + bytes;
+    if (!make_room(file->descriptor, file->bytes, all) || !map_pages(chunk, file->descriptor, file->bytes, all))
+        return false;
+    trace_chunk_begin(file, &header);
+    *chunk->header = header;
+    file->bytes += all;
+    file->chunks++;
+    return true;
+}
+
+void chunk_forget(struct mapped_chunk *chunk)
+{
+    void *pages = chunk->pages;
+    size_t size = chunk->size;
+    *chunk = (struct mapped_chunk){0}; /* first: a child of a fork must not unmap what others map there now */
+    atomic_signal_fence(memory_order_release);
+    if (pages)
+        munmap(pages, size);
+}
+
+void chunk_end(struct mapped_chunk *chunk, uint32_t events)
+{
+    trace_chunk_complete(chunk->header, events, chunk->payload);
+    chunk_forget(chunk);
+}
+
+bool chunk_take_away(struct mapped_chunk *chunk, const struct trace_file *file, uint32_t events, uint32_t bytes)
+{
+    struct mapped_chunk own;
+    uint32_t room = chunk->header->bytes;
+    if (!map_pages(&own, file->descriptor, chunk->offset, sizeof *chunk->header + room))
+        return false;
+    if (mmap(chunk->pages, chunk->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) ==
+        MAP_FAILED) {
+        chunk_forget(&own);
+        return false;
+    }
+    memset(own.payload + bytes, 0, room - bytes);
+    chunk_end(&own, events);
+    return true;
+}
