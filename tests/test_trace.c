@@ -328,6 +328,44 @@ static void a_child_writes_a_file_of_its_own(void **state)
     unlink(other);
 }
 
+/* Process numbers come again, and an older recording may have left something under the name. */
+static void a_child_takes_a_name_that_nobody_has(void **state)
+{
+    (void)state;
+    unlink(path);
+    struct trace_options options = {
+        .path = path, .children = path, .since = 1, .program = "test", .begun = name_the_key};
+    assert_true(trace_start(&options));
+    pid_t child = fork();
+    if (!child) {
+        snprintf(other, sizeof other, "%s.%d", path, (int)getpid());
+        FILE *file = fopen(other, "w");
+        if (!file || fputs("somebody's", file) < 0 || fclose(file))
+            _exit(1);
+        record(TRACE_FREE, 16, 0, 1); /* of the parent's: no trace for that */
+        if (*trace_path() && strcmp(trace_path(), path) != 0)
+            _exit(2);
+        record(TRACE_ALLOC, 32, 2, 1);
+        _exit(trace_finish() ? 0 : 3);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_true(trace_finish());
+    snprintf(other, sizeof other, "%s.%d.2", path, (int)child);
+    struct trace_reader *reader = open_whole(other);
+    assert_int_equal(count_events(reader), 2);
+    trace_close(reader);
+    unlink(other);
+    char text[16];
+    snprintf(other, sizeof other, "%s.%d", path, (int)child);
+    FILE *file = fopen(other, "r");
+    assert_non_null(file);
+    assert_string_equal(fgets(text, sizeof text, file), "somebody's");
+    fclose(file);
+    unlink(other);
+}
+
 /* A child that records, and is killed at once. */
 static void record_and_be_killed(void)
 {
@@ -396,6 +434,24 @@ static void half_an_event_is_wiped(void **state)
     assert_true(trace_complete(path, false));
     reader = open_whole(path);
     assert_int_equal(count_events(reader), salvaged);
+    trace_close(reader);
+}
+
+/* It had made room for another chunk, and was killed. */
+static void room_without_a_chunk_is_no_damage(void **state)
+{
+    (void)state;
+    struct trace_error error;
+    record_and_be_killed();
+    struct stat stat;
+    assert_int_equal(lstat(path, &stat), 0);
+    assert_int_equal(truncate(path, stat.st_size + TRACE_CHUNK_BYTES), 0);
+    struct trace_reader *reader = trace_open(path, true, &error);
+    assert_int_equal(count_events(reader), 1 + BLOCKS + BLOCKS / 2);
+    trace_close(reader);
+    assert_true(trace_complete(path, false));
+    reader = open_whole(path);
+    assert_int_equal(count_events(reader), 1 + BLOCKS + BLOCKS / 2);
     trace_close(reader);
 }
 
@@ -657,9 +713,11 @@ int main(void)
         cmocka_unit_test(threads_lose_nothing_and_are_merged_by_time),
         cmocka_unit_test(sampling_keeps_a_block_whole_or_leaves_it),
         cmocka_unit_test(a_child_writes_a_file_of_its_own),
+        cmocka_unit_test(a_child_takes_a_name_that_nobody_has),
         cmocka_unit_test(what_a_killed_program_recorded_can_be_salvaged),
         cmocka_unit_test(the_trace_of_a_killed_program_can_be_completed),
         cmocka_unit_test(half_an_event_is_wiped),
+        cmocka_unit_test(room_without_a_chunk_is_no_damage),
         cmocka_unit_test(a_running_program_s_trace_is_left_alone),
         cmocka_unit_test(threads_may_record_while_it_ends),
         cmocka_unit_test(times_do_not_go_back),

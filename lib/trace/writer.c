@@ -1,23 +1,18 @@
 #include "writer.h"
 
-#include "open.h"
+#include "output.h"
 #include "recording.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-enum {
-    DESCRIPTOR_LEAST = 500, /* out of the way of programs that close and count on low numbers */
-    NAMES_MOST = 10000,     /* tried for a child's file */
-};
+enum { NAMES_MOST = 10000 /* tried for a child's file */ };
 
 #define SECOND_NS 1000000000ull
 
@@ -26,7 +21,6 @@ struct recording *_Atomic recording = &never;
 static struct recording *wiped_page;
 
 static struct {
-    char path[PATH_MAX + 32];
     char children[PATH_MAX];
     char program[64];
     uint64_t since;
@@ -34,19 +28,17 @@ static struct {
     bool ticks;
     void (*begun)(bool goes_on);
     void (*failed)(int error);
-    struct stat identity; /* of the file that the descriptor must still be */
-    void *held;           /* a page of the file, for trace_open_own */
-    pid_t process;        /* whose recording it is: a child of vfork shares all this, and its end is not ours */
+    pid_t process; /* whose recording it is: a child of vfork shares all this, and its end is not ours */
     pthread_key_t exit_key;
     uint32_t number;       /* counts recordings */
     uint64_t time;         /* when this one began */
     _Atomic uint32_t word; /* of this one, while it is on */
     _Atomic int error;     /* errno of the first failure */
     pthread_mutex_t lock;  /* of what follows, and of all buffers' chunks */
-    struct trace_file file;
+    struct output output;
     uint64_t events;  /* in complete chunks */
     uint32_t threads; /* that have recorded */
-} writer = {.lock = PTHREAD_MUTEX_INITIALIZER, .file.descriptor = -1};
+} writer = {.lock = PTHREAD_MUTEX_INITIALIZER, .output.file.descriptor = -1};
 
 static _Atomic uint32_t *word_now(void)
 {
@@ -60,7 +52,7 @@ static uint32_t word_of(enum recording_phase phase)
 
 const char *trace_path(void)
 {
-    return writer.path;
+    return writer.output.path;
 }
 
 /* The recording ends, wherever it was: it cannot go on. */
@@ -100,122 +92,40 @@ static void unlock(const sigset_t *before)
     errno = error;
 }
 
-/* ------------------------------------------------------------------ the file */
+/* ------------------------------------------------------------------ beginning */
 
-static int raised(int low)
-{
-    int high = low < 0 ? -1 : fcntl(low, F_DUPFD_CLOEXEC, DESCRIPTOR_LEAST);
-    if (high < 0)
-        return low; /* under a limit of few descriptors */
-    close(low);
-    return high;
-}
-
-static bool is_ours(int descriptor)
-{
-    struct stat now;
-    return !fstat(descriptor, &now) && now.st_ino == writer.identity.st_ino && now.st_dev == writer.identity.st_dev;
-}
-
-/* A program may close every descriptor that it does not know, and open its own files under the number. */
-static bool have_descriptor(void)
-{
-    if (is_ours(writer.file.descriptor))
-        return true;
-    int again = raised(open(writer.path, O_RDWR | O_CLOEXEC));
-    writer.file.descriptor = again;
-    if (again >= 0 && is_ours(again))
-        return true;
-    if (again >= 0) {
-        close(again);
-        errno = EBADF;
-    }
-    writer.file.descriptor = -1;
-    return false;
-}
-
-static void close_file(void)
-{
-    int error = errno;
-    if (is_ours(writer.file.descriptor))
-        close(writer.file.descriptor);
-    if (writer.held)
-        munmap(writer.held, 1);
-    writer.file.descriptor = -1;
-    writer.held = NULL;
-    errno = error;
-}
-
-/* In a child of a fork the page is not there: it is the parent that has the file. */
-static bool hold_file(int descriptor)
-{
-    writer.held = mmap(NULL, 1, PROT_READ, MAP_SHARED, descriptor, 0);
-    if (writer.held == MAP_FAILED) {
-        writer.held = NULL;
-        return false;
-    }
-    madvise(writer.held, 1, MADV_DONTFORK);
-    return true;
-}
-
-static bool begin_file(int descriptor)
+static struct trace_info info_of_now(void)
 {
     struct timespec wall;
     clock_gettime(CLOCK_REALTIME, &wall);
     struct trace_info info = {
         .wall_time = (uint64_t)wall.tv_sec * SECOND_NS + (uint64_t)wall.tv_nsec,
-        .time = writer.time,
+        .time = trace_now(),
         .sample = writer.sample,
         .process = (uint32_t)getpid(),
     };
     memcpy(info.program, writer.program, sizeof info.program);
-    return trace_file_begin(&writer.file, descriptor, &info);
+    return info;
 }
-
-/* What this process has recorded before it replaced its program. */
-static bool go_on(int descriptor)
-{
-    struct trace_extent before;
-    bool own = trace_resume(&writer.file, descriptor, &before) && !before.ended &&
-               before.info.process == (uint32_t)getpid() && before.info.wall_time >= writer.since;
-    writer.events = before.events;
-    writer.threads = before.threads;
-    errno = EEXIST;
-    return own;
-}
-
-static bool open_file(bool *goes_on)
-{
-    int descriptor = raised(writer.since ? trace_open_own(writer.path) : trace_open_new(writer.path));
-    if (descriptor < 0)
-        return false;
-    writer.events = 0;
-    writer.threads = 0;
-    bool open = !fstat(descriptor, &writer.identity);
-    *goes_on = open && writer.since && writer.identity.st_size;
-    if (open && (*goes_on ? go_on(descriptor) : begin_file(descriptor)) && hold_file(descriptor))
-        return true;
-    int error = errno;
-    close(descriptor);
-    errno = error;
-    return false;
-}
-
-/* ------------------------------------------------------------------ beginning */
 
 static bool begin_locked(bool *goes_on)
 {
+    struct trace_extent before;
     atomic_store(&writer.error, 0);
     writer.process = getpid();
     writer.number++;
     atomic_store(&writer.word, word_of(RECORDING_ON));
     trace_tick();
-    writer.time = trace_now();
-    if (!open_file(goes_on))
+    struct trace_info info = info_of_now();
+    writer.time = info.time;
+    if (!output_open(&writer.output, &info, writer.since, &before))
         return false;
+    writer.events = before.events;
+    writer.threads = before.threads;
+    *goes_on = before.events;
     if (!writer.ticks || trace_clock_start())
         return true;
-    close_file();
+    output_close(&writer.output);
     return false;
 }
 
@@ -239,25 +149,24 @@ static bool begin(void)
 static void leave_parent(void)
 {
     writer.lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
-    writer.held = NULL;
     for (struct buffer *buffer = atomic_load(&buffers); buffer; buffer = buffer->next) {
         chunk_forget(&buffer->chunk);
         if (buffer != recording_mine())
             buffer_leave(buffer);
     }
-    close_file();
+    output_leave_to_parent(&writer.output);
 }
 
 /* The first name that no other process has. */
 static bool begin_as_child(void)
 {
-    int length = snprintf(writer.path, sizeof writer.path, "%s.%d", writer.children, (int)getpid());
+    int length = snprintf(writer.output.path, sizeof writer.output.path, "%s.%d", writer.children, (int)getpid());
     for (unsigned number = 2; number <= NAMES_MOST; number++) {
         if (begin())
             return true;
         if (errno != EEXIST)
             return false;
-        snprintf(writer.path + length, sizeof writer.path - (size_t)length, ".%u", number);
+        snprintf(writer.output.path + length, sizeof writer.output.path - (size_t)length, ".%u", number);
     }
     return false;
 }
@@ -285,7 +194,7 @@ void recording_begin_in_child(enum trace_kind kind, uint64_t address)
 
 static bool begin_chunk(struct buffer *buffer, uint64_t time)
 {
-    if (have_descriptor() && buffer_begin_chunk(buffer, &writer.file, time))
+    if (output_ready(&writer.output) && buffer_begin_chunk(buffer, &writer.output.file, time))
         return true;
     fail(errno);
     return false;
@@ -347,12 +256,15 @@ bool recording_turn(struct buffer *buffer)
     return runs;
 }
 
-/* Other destructors may free what their threads have left: the thread keeps its buffer until the last time that it is asked. */
+/*
+ * Other destructors may free what their threads have left: the thread keeps its buffer until it is asked for the last time but one. The last is
+ * a sanitizer's own.
+ */
 void recording_leave(void *argument)
 {
     struct buffer *buffer = argument;
     sigset_t before;
-    if (++buffer->ends < PTHREAD_DESTRUCTOR_ITERATIONS) {
+    if (++buffer->ends < PTHREAD_DESTRUCTOR_ITERATIONS - 1) {
         pthread_setspecific(writer.exit_key, buffer);
         return;
     }
@@ -399,7 +311,7 @@ static void take_options(const struct trace_options *options)
 {
     const char *path = options->path ? options->path : "";
     const char *children = options->children ? options->children : "";
-    memcpy(writer.path, path, strlen(path) + 1);
+    memcpy(writer.output.path, path, strlen(path) + 1);
     memcpy(writer.children, children, strlen(children) + 1);
     memset(writer.program, 0, sizeof writer.program);
     memcpy(writer.program, options->program, strnlen(options->program, sizeof writer.program - 1));
@@ -439,7 +351,7 @@ static bool end_chunks(void)
         uint64_t filled = atomic_load_explicit(&buffer->filled, memory_order_acquire);
         if (!buffer->chunk.header || atomic_load(&buffer->recording) != atomic_load(&writer.word))
             continue;
-        if (!chunk_take_away(&buffer->chunk, &writer.file, filled_events(filled), filled_bytes(filled)))
+        if (!chunk_take_away(&buffer->chunk, &writer.output.file, filled_events(filled), filled_bytes(filled)))
             return false;
         writer.events += filled_events(filled);
     }
@@ -448,9 +360,9 @@ static bool end_chunks(void)
 
 static bool end_file(void)
 {
-    bool whole = have_descriptor() && end_chunks();
+    bool whole = output_ready(&writer.output) && end_chunks();
     struct trace_last last = {.events = writer.events, .time = trace_now()};
-    return whole && !ftruncate(writer.file.descriptor, (off_t)writer.file.bytes) && trace_file_end(&writer.file, &last);
+    return whole && output_end(&writer.output, &last);
 }
 
 static void finish_locked(void)
@@ -460,7 +372,7 @@ static void finish_locked(void)
     bool whole = end_file();
     if (!whole && !error)
         atomic_store(&writer.error, errno);
-    close_file();
+    output_close(&writer.output);
 }
 
 bool trace_finish(void)
