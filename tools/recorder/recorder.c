@@ -205,7 +205,8 @@ EXPORTED void *pvalloc(size_t size)
 
 /* ------------------------------------------------------------------ beginning and end */
 
-static bool told; /* that the trace ends early */
+static char program[TRACE_NAME_BYTES]; /* its name, which it may write over */
+static bool told;                      /* that the trace ends early */
 
 /* What the process had allocated before it replaced its program is gone. */
 static void name_key(bool goes_on)
@@ -215,7 +216,7 @@ static void name_key(bool goes_on)
     if (goes_on)
         trace_record(&event);
     event.kind = TRACE_KEY;
-    snprintf(event.name, sizeof event.name, "%s", program_invocation_short_name);
+    memcpy(event.name, program, sizeof event.name);
     trace_record(&event);
 }
 
@@ -267,10 +268,11 @@ __attribute__((constructor(101))) static void start(void)
     uint64_t since = number_of(RECORD_SINCE);
     if (!path || !since || !ready())
         return;
+    snprintf(program, sizeof program, "%s", program_invocation_short_name);
     struct trace_options options = {
         .children = path,
         .since = since,
-        .program = program_invocation_short_name,
+        .program = program,
         .sample = (uint32_t)number_of(RECORD_SAMPLE),
         .begun = name_key,
         .failed = tell,
