@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -366,6 +367,60 @@ static void a_child_takes_a_name_that_nobody_has(void **state)
     unlink(other);
 }
 
+/* More than there are buffers of threads that have ended. */
+enum { TOGETHER = 4 * THREADS, TOGETHER_BLOCKS = 5000 };
+
+static _Atomic unsigned ready;
+
+static void *record_together(void *argument)
+{
+    uint64_t base = (uint64_t)(uintptr_t)argument << 32;
+    atomic_fetch_add(&ready, 1);
+    while (atomic_load(&ready) <= TOGETHER)
+        sched_yield();
+    for (uint64_t i = 1; i <= TOGETHER_BLOCKS; i++)
+        record(TRACE_ALLOC, base + i * 16, i, 1);
+    return NULL;
+}
+
+static void record_in_threads_of_a_child(void)
+{
+    pthread_t recorders[TOGETHER];
+    for (uintptr_t i = 0; i < TOGETHER; i++)
+        if (pthread_create(&recorders[i], NULL, record_together, (void *)(i + 2)))
+            _exit(1);
+    record_together((void *)1);
+    for (unsigned i = 0; i < TOGETHER; i++)
+        pthread_join(recorders[i], NULL);
+    _exit(trace_finish() ? 0 : 2);
+}
+
+/* Whichever comes first opens the file, and not the one that was forked, which brings a buffer with it. */
+static void threads_of_a_child_may_begin_together(void **state)
+{
+    (void)state;
+#if defined(__SANITIZE_THREAD__)
+    skip(); /* no threads after a fork */
+#endif
+    start_trace(1);
+    for (unsigned round = 0; round < 10; round++) {
+        atomic_store(&ready, 0);
+        pid_t child = fork();
+        if (!child)
+            record_in_threads_of_a_child();
+        int status;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_int_equal(status, 0);
+        snprintf(other, sizeof other, "%s.%d", path, (int)child);
+        struct trace_reader *reader = open_whole(other);
+        assert_int_equal(trace_threads(reader), TOGETHER + 1);
+        assert_int_equal(count_events(reader), 1 + (TOGETHER + 1) * TOGETHER_BLOCKS);
+        trace_close(reader);
+        unlink(other);
+    }
+    assert_true(trace_finish());
+}
+
 /* A child that records, and is killed at once. */
 static void record_and_be_killed(void)
 {
@@ -514,7 +569,7 @@ static void times_do_not_go_back(void **state)
     (void)state;
     start_trace(1);
     uint64_t now = trace_now();
-    for (unsigned i = 0; i < 100; i++) {
+    for (uint64_t i = 0; i < 100; i++) {
         struct trace_event event = {
             .kind = TRACE_ALLOC, .time = now - i * 1000, .address = 16 + i, .size = i, .key = i % 2};
         trace_record(&event);
@@ -714,6 +769,7 @@ int main(void)
         cmocka_unit_test(sampling_keeps_a_block_whole_or_leaves_it),
         cmocka_unit_test(a_child_writes_a_file_of_its_own),
         cmocka_unit_test(a_child_takes_a_name_that_nobody_has),
+        cmocka_unit_test(threads_of_a_child_may_begin_together),
         cmocka_unit_test(what_a_killed_program_recorded_can_be_salvaged),
         cmocka_unit_test(the_trace_of_a_killed_program_can_be_completed),
         cmocka_unit_test(half_an_event_is_wiped),

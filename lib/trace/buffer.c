@@ -42,11 +42,9 @@ void buffer_leave(struct buffer *buffer)
 
 bool buffer_begin_chunk(struct buffer *buffer, struct trace_file *file, uint64_t time)
 {
-    const uint32_t most = TRACE_CHUNK_BYTES - sizeof(struct trace_chunk);
-    uint32_t room = buffer->room ? 2 * buffer->room + sizeof(struct trace_chunk)
-                                 : FIRST_CHUNK - (uint32_t)sizeof(struct trace_chunk);
-    if (room > most)
-        room = most;
+    const size_t header = sizeof(struct trace_chunk);
+    size_t all = buffer->room ? 2 * (buffer->room + header) : FIRST_CHUNK;
+    uint32_t room = (uint32_t)((all < TRACE_CHUNK_BYTES ? all : TRACE_CHUNK_BYTES) - header);
     if (!chunk_begin(&buffer->chunk, file, buffer->thread, room, time))
         return false;
     buffer->room = room;

@@ -119,7 +119,7 @@ static bool read_incomplete(struct trace_index *index, uint64_t offset, struct t
 /* Its events are counted, and the walk goes on. */
 static bool count_incomplete(struct trace_index *index, uint64_t offset, struct trace_chunk chunk, uint32_t *events)
 {
-    uint8_t *payload = malloc(chunk.bytes);
+    uint8_t *payload = malloc(TRACE_CHUNK_BYTES);
     if (!payload)
         return trace_problem_tell(&index->problem, "at byte %" PRIu64 ": out of memory for the chunk", offset);
     bool read = read_incomplete(index, offset, &chunk, payload);

@@ -4,6 +4,7 @@
 #include "writer.h"
 
 #include <errno.h>
+#include <sched.h>
 
 THREAD_LOCAL bool recording_inside;
 
@@ -22,6 +23,8 @@ static SLOW_PATH struct buffer *join(enum trace_kind kind, uint64_t time, uint64
     int error = errno;
     if (recording_phase(recording_word()) == RECORDING_WIPED)
         recording_begin_in_child(kind, address);
+    while (recording_phase(recording_word()) == RECORDING_BEGINS)
+        sched_yield(); /* another thread opens the file */
     uint32_t word = recording_word();
     struct buffer *joined = is_of(mine, word) ? mine : NULL;
     if (!joined && recording_phase(word) == RECORDING_ON) {
@@ -102,11 +105,6 @@ void trace_record_block(enum trace_kind kind, uint64_t time, uint64_t key, const
     if (unlikely(!end))
         return;
     buffer_extend(buffer, end, put_block(end, &buffer->stream, kind, time, key, address, size));
-}
-
-struct buffer *recording_mine(void)
-{
-    return mine;
 }
 
 void recording_forget_mine(void)

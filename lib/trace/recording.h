@@ -49,10 +49,7 @@ bool recording_turn(struct buffer *buffer);
 /* Called by a thread that ends, with its buffer. */
 void recording_leave(void *buffer);
 
-/* The calling thread's buffer, of whatever recording; NULL where it has none. */
-struct buffer *recording_mine(void);
-
-/* The calling thread has none from now on. */
+/* The calling thread has no buffer from now on. */
 void recording_forget_mine(void);
 
 #endif

@@ -129,6 +129,7 @@ static bool begin_locked(bool *goes_on)
     return false;
 }
 
+/* Where it cannot, the phase stays as it was. */
 static bool begin(void)
 {
     sigset_t before;
@@ -137,23 +138,25 @@ static bool begin(void)
     recording_inside = true;
     lock(&before);
     bool begun = begin_locked(&goes_on);
+    if (begun)
+        atomic_store(word_now(), word_of(RECORDING_ON));
     unlock(&before);
-    recording_inside = outer;
-    atomic_store(word_now(), word_of(begun ? RECORDING_ON : RECORDING_OFF));
+    recording_inside = false;
     if (begun && writer.begun)
         writer.begun(goes_on);
+    recording_inside = outer;
     return begun;
 }
 
-/* In a child all chunks are the parent's, and its threads but this one are not there. */
+/*
+ * In a child all chunks are the parent's, and its threads but one are not there. Which buffer is that one's only itself knows, and it may not be the
+ * calling thread: so none of them is given to another.
+ */
 static void leave_parent(void)
 {
     writer.lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
-    for (struct buffer *buffer = atomic_load(&buffers); buffer; buffer = buffer->next) {
+    for (struct buffer *buffer = atomic_load(&buffers); buffer; buffer = buffer->next)
         chunk_forget(&buffer->chunk);
-        if (buffer != recording_mine())
-            buffer_leave(buffer);
-    }
     output_leave_to_parent(&writer.output);
 }
 
@@ -178,16 +181,26 @@ static bool is_wanted(enum trace_kind kind, uint64_t address)
     return !*writer.children || (comes && recording_samples(writer.sample, address));
 }
 
+static void begin_or_not(void)
+{
+    leave_parent();
+    if (*writer.children && begin_as_child())
+        return;
+    int error = errno;
+    atomic_store(word_now(), RECORDING_OFF);
+    if (*writer.children && writer.failed)
+        writer.failed(error);
+}
+
 void recording_begin_in_child(enum trace_kind kind, uint64_t address)
 {
     uint32_t wiped = RECORDING_WIPED;
-    if (!is_wanted(kind, address) || !atomic_compare_exchange_strong(word_now(), &wiped, RECORDING_BEGINS))
+    if (!is_wanted(kind, address))
         return;
-    leave_parent();
-    if (!*writer.children)
-        atomic_store(word_now(), RECORDING_OFF);
-    else if (!begin_as_child() && writer.failed)
-        writer.failed(errno);
+    recording_inside = true; /* a signal's handler must not wait for the beginning: see join */
+    if (atomic_compare_exchange_strong(word_now(), &wiped, RECORDING_BEGINS))
+        begin_or_not();
+    recording_inside = false;
 }
 
 /* ------------------------------------------------------------------ threads */
@@ -269,6 +282,8 @@ void recording_leave(void *argument)
         return;
     }
     recording_forget_mine();
+    if (writer.process != getpid())
+        return; /* a child, which has recorded nothing */
     lock(&before);
     if (recording_word() == atomic_load_explicit(&buffer->recording, memory_order_relaxed))
         end_chunk(buffer);
