@@ -152,7 +152,7 @@ class Recorded(Folder):
         self.record(self.program)
         whole = self.events()
         self.record(self.program, options=("--sample", "4"))
-        self.assertIn(self.events(), range(whole // 8, whole // 2))
+        self.assertIn(self.events(), range(100, whole // 2))  # few addresses, used again and again
 
     def test_refused(self):
         self.assertEqual(self.record("/nonexistent/program").returncode, 127)

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -530,6 +531,43 @@ static void a_running_program_s_trace_is_left_alone(void **state)
     trace_close(reader);
 }
 
+/* ------------------------------------------------------------------ files that cannot be mapped */
+
+static bool no_mappings;
+static _Atomic unsigned refused_mappings;
+
+void *__real_mmap64(void *where, size_t size, int protection, int flags, int descriptor, off_t offset);
+void *__wrap_mmap64(void *where, size_t size, int protection, int flags, int descriptor, off_t offset);
+
+void *__wrap_mmap64(void *where, size_t size, int protection, int flags, int descriptor, off_t offset)
+{
+    if (!no_mappings || !(flags & MAP_SHARED))
+        return __real_mmap64(where, size, protection, flags, descriptor, offset);
+    atomic_fetch_add(&refused_mappings, 1);
+    errno = ENODEV;
+    return MAP_FAILED;
+}
+
+static void threads_may_record_while_it_ends(void **state);
+
+static void a_file_need_not_be_mapped(void **state)
+{
+    no_mappings = true;
+    threads_lose_nothing_and_are_merged_by_time(state);
+    a_child_writes_a_file_of_its_own(state);
+    threads_may_record_while_it_ends(state);
+    no_mappings = false;
+    assert_true(atomic_load(&refused_mappings) > THREADS * BLOCKS / 10000);
+}
+
+static void a_device_takes_a_trace(void **state)
+{
+    (void)state;
+    assert_true(trace_start(&(struct trace_options){.path = "/dev/null", .program = "test"}));
+    record_blocks((void *)1);
+    assert_true(trace_finish());
+}
+
 /* ------------------------------------------------------------------ the end, while threads go on */
 
 static _Atomic bool ended;
@@ -776,6 +814,8 @@ int main(void)
         cmocka_unit_test(room_without_a_chunk_is_no_damage),
         cmocka_unit_test(a_running_program_s_trace_is_left_alone),
         cmocka_unit_test(threads_may_record_while_it_ends),
+        cmocka_unit_test(a_file_need_not_be_mapped),
+        cmocka_unit_test(a_device_takes_a_trace),
         cmocka_unit_test(times_do_not_go_back),
         cmocka_unit_test(a_full_disk_is_told),
         cmocka_unit_test(every_cut_is_named_and_salvaged),

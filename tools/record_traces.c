@@ -22,8 +22,10 @@ static const char *ending(int status)
     if (!WIFSIGNALED(status))
         return "";
     const char *name = sigabbrev_np(WTERMSIG(status));
-    snprintf(text, sizeof text, "; the program was ended by %s%s", name ? "SIG" : "signal ",
-             name ? name : "of real time");
+    if (name)
+        snprintf(text, sizeof text, "; the program was ended by SIG%s", name);
+    else
+        snprintf(text, sizeof text, "; the program was ended by signal %d", WTERMSIG(status)); /* of real time */
     return text;
 }
 

@@ -60,7 +60,7 @@ static inline uint8_t *buffer_end(struct buffer *buffer)
     return likely(bytes <= buffer->room - TRACE_EVENT_MOST) ? buffer->payload + bytes : NULL;
 }
 
-/* One more event, from the end as it was to another. */
+/* One more event, from the end as it was to another. Release: who ends the recording takes its word for it. */
 static inline void buffer_extend(struct buffer *buffer, const uint8_t *from, const uint8_t *to)
 {
     uint64_t before = atomic_load_explicit(&buffer->filled, memory_order_relaxed);

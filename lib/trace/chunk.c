@@ -16,11 +16,30 @@ static bool map_pages(struct mapped_chunk *chunk, int descriptor, uint64_t offse
     uint8_t *pages = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, (off_t)(offset - before));
     if (pages == MAP_FAILED)
         return false;
-    chunk->pages = pages;
-    chunk->size = size;
-    chunk->offset = offset;
-    chunk->header = (struct trace_chunk *)(void *)(pages + before);
-    chunk->payload = pages + before + sizeof *chunk->header;
+    *chunk = (struct mapped_chunk){
+        .header = (struct trace_chunk *)(void *)(pages + before),
+        .payload = pages + before + sizeof *chunk->header,
+        .pages = pages,
+        .size = size,
+        .offset = offset,
+    };
+    return true;
+}
+
+/* Memory that is no part of the file. */
+static bool map_apart(struct mapped_chunk *chunk, uint64_t offset, size_t size)
+{
+    uint8_t *pages = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (pages == MAP_FAILED)
+        return false;
+    *chunk = (struct mapped_chunk){
+        .header = (struct trace_chunk *)(void *)pages,
+        .payload = pages + sizeof *chunk->header,
+        .pages = pages,
+        .size = size,
+        .offset = offset,
+        .apart = true,
+    };
     return true;
 }
 
@@ -38,7 +57,8 @@ bool chunk_begin(struct mapped_chunk *chunk, struct trace_file *file, uint32_t t
 {
     struct trace_chunk header = {.type = TRACE_EVENTS, .bytes = bytes, .thread = thread, .time = time};
     size_t all = sizeof header + bytes;
-    if (!make_room(file->descriptor, file->bytes, all) || !map_pages(chunk, file->descriptor, file->bytes, all))
+    bool mapped = make_room(file->descriptor, file->bytes, all) && map_pages(chunk, file->descriptor, file->bytes, all);
+    if (!mapped && (errno != ENODEV || !map_apart(chunk, file->bytes, all)))
         return false;
     trace_chunk_begin(file, &header);
     *chunk->header = header;
@@ -57,10 +77,30 @@ void chunk_forget(struct mapped_chunk *chunk)
         munmap(pages, size);
 }
 
-void chunk_end(struct mapped_chunk *chunk, uint32_t events)
+/* Through the file's descriptor. */
+static bool write_all(int descriptor, const void *from, size_t size, uint64_t offset)
+{
+    for (const uint8_t *at = from; size;) {
+        ssize_t written = pwrite(descriptor, at, size, (off_t)offset);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written <= 0)
+            return false;
+        at += written;
+        offset += (uint64_t)written;
+        size -= (size_t)written;
+    }
+    return true;
+}
+
+bool chunk_end(struct mapped_chunk *chunk, const struct trace_file *file, uint32_t events)
 {
     trace_chunk_complete(chunk->header, events, chunk->payload);
+    bool written = !chunk->apart || write_all(file->descriptor, chunk->pages, chunk->size, chunk->offset);
+    int error = errno;
     chunk_forget(chunk);
+    errno = error;
+    return written;
 }
 
 /*
@@ -73,17 +113,30 @@ static bool replace_pages(const struct mapped_chunk *chunk)
     return syscall(SYS_mmap, chunk->pages, chunk->size, PROT_READ | PROT_WRITE, flags, -1, 0) != -1;
 }
 
+/* The rest of the chunk is zero, since its thread can no longer write there. */
+static bool end_at(struct mapped_chunk *own, const struct trace_file *file, uint32_t events, uint32_t bytes)
+{
+    memset(own->payload + bytes, 0, own->header->bytes - bytes);
+    return chunk_end(own, file, events);
+}
+
 bool chunk_take_away(struct mapped_chunk *chunk, const struct trace_file *file, uint32_t events, uint32_t bytes)
 {
     struct mapped_chunk own;
-    uint32_t room = chunk->header->bytes;
-    if (!map_pages(&own, file->descriptor, chunk->offset, sizeof *chunk->header + room))
-        return false;
-    if (!replace_pages(chunk)) {
-        chunk_forget(&own);
-        return false;
+    size_t all = sizeof *chunk->header + chunk->header->bytes;
+    if (chunk->apart) {
+        if (!map_apart(&own, chunk->offset, all))
+            return false;
+        memcpy(own.pages, chunk->pages, sizeof *chunk->header + bytes);
+        chunk->header = NULL; /* it is the thread's, and none of the file's */
+        return end_at(&own, file, events, bytes);
     }
-    memset(own.payload + bytes, 0, room - bytes);
-    chunk_end(&own, events);
-    return true;
+    if (!map_pages(&own, file->descriptor, chunk->offset, all))
+        return false;
+    if (replace_pages(chunk)) {
+        chunk->header = NULL;
+        return end_at(&own, file, events, bytes);
+    }
+    chunk_forget(&own);
+    return false;
 }

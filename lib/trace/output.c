@@ -61,7 +61,7 @@ static bool hold(struct output *output, int descriptor)
     output->held = mmap(NULL, 1, PROT_READ, MAP_SHARED, descriptor, 0);
     if (output->held == MAP_FAILED) {
         output->held = NULL;
-        return false;
+        return errno == ENODEV; /* see chunk.h */
     }
     madvise(output->held, 1, MADV_DONTFORK);
     return true;
@@ -103,5 +103,6 @@ bool output_open(struct output *output, const struct trace_info *info, uint64_t 
 
 bool output_end(struct output *output, const struct trace_last *last)
 {
-    return !ftruncate(output->file.descriptor, (off_t)output->file.bytes) && trace_file_end(&output->file, last);
+    bool cut = !S_ISREG(output->identity.st_mode) || !ftruncate(output->file.descriptor, (off_t)output->file.bytes);
+    return cut && trace_file_end(&output->file, last);
 }

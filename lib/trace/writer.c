@@ -213,13 +213,17 @@ static bool begin_chunk(struct buffer *buffer, uint64_t time)
     return false;
 }
 
-static void end_chunk(struct buffer *buffer)
+static bool end_chunk(struct buffer *buffer)
 {
     uint32_t events = filled_events(atomic_load_explicit(&buffer->filled, memory_order_relaxed));
     if (!buffer->chunk.header)
-        return;
+        return true;
     writer.events += events;
-    chunk_end(&buffer->chunk, events);
+    bool ready = !buffer->chunk.apart || output_ready(&writer.output);
+    if (ready && chunk_end(&buffer->chunk, &writer.output.file, events))
+        return true;
+    fail(errno);
+    return false;
 }
 
 static bool join_locked(struct buffer *buffer, uint32_t word, uint64_t time)
@@ -261,10 +265,8 @@ bool recording_turn(struct buffer *buffer)
     sigset_t before;
     lock(&before);
     bool runs = recording_word() == atomic_load_explicit(&buffer->recording, memory_order_relaxed);
-    if (runs) {
-        end_chunk(buffer);
-        runs = begin_chunk(buffer, buffer->stream.time);
-    }
+    if (runs)
+        runs = end_chunk(buffer) && begin_chunk(buffer, buffer->stream.time);
     unlock(&before);
     return runs;
 }
