@@ -59,6 +59,7 @@ struct event {
     char *titles[EVENT_COLUMNS];
     char *texts[EVENT_COLUMNS];
     double numbers[EVENT_COLUMNS];
+    double bytes; /* the number of that title, once they are sorted */
 };
 
 struct expert {

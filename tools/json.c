@@ -3,6 +3,7 @@
 #include "command.h"
 #include "utf8.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -49,22 +50,49 @@ json_t *json_text_or_null(const char *text)
     return text ? json_text(text) : json_null();
 }
 
+static bool is_whole(double number)
+{
+    return fabs(number) <= WHOLE_MOST && number == floor(number);
+}
+
 json_t *json_number(double number)
 {
     if (!isfinite(number))
         return json_null();
-    bool whole = fabs(number) <= WHOLE_MOST && number == floor(number);
-    return whole ? json_integer((json_int_t)number) : json_real(number);
+    return is_whole(number) ? json_integer((json_int_t)number) : json_real(number);
 }
 
-void json_set(json_t *object, const char *name, json_t *value)
+void json_print_value(json_t *value)
 {
-    char *utf8 = escaped(name);
-    if (utf8)
-        json_object_set_new(object, utf8, value);
+    if (!value || (json_dumpf(value, stdout, JSON_ENCODE_ANY) && !ferror(stdout))) {
+        complain("out of memory for JSON");
+        exit(EXIT_FAILED);
+    }
+    json_decref(value);
+}
+
+/* A text that JSON has as it is. */
+static bool is_printable(const char *text)
+{
+    while (*text >= ' ' && *text < 0x7f && *text != '"' && *text != '\\')
+        text++;
+    return !*text;
+}
+
+void json_print_text(const char *text)
+{
+    if (is_printable(text))
+        printf("\"%s\"", text);
     else
-        json_decref(value);
-    free(utf8);
+        json_print_value(json_text(text));
+}
+
+void json_print_number(double number)
+{
+    if (is_whole(number))
+        printf("%" PRId64, (int64_t)number);
+    else
+        json_print_value(json_number(number));
 }
 
 bool json_print(json_t *json, size_t flags)

@@ -17,8 +17,13 @@ json_t *json_text_or_null(const char *text);
 /* null for what is no number. */
 json_t *json_number(double number);
 
-/* Sets a member whose name may have any bytes. The value is the object's from then on. */
-void json_set(json_t *object, const char *name, json_t *value);
+/*
+ * Values one after another on standard output, each in its line, where there are too many of them to be held as one: the punctuation
+ * between them is the caller's. The value is freed. Without memory these end the program, after a complaint.
+ */
+void json_print_value(json_t *value);
+void json_print_text(const char *text);
+void json_print_number(double number);
 
 /*
  * Prints the object on standard output with jansson's flags, and frees it. False where that failed: after a complaint, but for an

@@ -278,10 +278,10 @@ static int report_run(const struct options *options, struct capture *capture, co
         complain("an expert was too slow: it has not seen the last of them");
     for (size_t i = 0; i < host->experts_count; i++)
         report_sort(&host->experts[i]);
-    if (!options->json)
+    if (options->json)
+        report_json(host, resident, is_cut_short(capture));
+    else
         report_text(host, resident, options->top);
-    else if (!report_json(host, resident, is_cut_short(capture)))
-        return EXIT_FAILED;
     return whole ? EXIT_DONE : EXIT_FAILED;
 }
 

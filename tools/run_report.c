@@ -36,9 +36,8 @@ static int compare_events(const void *left, const void *right)
 {
     const struct event *a = left;
     const struct event *b = right;
-    double bytes[2] = {column_number(a, "bytes"), column_number(b, "bytes")};
-    if (bytes[0] != bytes[1])
-        return bytes[0] < bytes[1] ? 1 : -1;
+    if (a->bytes != b->bytes)
+        return a->bytes < b->bytes ? 1 : -1;
     for (unsigned i = 0; i < a->columns && i < b->columns; i++) {
         int order = a->texts[i] && b->texts[i] ? strcmp(a->texts[i], b->texts[i])
                                                : (a->numbers[i] > b->numbers[i]) - (a->numbers[i] < b->numbers[i]);
@@ -50,6 +49,8 @@ static int compare_events(const void *left, const void *right)
 
 void report_sort(struct expert *expert)
 {
+    for (size_t e = 0; e < expert->events_count; e++)
+        expert->events[e].bytes = column_number(&expert->events[e], "bytes");
     if (expert->events_count)
         qsort(expert->events, expert->events_count, sizeof *expert->events, compare_events);
 }
@@ -185,21 +186,21 @@ void report_text(const struct host *host, const struct resident *resident, size_
 
 /* ------------------------------------------------------------------ JSON */
 
-static json_t *json_event(const struct event *event)
+/* There may be millions of them: none is held as JSON. */
+static void print_json_event(const struct event *event)
 {
-    json_t *object = json_pack("{s:o}", "event", json_text(event->name));
-    for (unsigned c = 0; c < event->columns; c++)
-        json_set(object, event->titles[c],
-                 event->texts[c] ? json_text(event->texts[c]) : json_number(event->numbers[c]));
-    return object;
-}
-
-static json_t *json_events(const struct expert *expert)
-{
-    json_t *array = json_array();
-    for (size_t e = 0; e < expert->events_count; e++)
-        json_array_append_new(array, json_event(&expert->events[e]));
-    return array;
+    fputs("{\"event\": ", stdout);
+    json_print_text(event->name);
+    for (unsigned c = 0; c < event->columns; c++) {
+        fputs(", ", stdout);
+        json_print_text(event->titles[c]);
+        fputs(": ", stdout);
+        if (event->texts[c])
+            json_print_text(event->texts[c]);
+        else
+            json_print_number(event->numbers[c]);
+    }
+    putchar('}');
 }
 
 struct text {
@@ -247,8 +248,33 @@ static json_t *json_expert(const struct expert *expert)
     }
     if (expert->broken)
         json_object_set_new(object, "problem", json_text(expert->problem));
-    json_object_set_new(object, "events", json_events(expert));
     return object;
+}
+
+/* All members of an object, each in a line at this depth, and `,` behind each. */
+static void print_members(json_t *object, const char *indent)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach(object, name, value)
+    {
+        printf("%s\"%s\": ", indent, name);
+        json_print_value(json_incref(value));
+        fputs(",\n", stdout);
+    }
+    json_decref(object);
+}
+
+static void print_json_expert(const struct expert *expert)
+{
+    puts("    {");
+    print_members(json_expert(expert), "      ");
+    fputs("      \"events\": [", stdout);
+    for (size_t e = 0; e < expert->events_count; e++) {
+        fputs(e ? ",\n        " : "\n        ", stdout);
+        print_json_event(&expert->events[e]);
+    }
+    fputs(expert->events_count ? "\n      ]\n    }" : "]\n    }", stdout);
 }
 
 static json_t *json_problems(const struct host *host)
@@ -260,18 +286,22 @@ static json_t *json_problems(const struct host *host)
     return json_pack("{s:I, s:o}", "count", (json_int_t)host->problems_count, "first", first);
 }
 
-bool report_json(const struct host *host, const struct resident *resident, bool cut_short)
+void report_json(const struct host *host, const struct resident *resident, bool cut_short)
 {
-    json_t *experts = json_array();
-    for (size_t i = 0; i < host->experts_count; i++)
-        json_array_append_new(experts, json_expert(&host->experts[i]));
-    json_t *report = json_pack("{s:I, s:I, s:f, s:f, s:o, s:i, s:b, s:I, s:o, s:o, s:o, s:{s:I, s:I, s:I}}", "frames",
-                               (json_int_t)host->frames, "bytes", (json_int_t)host->bytes, "seconds", host->seconds,
-                               "frames_per_second", host->seconds > 0 ? (double)host->frames / host->seconds : 0,
-                               "source", json_text(host->source), "threads", (int)host->threads, "interrupted",
-                               (int)cut_short, "refused", (json_int_t)host->refused, "problems", json_problems(host),
-                               "frames_key", json_key(&host->stats, &host->stats_after, host->reset_us), "experts",
-                               experts, "resident", "before", (json_int_t)resident->before, "peak",
-                               (json_int_t)resident->peak, "after", (json_int_t)resident->after);
-    return json_print(report, JSON_INDENT(2));
+    puts("{");
+    print_members(json_pack("{s:I, s:I, s:f, s:f, s:o, s:i, s:b, s:I, s:o, s:o, s:{s:I, s:I, s:I}}", "frames",
+                            (json_int_t)host->frames, "bytes", (json_int_t)host->bytes, "seconds", host->seconds,
+                            "frames_per_second", host->seconds > 0 ? (double)host->frames / host->seconds : 0, "source",
+                            json_text(host->source), "threads", (int)host->threads, "interrupted", (int)cut_short,
+                            "refused", (json_int_t)host->refused, "problems", json_problems(host), "frames_key",
+                            json_key(&host->stats, &host->stats_after, host->reset_us), "resident", "before",
+                            (json_int_t)resident->before, "peak", (json_int_t)resident->peak, "after",
+                            (json_int_t)resident->after),
+                  "  ");
+    fputs("  \"experts\": [", stdout);
+    for (size_t i = 0; i < host->experts_count; i++) {
+        puts(i ? "," : "");
+        print_json_expert(&host->experts[i]);
+    }
+    puts("\n  ]\n}");
 }

@@ -15,8 +15,8 @@ uint64_t resident_now(void);
 
 void report_text(const struct host *host, const struct resident *resident, size_t top);
 
-/* `cut_short`: a signal ended the run before its file did. False where it could not be printed. */
-bool report_json(const struct host *host, const struct resident *resident, bool cut_short);
+/* `cut_short`: a signal ended the run before its file did. */
+void report_json(const struct host *host, const struct resident *resident, bool cut_short);
 
 /* Events in an order that depends on nothing but themselves: most bytes first. */
 void report_sort(struct expert *expert);
