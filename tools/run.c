@@ -1,6 +1,7 @@
 /* `keyslab run`: experts over a capture, with all their memory in expert keys. */
 #include "capture/recording.h"
 #include "command.h"
+#include "experts/decode.h"
 #include "host.h"
 #include "input_path.h"
 #include "interrupt.h"
@@ -59,7 +60,8 @@ static void print_help(void)
          "then; a second one ends it without. Exit status: 0 for a whole run, and for a live\n"
          "one that a signal ended, 1 where the capture was broken, memory was short, an\n"
          "expert gave up or the report could not be written, 2 for a bad command line, 128\n"
-         "and the signal's number for a run of a file that a signal ended.");
+         "and the signal's number for a run of a file that a signal ended.\n");
+    puts(decode_list);
 }
 
 static void complain_of_config(void *context, const char *text)

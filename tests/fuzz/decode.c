@@ -23,9 +23,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(frame, data + 4, captured);
     struct packet packet;
     char text[ENDPOINT_TEXT];
-    decode(link, frame, captured, length, &packet);
+    char layers[LAYERS_TEXT];
+    if (decode(link, frame, captured, length, &packet) != packet.problem)
+        abort();
     uint64_t there = decode_hash(&packet);
     endpoint_text(&packet.source, packet.version, text);
+    if (packet.layer_count > LAYERS_MOST || !*packet_layers_text(&packet, layers) != !packet.layer_count)
+        abort();
+    /* Ports and payloads are of IP only. */
+    if (!packet.version && (packet.source.port || packet.destination.port || packet.payload))
+        abort();
     /* What was captured of the payload lies in the frame. */
     if (packet.payload > captured || packet.payload_captured > captured - packet.payload)
         abort();

@@ -1,7 +1,15 @@
 /*
- * From a frame's bytes to its addresses, ports and payload: link types Ethernet, raw IP, loopback and Linux
- * cooked; VLAN tags, IPv4, IPv6 with extension headers, TCP, UDP, ICMP. Reads nothing outside the bytes that were captured, and believes no length that
- * they do not cover.
+ * From a frame's bytes to its addresses, ports and payload, through every encapsulation that is known, to the innermost flow.
+ * Reads nothing outside the bytes that were captured, and believes no length that they do not cover.
+ *
+ * - The flow is that of the innermost IP header that is whole; a frame without one is of the flow between its stations.
+ * - A length that is beyond the frame is reported, and decoding goes on with what is there. A header that is none (of
+ *   another version, shorter than it can be) is reported and ends it: the flow stays that of what is around it.
+ * - The first fragment of a datagram is decoded as far as it goes, and what is beyond it is no problem. The flow of a later
+ *   one has no ports.
+ * - What is encrypted, and what carries no IP, is no problem.
+ * - Of frames that 802.11 sends as one, the first counts.
+ * - There are 16 layers at the most around the innermost flow; a frame with more is reported.
  */
 #ifndef EXPERTS_DECODE_H
 #define EXPERTS_DECODE_H
@@ -9,6 +17,9 @@
 #include "packet.h"
 
 #include <stddef.h>
+
+/* What is decoded, as text of several lines. */
+extern const char decode_list[];
 
 /* Whether frames of a link type can be decoded. */
 bool decode_knows(uint16_t link);
@@ -27,7 +38,7 @@ uint64_t decode_hash(const struct packet *packet);
 const char *endpoint_text(const struct endpoint *endpoint, uint8_t version, char text[ENDPOINT_TEXT]);
 
 /* The layers around the innermost IP header, as "vlan/mpls/gre"; empty where there are none. */
-#define LAYERS_TEXT (LAYERS_MOST * 8)
+enum { LAYERS_TEXT = LAYERS_MOST * 8 };
 const char *packet_layers_text(const struct packet *packet, char text[LAYERS_TEXT]);
 
 #endif
