@@ -168,6 +168,26 @@ static void gre_udp(struct frame *frame)
     put_udp(frame, 4754);
 }
 
+static void lisp(struct frame *frame)
+{
+    PUT(frame, 0x80, 0, 0, 1, 0, 0, 0, 1);
+    put_udp(frame, 4341);
+}
+
+/* A tag with a length, padding, and the end. */
+static void tzsp(struct frame *frame)
+{
+    PUT(frame, 1, 0, 0, frame->ethertype == TYPE_ETHERNET ? 1 : 18, 10, 1, 0xd0, 0, 1);
+    put_udp(frame, 37008);
+}
+
+static void ayiya(struct frame *frame)
+{
+    PUT(frame, 0x41, 0x52, 0x11, 41, 0, 0, 0, 1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 0, 0, 0, 0, 0,
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    put_udp(frame, 5072);
+}
+
 const struct header headers_tunnels[] = {
     {"gre", gre},
     {"gre-full", gre_full},
@@ -195,5 +215,8 @@ const struct header headers_tunnels[] = {
     {"l2tp-full", l2tp_full},
     {"mpls-udp", mpls_udp},
     {"gre-udp", gre_udp},
+    {"lisp", lisp},
+    {"tzsp", tzsp},
+    {"ayiya", ayiya},
     {0},
 };

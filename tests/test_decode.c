@@ -87,6 +87,11 @@ static const struct chain {
     {1, "eth/ip4/l2tp-full/ppp-short/ip6/udp", "l2tp"},
     {1, "eth/ip4/mpls-udp/label/mpls/ip4/tcp", "mpls"},
     {1, "eth/ip4/gre-udp/ip6/tcp", "gre"},
+    {1, "eth/ip4/lisp/ip4/tcp", "lisp"},
+    {1, "eth/ip6/lisp/ip6/udp", "lisp"},
+    {1, "eth/ip4/tzsp/eth/vlan/ip4/tcp", "tzsp/vlan"},
+    {1, "eth/ip4/tzsp/wlan-qos/snap/ip4/tcp", "tzsp"},
+    {1, "eth/ip4/ayiya/ip6/tcp", "ayiya"},
     {0, "null-little/ip4/tcp", ""},
     {0, "null-little/ip6/tcp", ""},
     {0, "null-big/ip4/udp", ""},
@@ -154,6 +159,8 @@ static const char *const tunnels[] = {
     "gre-udp",
     "geneve",
     "gre-pptp/ppp",
+    "lisp",
+    "tzsp/eth",
 };
 
 static bool is_six(const char *headers)

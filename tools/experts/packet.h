@@ -38,6 +38,9 @@ enum layer {
     LAYER_GENEVE,
     LAYER_GTP,
     LAYER_TEREDO,
+    LAYER_LISP,
+    LAYER_TZSP,
+    LAYER_AYIYA,
     LAYERS
 };
 

@@ -48,7 +48,8 @@ static const char layer_names[LAYERS][8] = {
     [LAYER_PPP] = "ppp",       [LAYER_4IN4] = "4in4",       [LAYER_6IN4] = "6in4",     [LAYER_4IN6] = "4in6",
     [LAYER_6IN6] = "6in6",     [LAYER_ETHERIP] = "etherip", [LAYER_GRE] = "gre",       [LAYER_ERSPAN] = "erspan",
     [LAYER_WCCP] = "wccp",     [LAYER_WLAN] = "wlan",       [LAYER_L2TP] = "l2tp",     [LAYER_VXLAN] = "vxlan",
-    [LAYER_GENEVE] = "geneve", [LAYER_GTP] = "gtp",         [LAYER_TEREDO] = "teredo",
+    [LAYER_GENEVE] = "geneve", [LAYER_GTP] = "gtp",         [LAYER_TEREDO] = "teredo", [LAYER_LISP] = "lisp",
+    [LAYER_TZSP] = "tzsp",     [LAYER_AYIYA] = "ayiya",
 };
 
 const char *packet_layers_text(const struct packet *packet, char text[LAYERS_TEXT])

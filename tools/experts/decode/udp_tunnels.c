@@ -186,12 +186,71 @@ static void decode_gre_in_udp(struct decoder *decoder)
         decoder->next = decode_gre;
 }
 
+/* Eight bytes, then IP that is as long as what is left. */
+static void decode_lisp(struct decoder *decoder)
+{
+    enum { AT = 8 };
+    if (decoder->captured < AT + 6 || !looks_like_ip(decoder, AT))
+        return;
+    const uint8_t *inside = decoder->bytes + AT;
+    size_t length = inside[0] >> 4 == 4 ? get16(inside + 2) : 40 + (size_t)get16(inside + 4);
+    if (AT + length != decoder->length || !decoder_layer(decoder, LAYER_LISP))
+        return;
+    decoder_skip(decoder, AT);
+    decoder->next = decode_ip;
+}
+
+/* Where the frame begins behind TaZmen's tags, each with a length but for padding and the last one; 0 where none does. */
+static size_t tzsp_payload(const struct decoder *decoder)
+{
+    enum { TAG_PADDING = 0, TAG_END = 1 };
+    size_t at = 4;
+    while (at < decoder->captured) {
+        uint8_t tag = decoder->bytes[at++];
+        if (tag == TAG_END)
+            return at;
+        if (tag != TAG_PADDING && at < decoder->captured)
+            at += 1 + (size_t)decoder->bytes[at];
+    }
+    return 0;
+}
+
+/* Version 1, a frame that was received or is to be sent, of a kind that is known. */
+static void decode_tzsp(struct decoder *decoder)
+{
+    enum { VERSION = 1, TRANSMIT = 1, ETHERNET = 1, WLAN = 18 };
+    if (decoder->captured < 4 || decoder->bytes[0] != VERSION || decoder->bytes[1] > TRANSMIT)
+        return;
+    uint16_t kind = get16(decoder->bytes + 2);
+    size_t at = tzsp_payload(decoder);
+    if (!at || (kind != ETHERNET && kind != WLAN) || !decoder_layer(decoder, LAYER_TZSP))
+        return;
+    decoder_skip(decoder, at);
+    decoder->next = kind == ETHERNET ? decode_ethernet : decode_wlan;
+}
+
+/* A packet that is forwarded, behind an identity and a signature whose lengths come first. */
+static void decode_ayiya(struct decoder *decoder)
+{
+    enum { OPERATION = 0x0f, FORWARD = 1, NEXT_IPV6 = 41 };
+    if (decoder->captured < 8)
+        return;
+    const uint8_t *header = decoder->bytes;
+    size_t at = 8 + ((size_t)1 << (header[0] >> 4)) + (header[1] >> 4) * (size_t)4;
+    if ((header[2] & OPERATION) != FORWARD || header[3] != NEXT_IPV6 || decoder->captured <= at ||
+        header[at] >> 4 != 6 || !decoder_layer(decoder, LAYER_AYIYA))
+        return;
+    decoder_skip(decoder, at);
+    decoder->next = decode_ipv6;
+}
+
 static const struct {
     uint16_t port;
     step *step;
 } tunnels[] = {
     {4789, decode_vxlan},  {4790, decode_vxlan_gpe}, {6081, decode_geneve},      {2152, decode_gtp},
     {3544, decode_teredo}, {1701, decode_l2tp},      {6635, decode_mpls_in_udp}, {4754, decode_gre_in_udp},
+    {4341, decode_lisp},   {37008, decode_tzsp},     {5072, decode_ayiya},
 };
 
 static step *tunnel_of(uint16_t port)
