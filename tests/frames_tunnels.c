@@ -132,6 +132,12 @@ static void gtp_extended(struct frame *frame)
     put_udp(frame, 2152);
 }
 
+static void gtp_0(struct frame *frame)
+{
+    PUT(frame, 0x1e, 255, HALVES(frame->length), 0, 1, 0, 1, 255, 255, 255, 255, 1, 2, 3, 4, 5, 6, 7, 8);
+    put_udp(frame, 3386);
+}
+
 static void teredo(struct frame *frame)
 {
     put_udp(frame, 3544);
@@ -209,6 +215,7 @@ const struct header headers_tunnels[] = {
     {"geneve-options", geneve_options},
     {"gtp", gtp},
     {"gtp-extended", gtp_extended},
+    {"gtp-0", gtp_0},
     {"teredo", teredo},
     {"teredo-origin", teredo_origin},
     {"l2tp", l2tp},

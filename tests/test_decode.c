@@ -81,6 +81,7 @@ static const struct chain {
     {1, "eth/ip6/geneve-options/ip6/udp", "geneve"},
     {1, "eth/ip4/gtp/ip4/tcp", "gtp"},
     {1, "eth/ip6/gtp-extended/ip6/udp", "gtp"},
+    {1, "eth/ip4/gtp-0/ip4/udp", "gtp"},
     {1, "eth/ip4/teredo/ip6/tcp", "teredo"},
     {1, "eth/ip4/teredo-origin/ip6/udp", "teredo"},
     {1, "eth/ip4/l2tp/hdlc/ppp/ip4/tcp", "l2tp"},

@@ -44,7 +44,7 @@ static void depth_of_tunnels(void **state)
 static void what_looks_like_no_tunnel(void **state)
 {
     (void)state;
-    static const uint16_t ports[] = {4789, 4790, 6081, 2152, 3544, 1701, 6635, 4754, 4341, 37008, 5072};
+    static const uint16_t ports[] = {4789, 4790, 6081, 2152, 3386, 3544, 1701, 6635, 4754, 4341, 37008, 5072};
     static const char *const bodies[] = {
         "HTTP/1.1 200 OK: a text, long enough for any header that could be read into it.",
         "\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x03www\x07"

@@ -86,20 +86,33 @@ static size_t gtp_payload(const struct decoder *decoder)
     return at;
 }
 
-/* Version 1 of the protocol, a packet of a user, and IP behind that. */
-static void decode_gtp(struct decoder *decoder)
+enum { GTP_VERSION_AND_TYPE = 0xf0, GTP_USER_PACKET = 255 };
+
+/* A user's packet, with IP behind the header; its length field counts what is behind `fixed` bytes. */
+static void take_gtp(struct decoder *decoder, uint8_t version_and_type, size_t fixed, size_t at)
 {
-    enum { VERSION_AND_TYPE = 0xf0, VERSION_1 = 0x30, USER_PACKET = 255 };
-    if (decoder->captured < 8 || (decoder->bytes[0] & VERSION_AND_TYPE) != VERSION_1 ||
-        decoder->bytes[1] != USER_PACKET)
-        return;
-    size_t at = gtp_payload(decoder);
-    size_t length = 8 + (size_t)get16(decoder->bytes + 2);
-    if (!at || at > length || !looks_like_ip(decoder, at) || !decoder_layer(decoder, LAYER_GTP))
+    const uint8_t *header = decoder->bytes;
+    size_t length = fixed + get16(header + 2);
+    if ((header[0] & GTP_VERSION_AND_TYPE) != version_and_type || header[1] != GTP_USER_PACKET || at > length ||
+        !looks_like_ip(decoder, at) || !decoder_layer(decoder, LAYER_GTP))
         return;
     decoder_limit(decoder, length, "GTP length is beyond the datagram");
     decoder_skip(decoder, at);
     decoder->next = decode_ip;
+}
+
+static void decode_gtp(struct decoder *decoder)
+{
+    size_t at = decoder->captured < 8 ? 0 : gtp_payload(decoder);
+    if (at)
+        take_gtp(decoder, 0x30, 8, at);
+}
+
+/* Version 0, which has a port of its own. */
+static void decode_gtp_0(struct decoder *decoder)
+{
+    if (decoder->captured >= 20)
+        take_gtp(decoder, 0x10, 20, 20);
 }
 
 /* Authentication and origin, if they are there, then an IPv6 packet that is no longer than what is left. */
@@ -248,9 +261,9 @@ static const struct {
     uint16_t port;
     step *step;
 } tunnels[] = {
-    {4789, decode_vxlan},  {4790, decode_vxlan_gpe}, {6081, decode_geneve},      {2152, decode_gtp},
-    {3544, decode_teredo}, {1701, decode_l2tp},      {6635, decode_mpls_in_udp}, {4754, decode_gre_in_udp},
-    {4341, decode_lisp},   {37008, decode_tzsp},     {5072, decode_ayiya},
+    {4789, decode_vxlan},      {4790, decode_vxlan_gpe}, {6081, decode_geneve}, {2152, decode_gtp},
+    {3386, decode_gtp_0},      {3544, decode_teredo},    {1701, decode_l2tp},   {6635, decode_mpls_in_udp},
+    {4754, decode_gre_in_udp}, {4341, decode_lisp},      {37008, decode_tzsp},  {5072, decode_ayiya},
 };
 
 static step *tunnel_of(uint16_t port)
