@@ -1,6 +1,6 @@
 #include "writer.h"
 
-#include "output.h"
+#include "destination.h"
 #include "recording.h"
 
 #include <errno.h>
@@ -35,10 +35,10 @@ static struct {
     _Atomic uint32_t word; /* of this one, while it is on */
     _Atomic int error;     /* errno of the first failure */
     pthread_mutex_t lock;  /* of what follows, and of all buffers' chunks */
-    struct output output;
+    struct destination destination;
     uint64_t events;  /* in complete chunks */
     uint32_t threads; /* that have recorded */
-} writer = {.lock = PTHREAD_MUTEX_INITIALIZER, .output.file.descriptor = -1};
+} writer = {.lock = PTHREAD_MUTEX_INITIALIZER, .destination.file.descriptor = -1};
 
 static _Atomic uint32_t *word_now(void)
 {
@@ -52,7 +52,7 @@ static uint32_t word_of(enum recording_phase phase)
 
 const char *trace_path(void)
 {
-    return writer.output.path;
+    return writer.destination.path;
 }
 
 /* The recording ends, wherever it was: it cannot go on. */
@@ -118,14 +118,14 @@ static bool begin_locked(bool *goes_on)
     trace_tick();
     struct trace_info info = info_of_now();
     writer.time = info.time;
-    if (!output_open(&writer.output, &info, writer.since, &before))
+    if (!destination_open(&writer.destination, &info, writer.since, &before))
         return false;
     writer.events = before.events;
     writer.threads = before.threads;
     *goes_on = before.events;
     if (!writer.ticks || trace_clock_start())
         return true;
-    output_close(&writer.output);
+    destination_close(&writer.destination);
     return false;
 }
 
@@ -157,19 +157,20 @@ static void leave_parent(void)
     writer.lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
     for (struct buffer *buffer = atomic_load(&buffers); buffer; buffer = buffer->next)
         chunk_forget(&buffer->chunk);
-    output_leave_to_parent(&writer.output);
+    destination_leave_to_parent(&writer.destination);
 }
 
 /* The first name that no other process has. */
 static bool begin_as_child(void)
 {
-    int length = snprintf(writer.output.path, sizeof writer.output.path, "%s.%d", writer.children, (int)getpid());
+    int length =
+        snprintf(writer.destination.path, sizeof writer.destination.path, "%s.%d", writer.children, (int)getpid());
     for (unsigned number = 2; number <= NAMES_MOST; number++) {
         if (begin())
             return true;
         if (errno != EEXIST)
             return false;
-        snprintf(writer.output.path + length, sizeof writer.output.path - (size_t)length, ".%u", number);
+        snprintf(writer.destination.path + length, sizeof writer.destination.path - (size_t)length, ".%u", number);
     }
     return false;
 }
@@ -207,7 +208,7 @@ void recording_begin_in_child(enum trace_kind kind, uint64_t address)
 
 static bool begin_chunk(struct buffer *buffer, uint64_t time)
 {
-    if (output_ready(&writer.output) && buffer_begin_chunk(buffer, &writer.output.file, time))
+    if (destination_ready(&writer.destination) && buffer_begin_chunk(buffer, &writer.destination.file, time))
         return true;
     fail(errno);
     return false;
@@ -219,8 +220,8 @@ static bool end_chunk(struct buffer *buffer)
     if (!buffer->chunk.header)
         return true;
     writer.events += events;
-    bool ready = !buffer->chunk.apart || output_ready(&writer.output);
-    if (ready && chunk_end(&buffer->chunk, &writer.output.file, events))
+    bool ready = !buffer->chunk.apart || destination_ready(&writer.destination);
+    if (ready && chunk_end(&buffer->chunk, &writer.destination.file, events))
         return true;
     fail(errno);
     return false;
@@ -328,7 +329,7 @@ static void take_options(const struct trace_options *options)
 {
     const char *path = options->path ? options->path : "";
     const char *children = options->children ? options->children : "";
-    memcpy(writer.output.path, path, strlen(path) + 1);
+    memcpy(writer.destination.path, path, strlen(path) + 1);
     memcpy(writer.children, children, strlen(children) + 1);
     memset(writer.program, 0, sizeof writer.program);
     memcpy(writer.program, options->program, strnlen(options->program, sizeof writer.program - 1));
@@ -368,7 +369,7 @@ static bool end_chunks(void)
         uint64_t filled = atomic_load_explicit(&buffer->filled, memory_order_acquire);
         if (!buffer->chunk.header || atomic_load(&buffer->recording) != atomic_load(&writer.word))
             continue;
-        if (!chunk_take_away(&buffer->chunk, &writer.output.file, filled_events(filled), filled_bytes(filled)))
+        if (!chunk_take_away(&buffer->chunk, &writer.destination.file, filled_events(filled), filled_bytes(filled)))
             return false;
         writer.events += filled_events(filled);
     }
@@ -377,9 +378,9 @@ static bool end_chunks(void)
 
 static bool end_file(void)
 {
-    bool whole = output_ready(&writer.output) && end_chunks();
+    bool whole = destination_ready(&writer.destination) && end_chunks();
     struct trace_last last = {.events = writer.events, .time = trace_now()};
-    return whole && output_end(&writer.output, &last);
+    return whole && destination_end(&writer.destination, &last);
 }
 
 static void finish_locked(void)
@@ -389,7 +390,7 @@ static void finish_locked(void)
     bool whole = end_file();
     if (!whole && !error)
         atomic_store(&writer.error, errno);
-    output_close(&writer.output);
+    destination_close(&writer.destination);
 }
 
 bool trace_finish(void)

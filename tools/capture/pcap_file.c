@@ -49,7 +49,7 @@ bool pcap_file_open(struct pcap_file *file, struct input *input, struct read_err
     *file = (struct pcap_file){.input = input, .big = is_magic(bytes_get32(header, true))};
     uint32_t magic = bytes_get32(header, file->big);
     file->header = magic == MAGIC_KUZNETZOV ? HEADER_KUZNETZOV : HEADER;
-    file->clock.resolution = magic == MAGIC_NANOSECONDS ? CLOCK_NANOSECONDS : CLOCK_MICROSECONDS;
+    file->clock.resolution = magic == MAGIC_NANOSECONDS ? TICKS_NANOSECONDS : TICKS_MICROSECONDS;
     return take_version(file, bytes_get16(header + 4, file->big), bytes_get16(header + 6, file->big), error) &&
            take_link(file, bytes_get32(header + 20, file->big), error);
 }
@@ -57,9 +57,9 @@ bool pcap_file_open(struct pcap_file *file, struct input *input, struct read_err
 /* Seconds are unsigned: they end in 2106. */
 static int64_t time_of(const struct pcap_file *file, const uint8_t *header)
 {
-    struct clock seconds = {0};
-    return clock_time(&seconds, bytes_get32(header, file->big)) +
-           clock_time(&file->clock, bytes_get32(header + 4, file->big));
+    struct tick_clock seconds = {0};
+    return ticks_time(&seconds, bytes_get32(header, file->big)) +
+           ticks_time(&file->clock, bytes_get32(header + 4, file->big));
 }
 
 static void take_lengths(const struct pcap_file *file, const uint8_t *header, struct captured *frame)

@@ -7,9 +7,9 @@
 
 #include "bytes.h"
 #include "captured.h"
-#include "clock.h"
 #include "input.h"
 #include "read_error.h"
+#include "ticks.h"
 
 struct pcap_file {
     struct input *input;
@@ -17,7 +17,7 @@ struct pcap_file {
     enum { KEPT, SWAPPED, SWAPPED_OR_NOT } lengths; /* captured length first; or last */
     size_t header;                                  /* bytes before each frame */
     uint16_t link;
-    struct clock clock;
+    struct tick_clock clock;
     struct frame_bytes frame;
 };
 

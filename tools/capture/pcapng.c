@@ -194,7 +194,7 @@ static bool read_interface(struct pcapng *pcapng, struct read_error *error)
     *interface = (struct pcapng_interface){
         .link = bytes_get16(fields, pcapng->big),
         .snapshot = bytes_get32(fields + 4, pcapng->big),
-        .clock.resolution = CLOCK_MICROSECONDS,
+        .clock.resolution = TICKS_MICROSECONDS,
     };
     return read_options(pcapng, interface, error);
 }
@@ -236,7 +236,7 @@ static bool read_packet(struct pcapng *pcapng, struct captured *frame, struct re
     /* The halves of the time stand in this order in both byte orders. */
     uint64_t ticks = (uint64_t)bytes_get32(fields + 4, pcapng->big) << 32 | bytes_get32(fields + 8, pcapng->big);
     *frame = (struct captured){
-        .time = clock_time(&interface->clock, ticks),
+        .time = ticks_time(&interface->clock, ticks),
         .captured = bytes_get32(fields + 12, pcapng->big),
         .length = bytes_get32(fields + 16, pcapng->big),
         .link = interface->link,

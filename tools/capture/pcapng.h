@@ -8,14 +8,14 @@
 
 #include "bytes.h"
 #include "captured.h"
-#include "clock.h"
 #include "input.h"
 #include "read_error.h"
+#include "ticks.h"
 
 struct pcapng_interface {
     uint16_t link;
     uint32_t snapshot; /* most bytes of a frame that are captured; 0 for all */
-    struct clock clock;
+    struct tick_clock clock;
 };
 
 struct pcapng {

@@ -18,8 +18,8 @@ const char decode_list[] = "Decoded, to the innermost flow:\n"
                            "               Ethernet, PPP, MPLS, ERSPAN I to III, WCCP, 802.11 or NSH, EtherIP,\n"
                            "               MPLS, registers of PIM, authentication headers\n"
                            "  in UDP       VXLAN (4789), VXLAN-GPE (4790), GENEVE (6081), GTP (2152, 3386),\n"
-                           "               (3544), L2TP (1701), MPLS (6635), GRE (4754), LISP (4341), TZSP\n"
-                           "               (37008), AYIYA (5072): where it looks so\n"
+                           "               Teredo (3544), L2TP (1701), MPLS (6635), GRE (4754), LISP (4341),\n"
+                           "               TZSP (37008), AYIYA (5072): where it looks so\n"
                            "  at the end   TCP, UDP, ICMP, ICMPv6";
 
 bool decode_knows(uint16_t link)

@@ -1,4 +1,4 @@
-#include "clock.h"
+#include "ticks.h"
 
 typedef __int128 wide;
 
@@ -9,15 +9,15 @@ static const wide most = ((wide)1 << 62) - 1;
 static wide microseconds(uint8_t resolution, uint64_t ticks)
 {
     wide time = (wide)ticks * second;
-    unsigned exponent = resolution & ~CLOCK_BINARY;
-    if (resolution & CLOCK_BINARY)
+    unsigned exponent = resolution & ~TICKS_BINARY;
+    if (resolution & TICKS_BINARY)
         return time >> exponent;
     for (; exponent && time; exponent--)
         time /= 10;
     return time;
 }
 
-int64_t clock_time(const struct clock *clock, uint64_t ticks)
+int64_t ticks_time(const struct tick_clock *clock, uint64_t ticks)
 {
     wide time = microseconds(clock->resolution, ticks) + (wide)clock->offset * second;
     if (time > most)

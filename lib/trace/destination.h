@@ -1,13 +1,13 @@
 /* The file that a recording goes into, whatever the program does with its descriptors. */
-#ifndef TRACE_OUTPUT_H
-#define TRACE_OUTPUT_H
+#ifndef TRACE_DESTINATION_H
+#define TRACE_DESTINATION_H
 
 #include "open.h"
 
 #include <limits.h>
 #include <sys/stat.h>
 
-struct output {
+struct destination {
     char path[PATH_MAX + 32];
     struct trace_file file; /* its descriptor is -1 while there is none */
     struct stat identity;   /* of what the descriptor must still be */
@@ -18,18 +18,19 @@ struct output {
  * A new file with that at its head; where `since` is not 0, one that is there is gone on with, if this process has begun it since then and
  * not ended it, and `before` says what is in it. False with errno, EEXIST where it is another process's.
  */
-bool output_open(struct output *output, const struct trace_info *info, uint64_t since, struct trace_extent *before);
+bool destination_open(struct destination *destination, const struct trace_info *info, uint64_t since,
+                      struct trace_extent *before);
 
 /* Whether there is a descriptor to use: one that the program has closed is opened again. False with errno. */
-bool output_ready(struct output *output);
+bool destination_ready(struct destination *destination);
 
 /* The last chunk, and nothing behind it. False with errno. */
-bool output_end(struct output *output, const struct trace_last *last);
+bool destination_end(struct destination *destination, const struct trace_last *last);
 
 /* Keeps errno. */
-void output_close(struct output *output);
+void destination_close(struct destination *destination);
 
 /* What a child of a fork does about its parent's. */
-void output_leave_to_parent(struct output *output);
+void destination_leave_to_parent(struct destination *destination);
 
 #endif
