@@ -50,6 +50,12 @@ bool parse_number(const char *option, const char *text, uint64_t least, uint64_t
     return false;
 }
 
+const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
 /* Cuts the last part off a path. */
 static void cut_last(char *path)
 {

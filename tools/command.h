@@ -34,6 +34,9 @@ int usage_error(const char *command, const char *format, ...) __attribute__((for
 /* A whole number between least and most, else a complaint naming the option, and false. */
 bool parse_number(const char *option, const char *text, uint64_t least, uint64_t most, uint64_t *number);
 
+/* The part of a path behind its last slash. */
+const char *base_name(const char *path);
+
 /*
  * A file that comes with the program: in the folder `beside` that of the program, as built, or in `installed`, as installed. False
  * where there is none; then `searched` says where it was looked for, by absolute paths.

@@ -42,12 +42,6 @@ static void *library_open(const char *name)
     return library;
 }
 
-static const char *base_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
 static bool expert_enter(struct expert *expert)
 {
     EXPERTENUMINFO *info = &expert->info;

@@ -95,12 +95,6 @@ static int parse_options(int argc, char **argv, struct record_options *options)
 
 /* ------------------------------------------------------------------ paths */
 
-static const char *base_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
 /* Absolute, since the program may change its folder. */
 static bool trace_file(const struct record_options *options, char path[PATH_MAX])
 {
