@@ -49,7 +49,7 @@ bool guard_lift(struct slab *slab)
 {
     if (!slab->guard)
         return true;
-    if (!platform_commit(arena_slab_start(slab) + slab->guard, slab->taken - slab->guard))
+    if (!platform_unprotect(arena_slab_start(slab) + slab->guard, slab->taken - slab->guard))
         return false;
     slab->guard = 0;
     fetch_sub(&guards, 1);

@@ -204,6 +204,9 @@ void platform_once(enum platform_once which, void (*start)(void));
 /* Lets another thread run, where one waits for the processor. */
 void platform_yield(void);
 
+/* The same for any thread, also one of lower priority. */
+void platform_pause(void);
+
 /* A line to standard error: one write, which allocates nothing. */
 void platform_log(const char *line, size_t length);
 
@@ -215,22 +218,30 @@ void platform_log(const char *line, size_t length);
 #define PAGE ((size_t)4096)
 
 /*
- * Reserves address space without access: `wanted` bytes, or half as often as needed down to `least`. The
- * result is aligned, and NULL where even `least` is refused. It is never unmapped.
+ * The place for a window: addresses of which none is mapped, and which the system will not come to map of itself. They remain as they
+ * are, so that no limit counts them. NULL where there is no room for so many.
+ *
+ * The system puts mappings one beside the other, from the top of a gap downwards or, in other layouts, from its bottom upwards. The
+ * window lies terabytes from either, so that neither the order nor whatever else has a fixed place (a sanitizer's shadow, the heap of
+ * a language) needs to be known, and address randomisation moves it like any mapping.
  */
-void *platform_reserve(size_t wanted, size_t least, size_t alignment, size_t *got);
+void *platform_window(size_t bytes);
 
-/* Makes a part of a reservation readable and writable, zeroed at first touch. False where the system refuses.
+/*
+ * Maps zeroed pages, readable and writable, at this address, where nothing is mapped: MAPPED_TAKEN where something is. They do not
+ * count as memory before they are touched, but where vm.overcommit_memory is 2.
  */
-bool platform_commit(void *start, size_t bytes);
+enum platform_mapped { MAPPED, MAPPED_TAKEN, MAPPED_REFUSED };
+enum platform_mapped platform_map_at(void *start, size_t bytes);
 
-/* Takes the access to such a part away, until it is committed again; its contents stay. False where the system refuses. */
+/* Takes the access to such pages away and gives it back; their contents stay. False where the system refuses. */
 bool platform_protect(void *start, size_t bytes);
+bool platform_unprotect(void *start, size_t bytes);
 
 /* Maps zeroed pages; NULL where the system refuses. */
 void *platform_map(size_t bytes);
 
-/* Unmaps what platform_map returned, where no other thread has seen it. */
+/* Unmaps what platform_map or platform_map_at has mapped, where no other thread has seen it. */
 void platform_unmap(void *start, size_t bytes);
 
 /* Drops the contents of pages that can be written to. They read as zero afterwards. False where the system refuses. */

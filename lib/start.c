@@ -11,8 +11,8 @@ static bool started;
 static void start(void)
 {
     tables_start();
-    key_start();
-    started = arena_start() && magazine_start() && heap_start() && thread_start(heaps_leave, heaps_inherit);
+    started =
+        key_start() && arena_start() && magazine_start() && heap_start() && thread_start(heaps_leave, heaps_inherit);
 }
 
 bool library_start(void)

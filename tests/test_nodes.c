@@ -251,7 +251,8 @@ static void a_refused_advice_is_no_failure(void **state)
         }
         key_end(key);
     }
-    assert_int_equal(unadvised, 1);
+    /* One call of each round; in the next round it is a later one if one of the range's tables has come to a new page. */
+    assert_in_range(unadvised, 1, 2);
 }
 
 /* Threads on four nodes free each other's blocks, while nodes change and somebody purges. */

@@ -1,6 +1,7 @@
 #include "extents.h"
 
 #include "classes.h"
+#include "stretch.h"
 
 #include <pthread.h>
 #include <sys/queue.h>
@@ -12,10 +13,9 @@
 #define FINE_MOST   ((uint32_t)8) /* slabs: longer extents come in an eighth's steps of a power of two */
 #define BINS_FINE   16            /* one for each length below; then four for each power of two */
 #define BINS        (BINS_FINE + 4 * (32 - 4))
-#define LOOKS_MOST  32                /* into the one bin whose extents may be too short */
-#define ROWS_WANTED ((size_t)1 << 22) /* of a terabyte */
-#define ROWS_LEAST  ((size_t)1 << 12)
-#define ROWS_STEP   ((size_t)1 << 12) /* made readable at once: sparse tables count in full where memory is locked */
+#define LOOKS_MOST  32                 /* into the one bin whose extents may be too short */
+#define ROWS_MOST   ((size_t)1 << 22)  /* of a terabyte, */
+#define ROWS_STEP   ((size_t)96 << 10) /* bytes of them that are mapped at once: of a gigabyte */
 
 enum kind { OUTSIDE, USED, USED_ZERO, DIRTY, ZERO };
 
@@ -37,10 +37,9 @@ LIST_HEAD(bin_list, extent);
 static struct {
     pthread_mutex_t lock;
     const struct platform_extent_source *source;
-    struct extent *rows; /* rows[0] is OUTSIDE, as is the row behind the last: nobody's neighbour is missing */
-    size_t rows_count;
-    size_t rows_ready; /* that can be read and written */
-    char *base;        /* the address of rows[1] */
+    struct extent *rows;    /* rows[0] is OUTSIDE, as is the row behind the last: nobody's neighbour is missing */
+    struct stretch stretch; /* of the rows */
+    char *base;             /* the address of rows[1] */
     size_t used;
     size_t dirty;
     size_t dirty_allowed;          /* DIRTY_LEAST to DIRTY_MOST */
@@ -128,14 +127,7 @@ static struct extent *extent_find(uint32_t length, enum kind kind)
 /* Rows up to `count`, and the one behind them. */
 static bool rows_reach(size_t count)
 {
-    size_t ready = pool.rows_ready;
-    if (count < ready)
-        return true;
-    size_t wanted = (count / ROWS_STEP + 1) * ROWS_STEP;
-    if (wanted > pool.rows_count || !platform_commit(pool.rows + ready, (wanted - ready) * sizeof *pool.rows))
-        return false;
-    pool.rows_ready = wanted;
-    return true;
+    return stretch_reach(&pool.stretch, (count + 1) * sizeof *pool.rows);
 }
 
 /* A new extent, ZERO and free. The first one is the lowest there will be. */
@@ -213,14 +205,11 @@ static void unlock_after_fork(void)
 /* Called once, at the start: before anybody else could register for forks and allocate while the lock is held. */
 void platform_arena_fallback(const struct platform_extent_source *source)
 {
-    size_t bytes;
     pool.source = source;
-    struct extent *rows = platform_reserve(ROWS_WANTED * sizeof *rows, ROWS_LEAST * sizeof *rows, PAGE, &bytes);
-    if (!rows)
+    if (!stretch_start(&pool.stretch, (ROWS_MOST + 2) * sizeof *pool.rows, ROWS_STEP))
         return;
-    pool.rows_count = bytes / sizeof *rows;
     if (pthread_atfork(lock_before_fork, unlock_after_fork, unlock_after_fork) == 0)
-        pool.rows = rows;
+        pool.rows = (struct extent *)pool.stretch.base;
 }
 
 /* There is one arena, and it is there. Nobody asks for huge pages: the process's key has built-in settings. */
