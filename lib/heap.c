@@ -33,7 +33,7 @@ static void heap_recycle(struct heap *heap)
 
 bool heap_start(void)
 {
-    if (!stretch_start(&stretch, HEAPS_MAX * sizeof *heaps, HEAPS_STEP))
+    if (!stretch_start(&stretch, window_share(HEAPS_MAX * sizeof *heaps), HEAPS_STEP))
         return false;
     heaps = (struct heap *)stretch.base;
     heaps_used = 1;

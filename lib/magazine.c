@@ -25,8 +25,9 @@ static_assert(CHUNK % PAGE_MAGAZINES == 0, "a page's magazines are mapped togeth
 
 bool magazine_start(void)
 {
-    if (!stretch_start(&stretch, MAGAZINES_MOST, CHUNK * MAGAZINE_SIZE) ||
-        !stretch_start(&page_links, MAGAZINES_MOST / PAGE * sizeof(uint32_t), LINKS_STEP))
+    size_t most = window_share(MAGAZINES_MOST);
+    if (!stretch_start(&stretch, most, CHUNK * MAGAZINE_SIZE) ||
+        !stretch_start(&page_links, most / PAGE * sizeof(uint32_t), LINKS_STEP))
         return false;
     magazines = (struct magazine *)stretch.base;
     magazines_next = CHUNK;

@@ -106,15 +106,13 @@ void *range_draw(size_t bytes, size_t alignment)
 
 bool range_start(void)
 {
-    if (!stretch_start(&memory, RANGE_MOST, PAGE))
+    if (!stretch_start(&memory, window_share(RANGE_MOST), PAGE))
         return false;
     range.base = memory.base;
     range.bytes = memory.most;
-    for (size_t i = 0; i < TABLES; i++) {
-        size_t units = RANGE_MOST / UNIT;
-        if (!stretch_start(&tables[i].stretch, units * tables[i].bytes + tables[i].beyond, PAGE))
+    for (size_t i = 0; i < TABLES; i++)
+        if (!stretch_start(&tables[i].stretch, table_end(&tables[i], range.bytes), PAGE))
             return false;
-    }
     range.slabs = (struct slab *)tables[SLABS].stretch.base;
     range.sides = (uint8_t *)tables[SIDES].stretch.base;
     range.small_sides = (uint8_t *)tables[SMALL_SIDES].stretch.base;

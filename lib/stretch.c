@@ -1,6 +1,6 @@
 #include "stretch.h"
 
-#define WINDOW_BYTES   ((size_t)5 << 38) /* of which the range takes four fifths, at most */
+#define WINDOW_BYTES   ((size_t)5 << 38) /* the range is four fifths of it; all stretches together are 1.17 TiB */
 #define SHRINKS_MOST   8u                /* halvings of the window, where the machine has little room */
 #define STRETCH_ALIGNS HUGE_PAGE
 
@@ -14,7 +14,7 @@ static uint32_t grower; /* any, atomic: the process of the thread that grows som
 
 /* ------------------------------------------------------------------ the window */
 
-static bool window_find(void)
+bool window_start(void)
 {
     for (unsigned shrinks = 0; !window.next && shrinks <= SHRINKS_MOST; shrinks++) {
         window.shrinks = shrinks;
@@ -24,20 +24,17 @@ static bool window_find(void)
     return window.next;
 }
 
-size_t stretch_share(size_t most)
+size_t window_share(size_t most)
 {
     return most >> window.shrinks;
 }
 
 bool stretch_start(struct stretch *stretch, size_t most, size_t step)
 {
-    if (!window.next && !window_find())
-        return false;
-    size_t share = (stretch_share(most) + PAGE - 1) & ~(PAGE - 1);
-    size_t taken = (share + STRETCH_ALIGNS - 1) & ~(STRETCH_ALIGNS - 1);
+    size_t taken = (most + STRETCH_ALIGNS - 1) & ~(STRETCH_ALIGNS - 1);
     if (taken > window.left)
         return false;
-    *stretch = (struct stretch){.base = window.next, .most = share, .step = step};
+    *stretch = (struct stretch){.base = window.next, .most = taken, .step = step};
     window.next += taken;
     window.left -= taken;
     return true;

@@ -26,12 +26,14 @@ struct stretch {
     size_t end;
 };
 
-/*
- * Sets addresses apart, and maps none: `most` bytes, or less, in proportion, where the machine has no room for a window; stretch_share
- * tells how much. At the start of the library only. False where there are none.
- */
+/* Finds the window, at the start of the library. False where the system has no room for one. */
+bool window_start(void);
+
+/* What there is of `most` addresses, of which the window has less, in proportion, where the machine has little room. */
+size_t window_share(size_t most);
+
+/* Sets addresses of the window apart, and maps none. At the start of the library only. False where the window ends. */
 bool stretch_start(struct stretch *stretch, size_t most, size_t step);
-size_t stretch_share(size_t most);
 
 /* The first `end` bytes can be read and written, for ever. False where the system refuses, or the stretch ends. */
 bool stretch_reach(struct stretch *stretch, size_t end);

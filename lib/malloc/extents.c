@@ -206,7 +206,7 @@ static void unlock_after_fork(void)
 void platform_arena_fallback(const struct platform_extent_source *source)
 {
     pool.source = source;
-    if (!stretch_start(&pool.stretch, (ROWS_MOST + 2) * sizeof *pool.rows, ROWS_STEP))
+    if (!stretch_start(&pool.stretch, (window_share(ROWS_MOST) + 2) * sizeof *pool.rows, ROWS_STEP))
         return;
     if (pthread_atfork(lock_before_fork, unlock_after_fork, unlock_after_fork) == 0)
         pool.rows = (struct extent *)pool.stretch.base;
