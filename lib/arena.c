@@ -48,6 +48,8 @@ static const struct platform_extent_source range_source = {
     .discard = platform_discard,
     .draw_huge = range_draw_huge,
     .discard_huge = huge_discard,
+    .release = range_release,
+    .renew = range_renew,
 };
 
 /* ------------------------------------------------------------------ arenas */

@@ -188,9 +188,14 @@ void *platform_map(size_t bytes)
     return start == MAP_FAILED ? NULL : start;
 }
 
-void platform_unmap(void *start, size_t bytes)
+bool platform_unmap(void *start, size_t bytes)
 {
-    munmap(start, bytes);
+    if (FAULT())
+        return false;
+    int before = errno;
+    bool unmapped = munmap(start, bytes) == 0;
+    errno = before;
+    return unmapped;
 }
 
 /* Pages that the program has locked are not discarded: a new mapping takes their place. */

@@ -241,8 +241,8 @@ bool platform_unprotect(void *start, size_t bytes);
 /* Maps zeroed pages; NULL where the system refuses. */
 void *platform_map(size_t bytes);
 
-/* Unmaps what platform_map or platform_map_at has mapped, where no other thread has seen it. */
-void platform_unmap(void *start, size_t bytes);
+/* Unmaps what platform_map or platform_map_at has mapped, where no other thread looks at it. False where the system refuses. */
+bool platform_unmap(void *start, size_t bytes);
 
 /* Drops the contents of pages that can be written to. They read as zero afterwards. False where the system refuses. */
 bool platform_discard(void *start, size_t bytes);
@@ -282,6 +282,8 @@ struct platform_extent_source {
     bool (*discard)(void *start, size_t bytes);
     void *(*draw_huge)(size_t bytes, size_t alignment); /* the same for huge pages */
     bool (*discard_huge)(void *start, size_t bytes);
+    bool (*release)(void *start, size_t bytes); /* unmaps it until it is renewed, where that can be done now */
+    bool (*renew)(void *start, size_t bytes);
 };
 
 /*

@@ -89,7 +89,6 @@ static void *draw(size_t bytes, size_t alignment)
         tables_cut(ends);
         return NULL;
     }
-    POINT("range: mapped");
     store_release(&range.high, start + bytes);
     return range.base + start;
 }
@@ -100,6 +99,44 @@ void *range_draw(size_t bytes, size_t alignment)
     void *start = draw(bytes, alignment);
     growth_end();
     return start;
+}
+
+/* ------------------------------------------------------------------ memory that is free */
+
+static uint32_t holds; /* any, atomic */
+
+/* C7.5. */
+void range_hold(void)
+{
+    fetch_add(&holds, 1);
+}
+
+/* C7.5. */
+void range_unhold(void)
+{
+    fetch_sub(&holds, 1);
+}
+
+/* An exchange, not a load: who comes to hold the range after it sees that the life of what is in question is over. C7.5. */
+bool range_is_held(void)
+{
+    return fetch_add(&holds, 0);
+}
+
+/* C10.1. */
+void range_inherit(void)
+{
+    store_relaxed(&holds, 0u);
+}
+
+bool range_release(void *start, size_t bytes)
+{
+    return !range_is_held() && platform_unmap(start, bytes);
+}
+
+bool range_renew(void *start, size_t bytes)
+{
+    return platform_map_at(start, bytes) == MAPPED;
 }
 
 /* ------------------------------------------------------------------ start */

@@ -41,6 +41,22 @@ bool range_start(void);
 /* Zeroed memory that nobody has had before. NULL where the system refuses it, or the range ends. */
 void *range_draw(size_t bytes, size_t alignment);
 
+/*
+ * Unmaps memory that was drawn and is free, so that no limit counts it: its addresses remain the range's. False where the system refuses,
+ * or while the range is held. To be mapped again, zeroed, before it is used: false where the system refuses that.
+ */
+bool range_release(void *start, size_t bytes);
+bool range_renew(void *start, size_t bytes);
+
+/*
+ * While it is held, no memory of the range is unmapped or loses its access: for reading a block that another thread may drop meanwhile. In
+ * the child of a fork nobody holds it. C7.5.
+ */
+void range_hold(void);
+void range_unhold(void);
+bool range_is_held(void);
+void range_inherit(void);
+
 static inline bool range_contains(const void *address)
 {
     return (size_t)((uintptr_t)address - (uintptr_t)range.base) < range.bytes;

@@ -84,6 +84,7 @@ bool stretch_extend(struct stretch *stretch, size_t end)
         stretch->tried = from;
         return false;
     }
+    POINT("growth: mapped");
     store_release(&stretch->end, stretch->tried);
     return true;
 }
@@ -94,8 +95,8 @@ void stretch_cut(struct stretch *stretch, size_t end)
     if (end >= stretch->end)
         return;
     store_release(&stretch->end, end);
-    platform_unmap(stretch->base + end, stretch->tried - end);
-    stretch->tried = end;
+    if (platform_unmap(stretch->base + end, stretch->tried - end))
+        stretch->tried = end;
 }
 
 /* C8.9. */

@@ -6,25 +6,29 @@
 #include <pthread.h>
 #include <sys/queue.h>
 
-#define DRAWN_LEAST ((uint32_t)8) /* slabs drawn at once: 2 MiB, the reach of one page table */
-#define DIRTY_LEAST ((size_t)8)   /* slabs that may always be free and resident; more where that was too few, */
-#define DIRTY_MOST  ((size_t)128) /* up to this, */
-#define DIRTY_PART  64            /* or this part of those in use */
-#define FINE_MOST   ((uint32_t)8) /* slabs: longer extents come in an eighth's steps of a power of two */
-#define BINS_FINE   16            /* one for each length below; then four for each power of two */
-#define BINS        (BINS_FINE + 4 * (32 - 4))
-#define LOOKS_MOST  32                 /* into the one bin whose extents may be too short */
-#define ROWS_MOST   ((size_t)1 << 22)  /* of a terabyte, */
-#define ROWS_STEP   ((size_t)96 << 10) /* bytes of them that are mapped at once: of a gigabyte */
+#define DRAWN_LEAST  ((uint32_t)8) /* slabs drawn at once: 2 MiB, the reach of one page table */
+#define DIRTY_LEAST  ((size_t)8)   /* slabs that may always be free and resident; more where that was too few, */
+#define DIRTY_MOST   ((size_t)128) /* up to this, */
+#define DIRTY_PART   64            /* or this part of those in use */
+#define FINE_MOST    ((uint32_t)8) /* slabs: longer extents come in an eighth's steps of a power of two */
+#define BINS_FINE    16            /* one for each length below; then four for each power of two */
+#define BINS         (BINS_FINE + 4 * (32 - 4))
+#define LOOKS_MOST   32                 /* into the one bin whose extents may be too short */
+#define ABSENT_LEAST ((uint32_t)8)      /* slabs: shorter extents stay mapped when they are purged */
+#define ABSENT_MOST  ((size_t)16384)    /* extents: each parts a mapping in two, and Linux allows a process 65,530 */
+#define ROWS_MOST    ((size_t)1 << 22)  /* of a terabyte, */
+#define ROWS_STEP    ((size_t)96 << 10) /* bytes of them that are mapped at once: of a gigabyte */
 
-enum kind { OUTSIDE, USED, USED_ZERO, DIRTY, ZERO };
+enum kind { OUTSIDE, USED, USED_ZERO, DIRTY, ZERO, ABSENT /* not mapped */ };
+
+#define FREE_KINDS (1 + ABSENT - DIRTY)
 
 /*
  * A row for each slab of the range, from the lowest that was drawn. At all times, under the lock
  *
  *     the first and the last row of an extent have its kind and length; the others are not looked at
- *     a free extent, DIRTY or ZERO, is in the bin of its kind and length, and no neighbour of it is of its kind
- *     used == slabs in USED and USED_ZERO extents; dirty == slabs in DIRTY ones
+ *     a free extent, DIRTY, ZERO or ABSENT, is in the bin of its kind and length, and no neighbour of it is of its kind
+ *     used == slabs in USED and USED_ZERO extents; dirty == slabs in DIRTY ones; absent == ABSENT extents
  */
 struct extent {
     LIST_ENTRY(extent) link; /* a bin */
@@ -42,9 +46,10 @@ static struct {
     char *base;             /* the address of rows[1] */
     size_t used;
     size_t dirty;
-    size_t dirty_allowed;          /* DIRTY_LEAST to DIRTY_MOST */
-    uint32_t purged_most;          /* the longest extent that was ever purged */
-    struct bin_list bins[2][BINS]; /* DIRTY, ZERO */
+    size_t absent;
+    size_t dirty_allowed;                   /* DIRTY_LEAST to DIRTY_MOST */
+    uint32_t purged_most;                   /* the longest extent that was ever purged */
+    struct bin_list bins[FREE_KINDS][BINS]; /* DIRTY, ZERO, ABSENT */
 } pool = {.lock = PTHREAD_MUTEX_INITIALIZER, .dirty_allowed = DIRTY_LEAST};
 
 /* ------------------------------------------------------------------ lengths and rows */
@@ -76,11 +81,17 @@ static void extent_mark(struct extent *extent, uint32_t length, enum kind kind)
 
 /* ------------------------------------------------------------------ bins */
 
+static struct bin_list *bins_of(enum kind kind)
+{
+    return pool.bins[kind - DIRTY];
+}
+
 static void extent_remove(struct extent *extent)
 {
     LIST_REMOVE(extent, link);
     if (extent->kind == DIRTY)
         pool.dirty -= extent->length;
+    pool.absent -= extent->kind == ABSENT;
 }
 
 /* Becomes free, one with the neighbours that are free alike. */
@@ -98,15 +109,16 @@ static void extent_insert(struct extent *extent, uint32_t length, enum kind kind
         extent = before;
     }
     extent_mark(extent, length, kind);
-    LIST_INSERT_HEAD(&pool.bins[kind == ZERO][bin_of_length(length)], extent, link);
+    LIST_INSERT_HEAD(&bins_of(kind)[bin_of_length(length)], extent, link);
     if (kind == DIRTY)
         pool.dirty += length;
+    pool.absent += kind == ABSENT;
 }
 
 /* A free extent of a kind, `length` slabs or more: of the shortest there are, where the bins tell. NULL: none. */
 static struct extent *extent_find(uint32_t length, enum kind kind)
 {
-    struct bin_list *bins = pool.bins[kind == ZERO];
+    struct bin_list *bins = bins_of(kind);
     uint32_t bin = bin_of_length(length);
     struct extent *best = NULL;
     struct extent *extent;
@@ -144,22 +156,54 @@ static struct extent *extent_draw(uint32_t length)
     if (!pool.base)
         pool.base = start;
     struct extent *extent = row_of(start);
-    if (!rows_reach((size_t)(extent - pool.rows) + drawn))
+    if (!rows_reach((size_t)(extent - pool.rows) + drawn)) {
+        pool.source->release(start, drawn * SLAB_BYTES);
         return NULL;
+    }
     extent_insert(extent, drawn, ZERO);
     return extent_find(length, ZERO);
 }
 
-/* Takes a DIRTY extent's pages away, with the lock released: nobody else finds the extent meanwhile. */
+/* `length` slabs or more of an ABSENT extent, mapped again. */
+static struct extent *extent_renew(uint32_t length)
+{
+    struct extent *extent = extent_find(length, ABSENT);
+    if (!extent)
+        return NULL;
+    uint32_t whole = extent->length;
+    uint32_t renewed = length > DRAWN_LEAST ? length : DRAWN_LEAST;
+    if (renewed > whole)
+        renewed = whole;
+    if (!pool.source->renew(start_of(extent), renewed * SLAB_BYTES))
+        return NULL;
+    extent_remove(extent);
+    extent_mark(extent, renewed, USED);
+    if (renewed < whole)
+        extent_insert(extent + renewed, whole - renewed, ABSENT);
+    extent_insert(extent, renewed, ZERO);
+    return extent_find(length, ZERO);
+}
+
+static bool extent_unmap(char *start, uint32_t length)
+{
+    return pool.absent < ABSENT_MOST && pool.source->release(start, length * SLAB_BYTES);
+}
+
+/*
+ * Takes a DIRTY extent's pages away, with the lock released: nobody else finds the extent meanwhile. Long ones are unmapped, so
+ * that the program can map as much where its address space is limited.
+ */
 static bool extent_purge(struct extent *extent)
 {
     uint32_t length = extent->length;
+    char *start = start_of(extent);
     extent_remove(extent);
     extent_mark(extent, length, USED);
     pthread_mutex_unlock(&pool.lock);
-    bool purged = platform_discard(start_of(extent), length * SLAB_BYTES);
+    bool unmapped = length >= ABSENT_LEAST && extent_unmap(start, length);
+    bool purged = unmapped || platform_discard(start, length * SLAB_BYTES);
     pthread_mutex_lock(&pool.lock);
-    extent_insert(extent, length, purged ? ZERO : DIRTY);
+    extent_insert(extent, length, unmapped ? ABSENT : purged ? ZERO : DIRTY);
     if (purged && length > pool.purged_most)
         pool.purged_most = length;
     return purged;
@@ -170,8 +214,30 @@ static void purge_down_to(size_t most)
 {
     bool purged = true;
     for (uint32_t bin = BINS; bin-- > 0;)
-        while (purged && pool.dirty > most && !LIST_EMPTY(&pool.bins[0][bin]))
-            purged = extent_purge(LIST_FIRST(&pool.bins[0][bin]));
+        while (purged && pool.dirty > most && !LIST_EMPTY(&bins_of(DIRTY)[bin]))
+            purged = extent_purge(LIST_FIRST(&bins_of(DIRTY)[bin]));
+}
+
+/*
+ * Where the system refuses to map more: what is free is unmapped, short or not, so that others than those who freed it can have the
+ * address space, and becomes one extent with its neighbours, whatever they were. Whether there was any.
+ */
+static bool unmap_all(void)
+{
+    bool any = false;
+    bool unmapped = true;
+    for (enum kind kind = DIRTY; kind <= ZERO; kind++)
+        for (uint32_t bin = BINS; bin-- > 0;)
+            for (struct extent *extent; unmapped && (extent = LIST_FIRST(&bins_of(kind)[bin]));) {
+                uint32_t length = extent->length;
+                unmapped = extent_unmap(start_of(extent), length);
+                if (!unmapped)
+                    continue;
+                extent_remove(extent);
+                extent_insert(extent, length, ABSENT);
+                any = true;
+            }
+    return any;
 }
 
 static size_t dirty_most(void)
@@ -242,6 +308,17 @@ static struct extent *extent_cut(struct extent *extent, uint32_t length, size_t 
     return extent + before;
 }
 
+/* A free extent, DIRTY or ZERO, of `length` slabs or more. */
+static struct extent *extent_get(uint32_t length)
+{
+    struct extent *extent = extent_find(length, DIRTY);
+    if (!extent)
+        extent = extent_find(length, ZERO);
+    if (!extent)
+        extent = extent_renew(length);
+    return extent ? extent : extent_draw(length);
+}
+
 void *platform_arena_take(unsigned arena, size_t bytes, size_t alignment)
 {
     (void)arena;
@@ -250,11 +327,9 @@ void *platform_arena_take(unsigned arena, size_t bytes, size_t alignment)
     uint32_t length = (uint32_t)((bytes + SLAB_BYTES - 1) >> SLAB_SHIFT);
     uint32_t slack = alignment > SLAB_BYTES ? (uint32_t)(alignment >> SLAB_SHIFT) - 1 : 0;
     pthread_mutex_lock(&pool.lock);
-    struct extent *extent = extent_find(length + slack, DIRTY);
-    if (!extent)
-        extent = extent_find(length + slack, ZERO);
-    if (!extent)
-        extent = extent_draw(length + slack);
+    struct extent *extent = extent_get(length + slack);
+    if (!extent && unmap_all())
+        extent = extent_get(length + slack);
     if (extent) {
         if (extent->kind == ZERO)
             regret_purge(length);
