@@ -57,8 +57,8 @@ void platform_log(const char *line, size_t length)
 
 /* ------------------------------------------------------------------ the system's memory */
 
-#define GAP_WANTED                                                                                                     \
-    ((size_t)8 << 40) /* the most that a machine with addresses of 47 bits has room for, wherever it puts libraries */
+/* Fits between a program and its libraries with 47-bit addresses, however they are randomised. */
+#define GAP_WANTED ((size_t)8 << 40)
 
 static void *reserve(void *start, size_t bytes, int flags)
 {
@@ -70,7 +70,7 @@ static char *align_up(const char *start, size_t alignment)
     return (char *)(((uintptr_t)start + alignment - 1) & ~(uintptr_t)(alignment - 1));
 }
 
-/* The middle of the widest gap that the system has: what it maps later comes from the gap's ends, whichever it begins with. */
+/* The middle of the widest gap. The gap is known to be one because it can be mapped. */
 static char *window_in_gap(size_t bytes)
 {
     for (size_t gap = GAP_WANTED; gap >= bytes + HUGE_PAGE; gap /= 2) {
@@ -104,7 +104,7 @@ static bool is_free(char *start, size_t bytes)
     return true;
 }
 
-/* Where the address space is limited already, a window cannot be mapped as a whole. That the limit is why is seen by its ends. */
+/* Under a limit the window cannot be mapped as a whole. If both of its ends can, the limit was the reason. */
 static bool window_is_free(char *start, size_t bytes)
 {
     enum platform_mapped mapped = map_exactly(start, bytes, PROT_NONE);
@@ -115,7 +115,7 @@ static bool window_is_free(char *start, size_t bytes)
     return mapped == MAPPED;
 }
 
-/* As far from what the system maps as the middle of a gap would be, on the one or the other side. */
+/* As far from the system's mappings as the middle of a gap would be, below them or above. */
 static char *window_in_distance(size_t bytes)
 {
     char *mapped = reserve(NULL, PAGE, 0);
@@ -124,9 +124,11 @@ static char *window_in_distance(size_t bytes)
     munmap(mapped, PAGE);
     for (size_t gap = GAP_WANTED; gap >= bytes; gap /= 2) {
         size_t distance = gap / 2 + bytes / 2;
-        char *below = align_up(mapped - distance, HUGE_PAGE);
-        if ((uintptr_t)mapped > distance && window_is_free(below, bytes))
-            return below;
+        if ((uintptr_t)mapped > distance) {
+            char *below = align_up(mapped - distance, HUGE_PAGE);
+            if (window_is_free(below, bytes))
+                return below;
+        }
         char *above = align_up(mapped + distance - bytes, HUGE_PAGE);
         if (window_is_free(above, bytes))
             return above;

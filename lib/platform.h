@@ -218,12 +218,12 @@ void platform_log(const char *line, size_t length);
 #define PAGE ((size_t)4096)
 
 /*
- * The place for a window: addresses of which none is mapped, and which the system will not come to map of itself. They remain as they
- * are, so that no limit counts them. NULL where there is no room for so many.
+ * Chooses a window: addresses of which none is mapped, and where the system will map nothing of its own accord. It maps none of
+ * them, so that no limit counts them. NULL where there is no room for so many.
  *
- * The system puts mappings one beside the other, from the top of a gap downwards or, in other layouts, from its bottom upwards. The
- * window lies terabytes from either, so that neither the order nor whatever else has a fixed place (a sanitizer's shadow, the heap of
- * a language) needs to be known, and address randomisation moves it like any mapping.
+ * The kernel places mappings side by side, downwards from the top of a gap or, in the legacy layout, upwards from its bottom. The window is
+ * the middle of a gap of terabytes that the kernel has chosen, so that it is far from both ends, misses whatever has a fixed place (a
+ * sanitizer's shadow memory, a language's heap), and is as random as any mapping.
  */
 void *platform_window(size_t bytes);
 

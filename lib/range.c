@@ -9,9 +9,9 @@ struct range range;
 
 /* The range's own addresses. It maps them itself, because it leaves gaps. */
 static struct stretch memory;
-static size_t tried; /* whoever grows: from here on nothing of the range was ever mapped */
+static size_t tried; /* the growing thread's: nothing of the range was ever mapped from here on */
 
-/* What is kept of each unit of the range, and once more behind the last. */
+/* Bytes of each table for a unit of the range, and `beyond`, once, behind the last. */
 static struct table {
     struct stretch stretch;
     size_t bytes;
@@ -57,7 +57,7 @@ static enum platform_mapped map(size_t start, size_t end)
     return platform_map_at(range.base + start, end - start);
 }
 
-/* From `from` on. Somebody else's mappings are passed over, in ever longer steps. The end of the range where there is no place. */
+/* Maps `bytes` at or after `from`, and skips other mappings in ever longer steps. Returns the offset; range.bytes for none. */
 static size_t place(size_t from, size_t bytes, size_t alignment)
 {
     for (size_t step = UNIT;; step *= 2) {
@@ -74,8 +74,8 @@ static size_t place(size_t from, size_t bytes, size_t alignment)
 }
 
 /*
- * What is refused has used up nothing: neither addresses nor, which others could need as well, a part of what may be mapped. What
- * somebody was mapping whom a fork has left behind is used by nobody. C8.3.
+ * A refused draw leaves everything as it was: it uses up no addresses and, under a limit, nothing of what may still be mapped. What
+ * a thread was mapping that a fork left behind stays unused. C8.3.
  */
 static void *draw(size_t bytes, size_t alignment)
 {
@@ -117,7 +117,7 @@ void range_unhold(void)
     fetch_sub(&holds, 1);
 }
 
-/* An exchange, not a load: who comes to hold the range after it sees that the life of what is in question is over. C7.5. */
+/* An exchange, not a load: a thread that holds the range after it sees that the slab's last life is over. C7.5. */
 bool range_is_held(void)
 {
     return fetch_add(&holds, 0);

@@ -42,15 +42,15 @@ bool range_start(void);
 void *range_draw(size_t bytes, size_t alignment);
 
 /*
- * Unmaps memory that was drawn and is free, so that no limit counts it: its addresses remain the range's. False where the system refuses,
- * or while the range is held. To be mapped again, zeroed, before it is used: false where the system refuses that.
+ * Unmaps free memory, so that no limit counts it; its addresses stay the range's. False where the system refuses, or while the range is
+ * held. range_renew maps it again, zeroed. False where the system refuses.
  */
 bool range_release(void *start, size_t bytes);
 bool range_renew(void *start, size_t bytes);
 
 /*
- * While it is held, no memory of the range is unmapped or loses its access: for reading a block that another thread may drop meanwhile. In
- * the child of a fork nobody holds it. C7.5.
+ * While the range is held, none of its memory is unmapped or loses its access: for reading a block that another thread may drop
+ * meanwhile. In the child of a fork nobody holds it. C7.5.
  */
 void range_hold(void);
 void range_unhold(void);

@@ -42,7 +42,7 @@ bool stretch_start(struct stretch *stretch, size_t most, size_t step)
 
 /* ------------------------------------------------------------------ growing */
 
-/* A grower of another process is in this one, the child of a fork, no more. C8.9. */
+/* A grower of another process does not exist in this one, the child of a fork: the caller takes its place. C8.9. */
 void growth_begin(void)
 {
     uint32_t self = platform_process();
@@ -60,7 +60,7 @@ void growth_end(void)
     store_release(&grower, 0u);
 }
 
-/* What somebody was mapping whom a fork has left behind is mapped as a whole, or not at all. C8.9. */
+/* Completes what a thread was mapping that a fork left behind: it is mapped as a whole, or not at all. C8.9. */
 static bool stretch_recover(struct stretch *stretch)
 {
     size_t bytes = stretch->tried - stretch->end;

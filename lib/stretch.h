@@ -1,10 +1,9 @@
 /*
- * Tables that grow where they lie: what is indexed must stay in its place, and what is not used must not be mapped, because a
- * limit of the process's address space (RLIMIT_AS) counts whatever is, readable or not.
+ * Stretches: tables that grow in place. Entries never move, because they are found by index, and nothing is mapped before it is
+ * needed, because a limit of the process's address space (RLIMIT_AS) counts every mapping, readable or not.
  *
- * All stretches lie in one window: addresses that nothing else comes to lie in, for reasons that platform_window has. None of it is
- * mapped beforehand. A stretch is mapped from its start on, as far as it has been needed, and never over anybody else's mapping:
- * where there is one all the same, the stretch ends.
+ * All stretches lie in one window, where the system maps nothing of its own accord: see platform_window. A stretch is mapped from its
+ * start on, and never over another mapping: where it meets one, it can grow no further.
  */
 #ifndef LIB_STRETCH_H
 #define LIB_STRETCH_H
@@ -18,18 +17,16 @@
 struct stretch {
     /* fixed after start */
     char *base;
-    size_t most; /* bytes that it may have */
-    size_t step; /* bytes that are mapped at once */
-    /* whoever grows it */
-    size_t tried; /* beyond it nothing was ever mapped */
-    /* any, atomic; whoever grows it writes */
-    size_t end;
+    size_t most;  /* bytes that it may have */
+    size_t step;  /* bytes that are mapped at once */
+    size_t tried; /* the growing thread's: nothing beyond it was ever mapped */
+    size_t end;   /* any, atomic: the growing thread writes it */
 };
 
 /* Finds the window, at the start of the library. False where the system has no room for one. */
 bool window_start(void);
 
-/* What there is of `most` addresses, of which the window has less, in proportion, where the machine has little room. */
+/* `most`, or less in proportion to the window, where the machine has few addresses. */
 size_t window_share(size_t most);
 
 /* Sets addresses of the window apart, and maps none. At the start of the library only. False where the window ends. */
@@ -39,8 +36,8 @@ bool stretch_start(struct stretch *stretch, size_t most, size_t step);
 bool stretch_reach(struct stretch *stretch, size_t end);
 
 /*
- * For what has to grow as a whole or not at all. Between growth_begin and growth_end, in one thread at a time: the same; and the end as it
- * was before, where nobody knows of a later one yet. Whoever waits for growth waits for a few system calls.
+ * For stretches that grow together or not at all: between growth_begin and growth_end, which one thread at a time can be, extends a
+ * stretch as above, or takes the extension back before another thread can know of it.
  */
 void growth_begin(void);
 void growth_end(void);

@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -55,15 +54,15 @@ static char *get(ks_key_t key, size_t size)
     return block;
 }
 
+/* A sanitizer needs the address space itself. */
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+
 static void refuse(ks_key_t key, size_t size)
 {
     ks_status status = KS_INVALID;
     errno = 0;
     CHECK(!ks_alloc(key, size, &status) && status == KS_NO_MEMORY && errno == 0);
 }
-
-/* A sanitizer needs the address space itself. */
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 
 static size_t address_space(void)
 {

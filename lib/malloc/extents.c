@@ -191,7 +191,7 @@ static bool extent_unmap(char *start, uint32_t length)
 
 /*
  * Takes a DIRTY extent's pages away, with the lock released: nobody else finds the extent meanwhile. Long ones are unmapped, so
- * that the program can map as much where its address space is limited.
+ * that under a limit the program can map as much elsewhere.
  */
 static bool extent_purge(struct extent *extent)
 {
@@ -219,8 +219,8 @@ static void purge_down_to(size_t most)
 }
 
 /*
- * Where the system refuses to map more: what is free is unmapped, short or not, so that others than those who freed it can have the
- * address space, and becomes one extent with its neighbours, whatever they were. Whether there was any.
+ * For when the system refuses to map more: unmaps all that is free, so that it no longer counts against a limit, and free neighbours of
+ * any kind become one extent. Whether there was any.
  */
 static bool unmap_all(void)
 {
