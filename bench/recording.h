@@ -28,11 +28,13 @@ class Recording
     struct Header {
         uint32_t length; /* on the wire */
         uint32_t captured;
+        uint64_t link;
     };
     struct Source {
         const uint8_t *bytes;
         uint32_t length;
         uint32_t captured;
+        uint16_t link;
     };
     static constexpr size_t padding = 8;
 
@@ -51,7 +53,7 @@ class Recording
             _exit(1);
         capture_result result;
         while ((result = capture_next(source, &frame)) == CAPTURE_FRAME) {
-            Header header{frame.length, frame.captured};
+            Header header{frame.length, frame.captured, frame.link};
             fwrite(&header, sizeof header, 1, out);
             fwrite(frame.bytes, 1, frame.captured, out);
             fwrite(zeros, 1, -frame.captured % padding, out);
@@ -95,7 +97,7 @@ class Recording
         size_t at = 0;
         for (Source &frame : *frames) {
             const Header *header = header_at(at);
-            frame = {file + at + sizeof *header, header->length, header->captured};
+            frame = {file + at + sizeof *header, header->length, header->captured, static_cast<uint16_t>(header->link)};
             at += record_bytes(header);
         }
     }

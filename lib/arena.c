@@ -1,5 +1,6 @@
 #include "arena.h"
 
+#include "backend.h"
 #include "huge.h"
 #include "key.h"
 #include "pool.h"
@@ -10,13 +11,15 @@
 #define SHARED_MAX ((1 + NODES_MAX) * SET_MAX)
 #define OWN_MAX    2048u /* arenas of one key each */
 
+static const struct backend *backend; /* fixed after start */
+
 /*
  * The arenas that keys share, a set for those that do not ask for a node's and one for each node; then those of one key each. In each
  * slot are two, one with ordinary and one with huge pages. An arena is never destroyed, because its address space would be lost: when
  * its key is gone, and all memory is back in it, the next such key gets it.
  */
 struct slot_of_arena {
-    uint32_t made[2];   /* any, atomic: index of the jemalloc arena plus one; 0 until memory is first needed from it */
+    uint32_t made[2];   /* any, atomic: index of the backend's arena plus one; 0 until memory is first needed from it */
     uint32_t pool_link; /* any, atomic */
     int64_t decay;      /* any, atomic: of one key's; the shared ones have one for all */
 };
@@ -27,6 +30,12 @@ static int64_t shared_decay = DECAY_AS_EVER; /* any, atomic */
 static struct pool own_arenas;
 static uint32_t own_next = SHARED_MAX; /* any, atomic: the first that was never taken */
 
+static void begin_huge(void *start, size_t bytes)
+{
+    platform_advise_huge(start, bytes);
+    huge_begin(start, bytes);
+}
+
 /*
  * Begins where a huge page does, so that all but what is left behind the last whole one can be such. Shorter ones are drawn where
  * the range is all but used up.
@@ -36,20 +45,27 @@ static void *range_draw_huge(size_t bytes, size_t alignment)
     if (bytes < HUGE_PAGE)
         return range_draw(bytes, alignment);
     void *start = range_draw(bytes, alignment < HUGE_PAGE ? HUGE_PAGE : alignment);
-    if (!start)
-        return NULL;
-    platform_advise_huge(start, bytes);
-    huge_begin(start, bytes);
+    if (start)
+        begin_huge(start, bytes);
     return start;
 }
 
-static const struct platform_extent_source range_source = {
+static bool range_renew_huge(void *start, size_t bytes)
+{
+    bool renewed = range_renew(start, bytes);
+    if (renewed)
+        begin_huge(start, bytes);
+    return renewed;
+}
+
+static const struct extent_source range_source = {
     .draw = range_draw,
     .discard = platform_discard,
+    .renew = range_renew,
     .draw_huge = range_draw_huge,
     .discard_huge = huge_discard,
+    .renew_huge = range_renew_huge,
     .release = range_release,
-    .renew = range_renew,
 };
 
 /* ------------------------------------------------------------------ arenas */
@@ -64,7 +80,7 @@ static void arena_apply_decay(const struct slot_of_arena *slot)
     for (int huge = 0; huge < 2; huge++) {
         uint32_t made = load_ordered(&slot->made[huge]);
         if (made)
-            platform_arena_decay(made - 1, load_ordered(decay));
+            backend->decay(made - 1, load_ordered(decay));
     }
 }
 
@@ -130,12 +146,12 @@ static bool arena_of(struct arena_choice choice, unsigned *arena)
     uint32_t made = load_acquire(&slot->made[huge]);
     if (!made) {
         unsigned created;
-        if (!platform_arena_create(&range_source, huge, &created))
+        if (!backend->create(huge, &created))
             return false;
         if (cas(&slot->made[huge], &made, created + 1))
             made = created + 1;
         else
-            platform_arena_destroy(created);
+            backend->destroy(created);
         arena_apply_decay(slot);
     }
     *arena = made - 1;
@@ -148,7 +164,7 @@ static void slot_purge(const struct slot_of_arena *slot, bool with_huge)
     for (int huge = 0; huge <= with_huge; huge++) {
         uint32_t made = load_acquire(&slot->made[huge]);
         if (made)
-            platform_arena_purge(made - 1);
+            backend->purge(made - 1);
     }
 }
 
@@ -193,7 +209,7 @@ static void discharge(struct heap *heap, size_t bytes)
 
 size_t arena_round(size_t bytes, size_t alignment)
 {
-    return bytes > range.bytes ? 0 : platform_arena_round(bytes, alignment);
+    return bytes > range.bytes ? 0 : backend->round(bytes, alignment);
 }
 
 /*
@@ -214,10 +230,10 @@ void *arena_take(struct heap *heap, size_t bytes, size_t alignment, ks_status *s
     if (!charge(heap, bytes))
         return NULL;
     bool made = arena_of(arena_for(heap->key, bytes, alignment), &arena);
-    void *start = made ? platform_arena_take(arena, bytes, alignment) : NULL;
+    void *start = made ? backend->take(arena, bytes, alignment) : NULL;
     if (start && !range_contains(start)) {
         /* jemalloc's fallback arena, in a thread that is ending, where jemalloc is the program's malloc. */
-        platform_arena_give(start);
+        backend->give(start);
         start = NULL;
     }
     if (!start) {
@@ -235,8 +251,8 @@ void arena_give(struct heap *heap, void *start, size_t bytes)
 {
     if (heap->key->arena.huge)
         huge_leave(start, bytes);
-    /* jemalloc finds the extent's arena by its address. */
-    platform_arena_give(start);
+    /* The backend finds the extent's arena by its address. */
+    backend->give(start);
     discharge(heap, bytes);
 }
 
@@ -247,6 +263,11 @@ void arena_abandon(struct heap *heap, void *start, size_t bytes)
 }
 
 /* ------------------------------------------------------------------ start */
+
+enum ks_backend arena_backend(void)
+{
+    return backend->kind;
+}
 
 bool arena_start(void)
 {
@@ -260,6 +281,6 @@ bool arena_start(void)
         .link_offset = offsetof(struct slot_of_arena, pool_link),
     };
     key_leave_arena = arena_leave;
-    platform_arena_fallback(&range_source);
-    return true;
+    backend = backend_choose();
+    return backend->start(&range_source);
 }

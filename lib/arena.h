@@ -1,5 +1,5 @@
 /*
- * Memory from jemalloc, all of it inside of the range, so that a shift finds its slab's descriptor.
+ * Memory from arenas, all of it inside of the range, so that a shift finds its slab's descriptor.
  */
 #ifndef LIB_ARENA_H
 #define LIB_ARENA_H
@@ -7,6 +7,9 @@
 #include "range.h"
 
 bool arena_start(void);
+
+/* What arenas come from in this process. */
+enum ks_backend arena_backend(void);
 
 FAST_PATH struct slab *arena_slab(size_t offset)
 {

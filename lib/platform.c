@@ -249,6 +249,13 @@ unsigned platform_processors(void)
     return processors > 0 ? (unsigned)processors : 1;
 }
 
+int64_t platform_milliseconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 uint32_t platform_process(void)
 {
     return (uint32_t)getpid();

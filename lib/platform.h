@@ -1,6 +1,6 @@
 /*
- * Everything that comes from outside the library: atomics, Concurrency Kit, arenas, thread-local storage, and the
- * system. No other file names them, but for platform.c and jemalloc.c, which are this header's code, compiler.h, which lib/trace
+ * Everything that comes from outside the library: atomics, Concurrency Kit, thread-local storage, and the
+ * system. No other file names them, but for platform.c, which is this header's code, jemalloc.c, extents.c, compiler.h, which lib/trace
  * has without the rest, and those that read the config file or write traces; so that ThreadSanitizer can be given C11 atomics
  * instead of ck's inline assembly, which it cannot see, and so that tests can make each call to the outside fail.
  */
@@ -265,53 +265,13 @@ unsigned platform_processors(void);
 /* A random word; 0 where the system has none at once. */
 uint64_t platform_random(void);
 
+/* Of a clock that never steps back, and is read without a system call. */
+int64_t platform_milliseconds(void);
+
 /* The number of the process: less than 2^22, and another one in the child of a fork. */
 uint32_t platform_process(void);
 
 /* The NUMA node that the calling thread runs on at this moment: getcpu(2), without a system call. 0 where the system does not say. */
 unsigned platform_node(void);
-
-/* ------------------------------------------------------------------ arenas
- *
- * jemalloc's (jemalloc.c). libkeyslab-malloc has one of its own instead (malloc/extents.c).
- */
-
-/* Where an arena's address space comes from: extents are drawn and never given back, their pages are. */
-struct platform_extent_source {
-    void *(*draw)(size_t bytes, size_t alignment);
-    bool (*discard)(void *start, size_t bytes);
-    void *(*draw_huge)(size_t bytes, size_t alignment); /* the same for huge pages */
-    bool (*discard_huge)(void *start, size_t bytes);
-    bool (*release)(void *start, size_t bytes); /* unmaps it until it is renewed, where that can be done now */
-    bool (*renew)(void *start, size_t bytes);
-};
-
-/*
- * Serves `source` to the arena that jemalloc falls back on, whatever arena is asked for, in a thread whose
- * jemalloc data have been destroyed. Where jemalloc is the program's malloc, that arena is not ours to
- * change: see arena_take.
- */
-void platform_arena_fallback(const struct platform_extent_source *source);
-
-/* A new jemalloc arena over `source`. False where jemalloc refuses: no memory, or 4,095 arenas. About 35 us. */
-bool platform_arena_create(const struct platform_extent_source *source, bool huge, unsigned *arena);
-
-/* For an arena that nothing was taken from. */
-void platform_arena_destroy(unsigned arena);
-
-/* `bytes` and `alignment` as jemalloc's mallocx; uninitialised; NULL where refused. */
-void *platform_arena_take(unsigned arena, size_t bytes, size_t alignment);
-void platform_arena_give(void *start);
-
-/* What platform_arena_take would really hand out for `bytes`, 0 for too many. */
-size_t platform_arena_round(size_t bytes, size_t alignment);
-
-/* How long the arena keeps unused pages. */
-#define DECAY_FOR_EVER ((int64_t)-1)
-#define DECAY_AS_EVER  ((int64_t)-2) /* as jemalloc has it where nobody has said so */
-void platform_arena_decay(unsigned arena, int64_t milliseconds);
-
-/* Gives the arena's unused pages back to the system at once. */
-void platform_arena_purge(unsigned arena);
 
 #endif

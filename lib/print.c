@@ -60,6 +60,11 @@ static const struct member class_members[] = {
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
+static const char *backend_name(enum ks_backend backend)
+{
+    return backend == KS_BACKEND_JEMALLOC ? "jemalloc" : backend == KS_BACKEND_EXTENTS ? "extents" : "none";
+}
+
 static uint64_t member_of(const void *stats, const struct member *member)
 {
     return *(const uint64_t *)((const char *)stats + member->offset);
@@ -68,6 +73,7 @@ static uint64_t member_of(const void *stats, const struct member *member)
 static void print_text(const struct printer *printer, const struct ks_key_stats *stats)
 {
     print(printer, "key %#" PRIxPTR " \"%s\"%s\n", stats->key, stats->name, stats->terminated ? " terminated" : "");
+    print(printer, "  %-18s %15s\n", "backend", backend_name(stats->backend));
     for (size_t i = 0; i < COUNT(key_members); i++)
         print(printer, "  %-18s %15" PRIu64 "\n", key_members[i].name, member_of(stats, &key_members[i]));
     print(printer, "\n ");
@@ -101,6 +107,7 @@ static void print_json(const struct printer *printer, const struct ks_key_stats 
     print(printer, "{\"name\":");
     print_json_name(printer, stats->name);
     print(printer, ",\"key\":%" PRIuPTR ",\"terminated\":%s", stats->key, stats->terminated ? "true" : "false");
+    print(printer, ",\"backend\":\"%s\"", backend_name(stats->backend));
     for (size_t i = 0; i < COUNT(key_members); i++)
         print(printer, ",\"%s\":%" PRIu64, key_members[i].name, member_of(stats, &key_members[i]));
     print(printer, ",\"classes\":[");

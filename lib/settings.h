@@ -5,6 +5,7 @@
 #ifndef LIB_SETTINGS_H
 #define LIB_SETTINGS_H
 
+#include "backend.h"
 #include "classes.h"
 
 #define KEY_NAME_BYTES 64
@@ -76,7 +77,7 @@ void settings_start(struct settings *settings);
 /* What `over` sets takes the place of what was there. */
 void settings_overlay(struct settings *settings, const struct settings *over);
 
-/* For platform_arena_decay: where it is not set it is jemalloc's own, which MALLOC_CONF may have changed. */
+/* For backend.decay: where it is not set it is the backend's own, which MALLOC_CONF may have changed if that is jemalloc. */
 static inline int64_t setting_decay(const struct settings *settings)
 {
     return settings->origins[SET_DECAY] ? (int64_t)settings->values[SET_DECAY] : DECAY_AS_EVER;

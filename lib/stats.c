@@ -1,5 +1,6 @@
 /* Statistics: ks_key_stats. Sums over the key's heaps; every counter is written by one thread and read by
  * any. */
+#include "arena.h"
 #include "heap.h"
 #include "key.h"
 #include "returns.h"
@@ -169,6 +170,7 @@ ks_status ks_key_stats(ks_key_t handle, struct ks_key_stats *stats)
     memset(stats, 0, sizeof *stats);
     memcpy(stats->name, key->name, sizeof key->name);
     stats->key = handle;
+    stats->backend = arena_backend();
     stats->generation = load_acquire(&key->generation);
     stats->terminated = load_relaxed(&key->terminated);
     stats->quota = key->quota;

@@ -61,6 +61,15 @@ static inline struct ks_key_stats stats_of(ks_key_t key)
     return stats;
 }
 
+/* What arenas come from in this process. */
+static inline enum ks_backend backend(void)
+{
+    ks_key_t key = key_new();
+    enum ks_backend backend = stats_of(key).backend;
+    key_end(key);
+    return backend;
+}
+
 /* allocated = freed + live + dropped, for the key and for each class. */
 static inline void assert_stats_balance(ks_key_t key)
 {

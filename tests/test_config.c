@@ -1,10 +1,8 @@
 /* The config file and the options that it stands behind: which setting a key gets, and that each of them does what it says. */
-#include "test.h"
+#include "pages.h"
 
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 
 enum { TEXTS = 16, SLAB = 256 << 10, QUARANTINED = 8 * 60 };
 
@@ -738,14 +736,9 @@ static void own_arenas_are_used_again(void **state)
 }
 
 /* MiB of a block that are resident. */
-static unsigned resident_mib(void *block, size_t bytes)
+static unsigned resident_mib(const void *block, size_t bytes)
 {
-    static unsigned char pages[(6 << 20) / 4096];
-    size_t count = 0;
-    assert_int_equal(mincore(block, bytes, pages), 0);
-    for (size_t i = 0; i < bytes / 4096; i++)
-        count += pages[i] & 1;
-    return (unsigned)(count >> 8);
+    return (unsigned)(resident_of(block, bytes) >> 20);
 }
 
 /* Of a block of 6 MiB that has been freed. jemalloc gives back more than 8 at once, unless it is told never to. */
@@ -776,6 +769,29 @@ static void decay_says_how_long_pages_stay(void **state)
         /* Not set: ten seconds, of which none have passed. */
         assert_int_equal(left_of_6("[defaults]\n"), 6);
     }
+}
+
+/* The arena looks at the clock when memory is taken and given back. */
+static void pages_go_when_their_time_is_over(void **state)
+{
+    (void)state;
+    load_ok("[key big]\narena = key\ndecay = 300 ms\n");
+    ks_key_t key = key_named("big");
+    char *block = alloc_ok(key, 6 << 20);
+    void *other = alloc_ok(key, 300000);
+    memset(block, 1, 6 << 20);
+    assert_status(ks_free(key, block), KS_OK);
+    assert_int_equal(resident_mib(block, 6 << 20), 6);
+    for (int wait = 0; wait < 100 && resident_mib(block, 5 << 20); wait++) {
+        usleep(10000);
+        for (int i = 0; i < 1000; i++) {
+            assert_status(ks_free(key, other), KS_OK);
+            other = alloc_ok(key, 300000);
+        }
+    }
+    assert_int_equal(resident_mib(block, 5 << 20), 0);
+    key_end(key);
+    load_ok("");
 }
 
 /* ------------------------------------------------------------------ check = paranoid */
@@ -926,19 +942,33 @@ static int remove_file(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(the_most_specific_section_counts),      TEST(an_option_wins_over_the_file),
-        TEST(alignment_goes_with_classes),           TEST(rounded_classes_stay_apart),
-        TEST(options_out_of_range_are_refused),      TEST(a_bad_file_changes_nothing),
-        TEST(keys_keep_what_they_were_created_with), TEST(loading_and_creating_meet),
-        TEST(every_size_has_the_keys_own_class),     TEST(alignment_holds_in_every_table),
-        TEST(realloc_goes_by_the_keys_classes),      TEST(blocks_of_all_tables_come_home),
-        TEST(a_past_life_keeps_its_classes),         TEST(magazines_of_any_size_work),
-        TEST(lengths_of_magazines_go_by_class),      TEST(what_is_retained_is_set_in_the_file),
-        TEST(flush_says_when_waiting_blocks_go),     TEST(a_quota_from_the_file_is_kept),
-        TEST(slabs_are_as_large_as_the_file_says),   TEST(a_quota_must_have_room_for_a_slab),
-        TEST(a_log_is_one_line_for_each_block),      TEST(own_arenas_are_used_again),
-        TEST(decay_says_how_long_pages_stay),        TEST(a_free_block_is_filled_and_reused_late),
-        TEST(a_write_after_free_is_reported),        TEST(nothing_good_is_called_damaged),
+        TEST(the_most_specific_section_counts),
+        TEST(an_option_wins_over_the_file),
+        TEST(alignment_goes_with_classes),
+        TEST(rounded_classes_stay_apart),
+        TEST(options_out_of_range_are_refused),
+        TEST(a_bad_file_changes_nothing),
+        TEST(keys_keep_what_they_were_created_with),
+        TEST(loading_and_creating_meet),
+        TEST(every_size_has_the_keys_own_class),
+        TEST(alignment_holds_in_every_table),
+        TEST(realloc_goes_by_the_keys_classes),
+        TEST(blocks_of_all_tables_come_home),
+        TEST(a_past_life_keeps_its_classes),
+        TEST(magazines_of_any_size_work),
+        TEST(lengths_of_magazines_go_by_class),
+        TEST(what_is_retained_is_set_in_the_file),
+        TEST(flush_says_when_waiting_blocks_go),
+        TEST(a_quota_from_the_file_is_kept),
+        TEST(slabs_are_as_large_as_the_file_says),
+        TEST(a_quota_must_have_room_for_a_slab),
+        TEST(a_log_is_one_line_for_each_block),
+        TEST(own_arenas_are_used_again),
+        TEST(decay_says_how_long_pages_stay),
+        TEST(pages_go_when_their_time_is_over),
+        TEST(a_free_block_is_filled_and_reused_late),
+        TEST(a_write_after_free_is_reported),
+        TEST(nothing_good_is_called_damaged),
         TEST(much_damage_is_counted_in_full),
     };
     return cmocka_run_group_tests_name("config", tests, make_file, remove_file);

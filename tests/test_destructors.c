@@ -262,10 +262,8 @@ static void stage_end(void)
 
 static void live_through(void (*before)(void))
 {
-#if JEMALLOC_SHARED
-    /* The program's jemalloc refuses slabs to a thread whose data it has destroyed: docs/jemalloc.md. */
-    skip();
-#endif
+    if (JEMALLOC_SHARED && backend() == KS_BACKEND_JEMALLOC)
+        skip(); /* the program's jemalloc refuses slabs to a thread whose data it has destroyed: docs/jemalloc.md */
     for (size_t m = 0; m < COUNT(moments); m++)
         for (size_t a = 0; a < COUNT(actions); a++) {
             action = &actions[a];

@@ -159,11 +159,55 @@ static void what_others_retain_is_nobodys(void **state)
     key_end(key);
 }
 
+/* Of the program, registered before the library's; 0 but while a fork is tested. */
+static ks_key_t handlers_key;
+static int handlers_ran;
+
+static void handler_allocates(void)
+{
+    if (!handlers_key)
+        return;
+    char *block = ks_alloc(handlers_key, 3 << 20, NULL);
+    if (block)
+        block[0] = 1;
+    if (ks_free(handlers_key, block) == KS_OK && block)
+        handlers_ran++;
+}
+
+/* The arena's locks are held then, by the thread that calls. */
+static void handlers_of_a_fork_may_allocate(void **state)
+{
+    (void)state;
+    int status;
+    handlers_key = key_new();
+    alarm(30);
+    pid_t pid = fork();
+    if (pid == 0) {
+        alarm(30);
+        CHILD(handlers_ran == 2);
+        handler_allocates();
+        CHILD(handlers_ran == 3 && stats_of(handlers_key).live == 0);
+        _exit(0);
+    }
+    assert_int_equal(handlers_ran, 2);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    alarm(0);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    handler_allocates();
+    assert_int_equal(handlers_ran, 3);
+    key_end(handlers_key);
+    handlers_key = 0;
+}
+
 int main(void)
 {
+    if (pthread_atfork(handler_allocates, handler_allocates, handler_allocates))
+        return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_child_goes_on),
         cmocka_unit_test(what_others_retain_is_nobodys),
+        cmocka_unit_test(handlers_of_a_fork_may_allocate),
     };
     return cmocka_run_group_tests_name("fork", tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 """The installed library, as a program of somebody else's finds it: headers, pkg-config, shared and static.
 
-    test_install.py BUILD-ROOT SOURCE-ROOT
+    test_install.py BUILD-ROOT SOURCE-ROOT JEMALLOC
 """
 
 import os
@@ -9,7 +9,7 @@ import sys
 import tempfile
 import unittest
 
-BUILD, ROOT = sys.argv[1:3]
+BUILD, ROOT, OPTION = sys.argv[1:4]
 
 PROGRAM = """
 #include <keyslab/keyslab.h>
@@ -31,8 +31,33 @@ int main(void)
     if (ks_free(key, own) != KS_BAD_BLOCK)
         return 2;
     free(own);
-    printf("%s\\n", ks_version());
+    struct ks_key_stats stats;
+    if (ks_key_stats((ks_key_t)key, &stats) != KS_OK)
+        return 3;
+    printf("%s %s\\n", ks_version(), stats.backend == KS_BACKEND_JEMALLOC ? "jemalloc" : "extents");
     return ks_key_destroy(key) != KS_OK;
+}
+"""
+
+
+HOST = """
+project('host', 'c')
+keyslab = dependency(
+    'keyslab',
+    fallback: 'keyslab',
+    default_options: ['tools=disabled', 'tests=disabled', 'bench=disabled'],
+)
+executable('host', 'host.c', dependencies: keyslab)
+"""
+
+HOST_C = """
+#include "subprojects/keyslab/tests/late_plugin.c"
+#include <stdio.h>
+
+int main(void)
+{
+    printf("%d\\n", plugin_use());
+    return 0;
 }
 """
 
@@ -66,21 +91,51 @@ class Installed(unittest.TestCase):
                 return os.path.join(folder, name)
         raise FileNotFoundError(name)
 
-    def build(self, name, *flags):
+    def build(self, name, *flags, **environment):
         program = os.path.join(self.folder.name, name)
         output("cc", "-Wall", "-Werror", "-o", program, *self.sources, *flags)
-        return output(program, env=self.environment)
+        return output(program, env=dict(self.environment, **environment))
 
-    def flags(self, *arguments):
-        return output("pkg-config", *arguments, "keyslab-netmon", env=self.environment).split()
+    def flags(self, *arguments, package="keyslab-netmon"):
+        return output("pkg-config", *arguments, package, env=self.environment).split()
+
+    def flags_static(self, **package):
+        flags = self.flags("--cflags", "--libs", "--static", **package)
+        return ["-l:libkeyslab.a" if f == "-lkeyslab" else f for f in flags]
 
     def test_shared(self):
-        self.assertRegex(self.build("shared", *self.flags("--cflags", "--libs")), r"^\d+\.\d+\.\d+\n$")
+        self.assertRegex(self.build("shared", *self.flags("--cflags", "--libs")), r"^\d+\.\d+\.\d+ jemalloc\n$")
+
+    def test_jemalloc_is_found_beside_the_library(self):
+        flags = self.flags("--cflags", "--libs") + ["-Wl,-rpath," + self.libraries]
+        self.assertRegex(self.build("beside", *flags, LD_LIBRARY_PATH=""), r" jemalloc\n$")
 
     def test_static(self):
-        archive = os.path.join(self.libraries, "libkeyslab.a")
-        flags = [f for f in self.flags("--cflags", "--libs", "--static") if f != "-lkeyslab"]
-        self.assertRegex(self.build("static", *flags[:1], archive, *flags[1:]), r"^\d+\.\d+\.\d+\n$")
+        self.assertRegex(self.build("static", *self.flags_static()), r"^\d+\.\d+\.\d+ extents\n$")
+
+    def test_static_with_jemalloc(self):
+        flags = self.flags_static() + self.flags_static(package="keyslab-jemalloc")
+        self.assertRegex(self.build("static-jemalloc", *flags), r"^\d+\.\d+\.\d+ jemalloc\n$")
+        if OPTION == "private" and os.path.exists(output("cc", "-print-file-name=libinih.a").strip()):
+            self.assertRegex(self.build("whole", "-static", *flags), r" jemalloc\n$")
+
+    def test_plugins_open_late(self):
+        for name, flags in (("plugin", self.flags("--cflags", "--libs")), ("plugin-static", self.flags_static())):
+            plugin = os.path.join(self.folder.name, name + ".so")
+            output("cc", "-shared", "-fPIC", "-o", plugin, os.path.join(ROOT, "tests", "late_plugin.c"), *flags)
+            script = f"import ctypes; print(ctypes.CDLL({plugin!r}).plugin_use())"
+            self.assertEqual(output(sys.executable, "-c", script, env=self.environment), "2\n")
+
+    def test_subproject(self):
+        host = os.path.join(self.folder.name, "host")
+        os.makedirs(os.path.join(host, "subprojects"))
+        os.symlink(ROOT, os.path.join(host, "subprojects", "keyslab"))
+        for name, text in (("meson.build", HOST), ("host.c", HOST_C)):
+            with open(os.path.join(host, name), "w") as file:
+                file.write(text)
+        output("meson", "setup", "build", "-Doptimization=0", f"-Dkeyslab:jemalloc={OPTION}", cwd=host)
+        output("ninja", "-C", "build", "host", cwd=host)
+        self.assertEqual(output(os.path.join(host, "build", "host")), "1\n")
 
     def test_symbols(self):
         names = {line.split()[-1].split("@")[0] for line in

@@ -249,19 +249,29 @@ static void dropped_in_another_key(struct stage *stage)
     refuse(stage, block);
 }
 
-/* Begins before the good ones, which may live in its memory, and ends beyond them. */
+static bool is_good(const struct stage *stage, const void *block)
+{
+    for (size_t i = 0; i < GOOD; i++)
+        if (stage->good[i] == block)
+            return true;
+    return false;
+}
+
+/* More than the good ones, which may live in its memory. */
 static void of_a_destroyed_key(struct stage *stage)
 {
+    enum { MOST = 1000 };
+    void *blocks[MOST];
+    size_t count = stage->size <= 64 ? MOST : 28;
     ks_key_t lost = key_new();
-    char *block = NULL;
-    for (size_t i = 0; i < (stage->size <= 64 ? 1000 : 28); i++) {
-        char *next = alloc_ok(lost, stage->size);
-        if (next > block)
-            block = next;
-    }
+    for (size_t i = 0; i < count; i++)
+        blocks[i] = alloc_ok(lost, stage->size);
     key_end(lost);
     good_begin(stage);
-    refuse(stage, block);
+    while (count && is_good(stage, blocks[count - 1]))
+        count--;
+    assert_int_not_equal(count, 0);
+    refuse(stage, blocks[count - 1]);
 }
 
 static void block_of_another_key(void **state)

@@ -202,6 +202,46 @@ static void what_is_free_can_be_had_again(void **state)
     in_process(fill_twice, 10 * MIB);
 }
 
+static ks_key_t create_with_arena(enum ks_huge_pages huge)
+{
+    ks_key_t key;
+    CHECK(ks_key_create(&(struct ks_key_options){.arena = KS_ARENA_KEY, .huge = huge}, &key) == KS_OK);
+    return key;
+}
+
+enum { FROM_HUGE = 1, TO_HUGE = 2, LONG = 4, HOWS = 8 };
+
+/*
+ * One key fills the address space and frees all of it again, but for a slab here and there; then the other one fills it. jemalloc keeps
+ * what is free mapped, for the same arena.
+ */
+static void hand_over(size_t how)
+{
+    static void *blocks[1 << 16];
+    if (backend() == KS_BACKEND_JEMALLOC)
+        return;
+    size_t size = how & LONG ? 10 * MIB : 256 << 10;
+    ks_key_t from = create_with_arena(how & FROM_HUGE ? KS_HUGE_PAGES_ON : KS_HUGE_PAGES_OFF);
+    ks_key_t to = create_with_arena(how & TO_HUGE ? KS_HUGE_PAGES_ON : KS_HUGE_PAGES_OFF);
+    limit(512 * MIB);
+    char *first = get(from, 100);
+    for (int i = 0; i < 3; i++) {
+        CHECK(fill(from, blocks, size) >= USABLE(512 * MIB) / size);
+        char *kept = get(from, 50000);
+        CHECK(fill(to, blocks, size) >= USABLE(512 * MIB) / size);
+        CHECK(ks_free(from, kept) == KS_OK);
+    }
+    CHECK(first[0] == 1 && first[99] == 1);
+    CHECK(ks_key_destroy(from) == KS_OK && ks_key_destroy(to) == KS_OK);
+}
+
+static void what_is_free_is_for_every_key(void **state)
+{
+    (void)state;
+    for (size_t how = 0; how < HOWS; how++)
+        in_process(hand_over, how);
+}
+
 static void lower_and_raise(size_t unused)
 {
     (void)unused;
@@ -318,6 +358,7 @@ int main(void)
         cmocka_unit_test(a_limit_before_or_after_the_start),
         cmocka_unit_test(what_is_refused_is_not_used_up),
         cmocka_unit_test(what_is_free_can_be_had_again),
+        cmocka_unit_test(what_is_free_is_for_every_key),
         cmocka_unit_test(a_limit_goes_down_and_up),
 #endif
         cmocka_unit_test(somebody_elses_mapping_is_passed_by),

@@ -1,6 +1,7 @@
 #include "capture.h"
 
 #include "command.h"
+#include "experts/decode.h"
 
 #include <errno.h>
 #include <pcap/pcap.h>
@@ -9,35 +10,16 @@
 #include <string.h>
 #include <zlib.h>
 
-enum { SNAP = 262144, TIMEOUT_MS = 20, BUFFER = 16 << 20, ETHERNET = 14 };
+enum { LINKTYPE_RAW = 101 };
 
-/* Where a link type keeps the protocol of what follows, and how long its header is. */
-struct link {
-    int type;
-    size_t header;
-    size_t protocol;
-};
-
-enum { PROTOCOL_OF_VERSION = 255, PROTOCOL_NONE = 254 };
-
-static const struct link links[] = {
-    {DLT_EN10MB, 0, PROTOCOL_NONE},
-    {DLT_RAW, 0, PROTOCOL_OF_VERSION},
-    {DLT_NULL, 4, PROTOCOL_OF_VERSION},
-    {DLT_LOOP, 4, PROTOCOL_OF_VERSION},
-    {DLT_IPV4, 0, PROTOCOL_OF_VERSION},
-    {DLT_IPV6, 0, PROTOCOL_OF_VERSION},
-    {DLT_LINUX_SLL, 16, 14},
-    {DLT_LINUX_SLL2, 20, 0},
-};
+enum { SNAP = 262144, TIMEOUT_MS = 20, BUFFER = 16 << 20 };
 
 struct capture {
     pcap_t *pcap;
     const char *name;
-    const struct link *link;
+    uint16_t link;
     bool live;
     uint64_t frames;
-    uint8_t made[SNAP + ETHERNET]; /* a frame under an Ethernet header of our making */
 };
 
 /* ------------------------------------------------------------------ opening */
@@ -105,12 +87,11 @@ static pcap_t *open_interface(const char *name)
     return pcap;
 }
 
-static const struct link *link_of(pcap_t *pcap)
+/* libpcap's numbers, which differ from the files' for raw IP only. */
+static uint16_t link_of(pcap_t *pcap)
 {
-    for (size_t i = 0; i < sizeof links / sizeof *links; i++)
-        if (links[i].type == pcap_datalink(pcap))
-            return &links[i];
-    return NULL;
+    int type = pcap_datalink(pcap);
+    return (uint16_t)(type == DLT_RAW ? LINKTYPE_RAW : type);
 }
 
 static bool set_filter(pcap_t *pcap, const char *filter)
@@ -141,19 +122,19 @@ struct capture *capture_open(const char *source, const char *filter)
     pcap_t *pcap = live ? open_interface(source) : open_file(source);
     if (!pcap)
         return NULL;
-    const struct link *link = link_of(pcap);
-    if (!link)
+    bool known = decode_knows(link_of(pcap));
+    if (!known)
         complain("%s: frames of link type %d (%s) are not supported", source, pcap_datalink(pcap),
                  pcap_datalink_val_to_name(pcap_datalink(pcap)) ? pcap_datalink_val_to_name(pcap_datalink(pcap))
                                                                 : "unknown");
-    struct capture *capture = link && (!filter || set_filter(pcap, filter)) ? malloc(sizeof *capture) : NULL;
+    struct capture *capture = known && (!filter || set_filter(pcap, filter)) ? malloc(sizeof *capture) : NULL;
     if (!capture) {
         pcap_close(pcap);
         return NULL;
     }
     capture->pcap = pcap;
     capture->name = source;
-    capture->link = link;
+    capture->link = link_of(pcap);
     capture->live = live;
     capture->frames = 0;
     return capture;
@@ -170,34 +151,6 @@ const char *capture_name(const struct capture *capture)
 }
 
 /* ------------------------------------------------------------------ reading */
-
-static void put16(uint8_t *bytes, unsigned value)
-{
-    bytes[0] = (uint8_t)(value >> 8);
-    bytes[1] = (uint8_t)value;
-}
-
-/*
- * Gives a frame of another link type the Ethernet header that the experts expect: no addresses, and the
- * protocol that the old header named, or the IP version.
- */
-static void make_ethernet(struct capture *capture, struct captured *frame)
-{
-    const struct link *link = capture->link;
-    size_t cut = frame->captured < link->header ? frame->captured : link->header;
-    size_t kept = frame->captured - cut;
-    if (kept > SNAP)
-        kept = SNAP;
-    memset(capture->made, 0, ETHERNET);
-    if (link->protocol == PROTOCOL_OF_VERSION)
-        put16(capture->made + 12, kept && frame->bytes[cut] >> 4 == 6 ? 0x86dd : 0x0800);
-    else if (frame->captured >= link->protocol + 2)
-        memcpy(capture->made + 12, frame->bytes + link->protocol, 2);
-    memcpy(capture->made + ETHERNET, frame->bytes + cut, kept);
-    frame->bytes = capture->made;
-    frame->captured = (uint32_t)(kept + ETHERNET);
-    frame->length = (uint32_t)(frame->length < cut ? ETHERNET : frame->length - cut + ETHERNET);
-}
 
 enum capture_result capture_next(struct capture *capture, struct captured *frame)
 {
@@ -220,10 +173,9 @@ enum capture_result capture_next(struct capture *capture, struct captured *frame
         .time = (int64_t)header->ts.tv_sec * 1000000 + header->ts.tv_usec,
         .length = header->len < header->caplen ? header->caplen : header->len,
         .captured = header->caplen,
+        .link = capture->link,
         .bytes = bytes,
     };
-    if (capture->link->protocol != PROTOCOL_NONE)
-        make_ethernet(capture, frame);
     return CAPTURE_FRAME;
 }
 

@@ -1,4 +1,4 @@
-/* Frames from a capture file (pcap or pcapng, plain or gzip) or a live interface, as Ethernet frames. */
+/* Frames from a capture file (pcap or pcapng, plain or gzip) or a live interface. */
 #ifndef TOOLS_CAPTURE_H
 #define TOOLS_CAPTURE_H
 
@@ -12,6 +12,7 @@ struct captured {
     int64_t time;      /* microseconds since 1970 */
     uint32_t length;   /* on the wire */
     uint32_t captured; /* in `bytes`, which are good until the next call */
+    uint16_t link;     /* link type, LINKTYPE_ in capture files */
     const uint8_t *bytes;
 };
 

@@ -198,7 +198,7 @@ void host_frame(struct host *host, const struct captured *captured)
     struct packet packet;
     uint64_t number = atomic_fetch_add_explicit(&host->frames, 1, memory_order_relaxed) + 1;
     host->bytes += captured->length;
-    const char *problem = decode(captured->bytes, captured->captured, captured->length, &packet);
+    const char *problem = decode(captured->link, captured->bytes, captured->captured, captured->length, &packet);
     if (problem)
         note_problem(host, number, problem);
     struct frame *frame = frame_block(host, sizeof *frame + captured->captured);
@@ -208,6 +208,7 @@ void host_frame(struct host *host, const struct captured *captured)
     }
     atomic_init(&frame->readers, (uint32_t)host->experts_count);
     frame->number = (uint32_t)number;
+    frame->packet = packet;
     frame->data.TimeStamp = captured->time;
     frame->data.FrameLength = captured->length;
     frame->data.nBytesAvail = captured->captured;

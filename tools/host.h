@@ -9,6 +9,7 @@
 #define TOOLS_HOST_H
 
 #include "capture.h"
+#include "experts/packet.h"
 
 #include <ck_ring.h>
 #include <keyslab/keyslab.h>
@@ -22,6 +23,7 @@ enum { BURST = 32, RING = 256, LANES_MOST = 64, EXPERTS_MOST = 16, EVENT_COLUMNS
 struct frame {
     _Atomic uint32_t readers; /* experts that still have to look at it */
     uint32_t number;
+    struct packet packet; /* what the experts get as its property table */
     FRAME data;
 };
 

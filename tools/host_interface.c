@@ -26,7 +26,7 @@ DWORD WINAPI ExpertGetFrame(HEXPERTKEY hExpertKey, DWORD Direction, DWORD Reques
         return error;
     if (!pEFrameDescriptor)
         return NMERR_INVALID_PARAMETER;
-    if (Direction != GET_FRAME_NEXT_FORWARD || RequestFlags || hFilter)
+    if (Direction != GET_FRAME_NEXT_FORWARD || RequestFlags & ~(DWORD)FLAGS_ATTACH_PROPERTIES || hFilter)
         return NMERR_NOT_SUPPORTED;
     struct frame *frame = lane_next(lane);
     if (!frame)
@@ -39,6 +39,7 @@ DWORD WINAPI ExpertGetFrame(HEXPERTKEY hExpertKey, DWORD Direction, DWORD Reques
         .FrameNumber = frame->number,
         .hFrame = frame,
         .pFrame = &frame->data,
+        .lpPropertyTable = RequestFlags & FLAGS_ATTACH_PROPERTIES ? &frame->packet : NULL,
     };
     return NMERR_SUCCESS;
 }

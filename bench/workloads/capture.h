@@ -28,7 +28,8 @@ namespace bench
 struct Frame {
     uint32_t captured;
     uint32_t length;
-    uint64_t number;
+    uint32_t number;
+    uint16_t link;
     uint8_t bytes[];
 };
 
@@ -63,12 +64,12 @@ template <Allocator A> class Analyst
         allocator.release(payload);
         flow->waiting[at] = nullptr;
     }
-    void hold(Flow *flow, const packet &decoded)
+    void hold(Flow *flow, const Frame *frame, const packet &decoded)
     {
         size_t at = flow->packets % waiting_most;
         deliver(flow, at);
         flow->waiting[at] = static_cast<uint8_t *>(allocate(allocator, decoded.payload_captured));
-        memcpy(flow->waiting[at], decoded.payload, decoded.payload_captured);
+        memcpy(flow->waiting[at], frame->bytes + decoded.payload, decoded.payload_captured);
         flow->waiting_sizes[at] = decoded.payload_captured;
         held += decoded.payload_captured;
     }
@@ -94,7 +95,7 @@ template <Allocator A> class Analyst
         packet decoded;
         frames++;
         numbers += frame->number;
-        if (decode(frame->bytes, frame->captured, frame->length, &decoded))
+        if (decode(frame->link, frame->bytes, frame->captured, frame->length, &decoded))
             return;
         uint64_t hash = decode_hash(&decoded);
         Flow *flow = table.find(hash);
@@ -109,7 +110,7 @@ template <Allocator A> class Analyst
         flow->packets++;
         flow->bytes += frame->length;
         if (decoded.protocol == PROTOCOL_TCP && decoded.payload_captured)
-            hold(flow, decoded);
+            hold(flow, frame, decoded);
     }
     size_t live_bytes() const
     {
@@ -127,13 +128,14 @@ template <Allocator A> class Pipeline
     void read()
     {
         Burst burst;
-        uint64_t number = 0;
+        uint32_t number = 0;
         for (size_t pass = 0; pass < passes; pass++)
             for (const auto &source : recording) {
                 auto *frame = static_cast<Frame *>(allocate(frames, sizeof(Frame) + source.captured));
                 frame->captured = source.captured;
                 frame->length = source.length;
                 frame->number = ++number;
+                frame->link = source.link;
                 memcpy(frame->bytes, source.bytes, source.captured);
                 burst.frames[burst.count++] = frame;
                 if (burst.count == burst_most) {

@@ -44,7 +44,7 @@ typedef uintptr_t ks_key_t;
 
 typedef enum ks_status {
     KS_OK = 0,
-    KS_NO_MEMORY,   /* the operating system or jemalloc has no more */
+    KS_NO_MEMORY,   /* the operating system or the arena has no more */
     KS_QUOTA,       /* the key's quota is used up */
     KS_TERMINATED,  /* the host has terminated the key: clean up and return */
     KS_BAD_KEY,     /* no such key, or a destroyed one */
@@ -279,6 +279,12 @@ KS_API ks_status ks_trace_stop(void);
 
 /* ------------------------------------------------------------------ statistics */
 
+/*
+ * What arenas come from, for all keys of the process: jemalloc where it was loaded with the program, and the library's own extents
+ * elsewhere, as where the library is opened late, with dlopen. docs/jemalloc.md.
+ */
+enum ks_backend { KS_BACKEND_JEMALLOC = 1, KS_BACKEND_EXTENTS };
+
 #define KS_CLASSES_MAX 64 /* entries in ks_key_stats.classes, of which class_count are used */
 
 /*
@@ -326,6 +332,7 @@ struct ks_key_stats {
     uint64_t damaged;         /* free blocks that were found written to; see KS_CHECKS_PARANOID */
     uint64_t reserved[15];
     uint32_t class_count;
+    enum ks_backend backend; /* the same for every key of the process */
     struct ks_class_stats classes[KS_CLASSES_MAX];
 };
 

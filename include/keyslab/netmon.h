@@ -173,6 +173,7 @@ typedef struct {
 #define GET_SPECIFIED_FRAME     0
 #define GET_FRAME_NEXT_FORWARD  1
 #define GET_FRAME_NEXT_BACKWARD 2
+#define FLAGS_ATTACH_PROPERTIES 0x2 /* fills in lpPropertyTable */
 
 typedef enum {
     EXPERTSTATUS_INACTIVE = 0,
@@ -274,7 +275,8 @@ typedef struct {
 /*
  * Fills the caller's descriptor with the next frame of this thread's share of the capture;
  * NMERR_NO_MORE_FRAMES at its end. The frame is good until the thread's next call. This host knows
- * GET_FRAME_NEXT_FORWARD, no filter and no flags: anything else is NMERR_NOT_SUPPORTED.
+ * GET_FRAME_NEXT_FORWARD, no filter, and of the flags FLAGS_ATTACH_PROPERTIES; anything else is
+ * NMERR_NOT_SUPPORTED. What lpPropertyTable then refers to is what the host has decoded, in a form of its own.
  */
 NETMON_API DWORD WINAPI ExpertGetFrame(HEXPERTKEY hExpertKey, DWORD Direction, DWORD RequestFlags,
                                        DWORD RequestedFrameNumber, HFILTER hFilter,

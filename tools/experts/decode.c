@@ -14,8 +14,23 @@ enum {
     EXTENSIONS_MOST = 16,
 };
 
+/* https://www.tcpdump.org/linktypes.html; DLT_RAW has two numbers. */
+enum {
+    LINK_NULL = 0,
+    LINK_ETHERNET = 1,
+    LINK_RAW_BSD = 12,
+    LINK_RAW_OPENBSD = 14,
+    LINK_RAW = 101,
+    LINK_LOOP = 108,
+    LINK_SLL = 113,
+    LINK_IPV4 = 228,
+    LINK_IPV6 = 229,
+    LINK_SLL2 = 276,
+};
+
 /* The bytes that are left: `captured` of them may be read, `length` there were on the wire. */
 struct cursor {
+    const uint8_t *frame;
     const uint8_t *bytes;
     size_t captured;
     size_t length;
@@ -47,6 +62,33 @@ static void cut(struct cursor *cursor, size_t length)
         cursor->captured = length;
 }
 
+static void take_payload(const struct cursor *cursor, struct packet *packet)
+{
+    packet->payload = (uint32_t)(cursor->bytes - cursor->frame);
+    packet->payload_captured = (uint32_t)cursor->captured;
+    packet->payload_length = (uint32_t)cursor->length;
+}
+
+/* Of the outermost header only: a piece of it holds no whole datagram of another. */
+static void take_fragment(const struct cursor *cursor, struct packet *packet, uint32_t id, uint32_t offset, bool more)
+{
+    struct fragment *fragment = &packet->fragment;
+    if (fragment->version)
+        return;
+    *fragment = (struct fragment){
+        .version = packet->version,
+        .protocol = packet->protocol,
+        .more = more,
+        .id = id,
+        .offset = offset,
+        .length = (uint32_t)cursor->length,
+        .captured = (uint32_t)cursor->captured,
+        .at = (uint32_t)(cursor->bytes - cursor->frame),
+    };
+    memcpy(fragment->source, packet->source.address, sizeof fragment->source);
+    memcpy(fragment->destination, packet->destination.address, sizeof fragment->destination);
+}
+
 static const char *decode_tcp(struct cursor *cursor, struct packet *packet)
 {
     if (cursor->captured < 20)
@@ -64,9 +106,7 @@ static const char *decode_tcp(struct cursor *cursor, struct packet *packet)
     if (header_length > cursor->captured)
         return "TCP options are cut";
     skip(cursor, header_length);
-    packet->payload = cursor->bytes;
-    packet->payload_captured = (uint32_t)cursor->captured;
-    packet->payload_length = (uint32_t)cursor->length;
+    take_payload(cursor, packet);
     return NULL;
 }
 
@@ -85,9 +125,7 @@ static const char *decode_udp(struct cursor *cursor, struct packet *packet)
     if (length)
         cut(cursor, length);
     skip(cursor, 8);
-    packet->payload = cursor->bytes;
-    packet->payload_captured = (uint32_t)cursor->captured;
-    packet->payload_length = (uint32_t)cursor->length;
+    take_payload(cursor, packet);
     return NULL;
 }
 
@@ -104,7 +142,7 @@ static const char *decode_icmp(struct cursor *cursor, struct packet *packet)
 
 static const char *decode_transport(struct cursor *cursor, struct packet *packet)
 {
-    if (packet->fragment)
+    if (packet_is_later_fragment(packet))
         return NULL;
     switch (packet->protocol) {
     case PROTOCOL_TCP:
@@ -135,7 +173,6 @@ static const char *decode_ipv4(struct cursor *cursor, struct packet *packet)
     packet->protocol = header[9];
     memcpy(packet->source.address, header + 12, 4);
     memcpy(packet->destination.address, header + 16, 4);
-    packet->fragment = get16(header + 6) & 0x1fff;
     /* Zero where segmentation was left to the card: the datagram goes on to the end. */
     size_t total = get16(header + 2);
     if (total && total < header_length)
@@ -145,6 +182,9 @@ static const char *decode_ipv4(struct cursor *cursor, struct packet *packet)
     if (total)
         cut(cursor, total);
     skip(cursor, header_length);
+    uint16_t flags = get16(header + 6);
+    if (flags & 0x3fff)
+        take_fragment(cursor, packet, get16(header + 4), (flags & 0x1fff) * 8u, flags & 0x2000);
     return decode_transport(cursor, packet);
 }
 
@@ -166,7 +206,6 @@ static const char *extension(struct cursor *cursor, struct packet *packet, size_
     case 44: /* fragment */
         if (cursor->captured < 8)
             return "IPv6 fragment header is cut";
-        packet->fragment = get16(cursor->bytes + 2) & 0xfff8;
         *length = 8;
         break;
     case 51: /* authentication */
@@ -181,7 +220,12 @@ static const char *extension(struct cursor *cursor, struct packet *packet, size_
         return "IPv6 extension header is beyond the datagram";
     if (*length > cursor->captured)
         return "IPv6 extension header is cut";
-    packet->protocol = cursor->bytes[0];
+    const uint8_t *header = cursor->bytes;
+    bool is_fragment = packet->protocol == 44;
+    packet->protocol = header[0];
+    skip(cursor, *length);
+    if (is_fragment && get16(header + 2) & 0xfff9)
+        take_fragment(cursor, packet, get32(header + 4), get16(header + 2) & 0xfff8, header[3] & 1);
     return NULL;
 }
 
@@ -203,16 +247,15 @@ static const char *decode_ipv6(struct cursor *cursor, struct packet *packet)
         return "IPv6 payload length is beyond the frame";
     if (length)
         cut(cursor, length);
-    for (int i = 0; i < EXTENSIONS_MOST && !packet->fragment; i++) {
+    for (int i = 0; i < EXTENSIONS_MOST && !packet_is_later_fragment(packet); i++) {
         size_t extension_length;
         const char *problem = extension(cursor, packet, &extension_length);
         if (problem)
             return problem;
         if (!extension_length)
             return decode_transport(cursor, packet);
-        skip(cursor, extension_length);
     }
-    return packet->fragment ? NULL : "IPv6 has too many extension headers";
+    return packet_is_later_fragment(packet) ? NULL : "IPv6 has too many extension headers";
 }
 
 static bool is_tag(uint16_t ethertype)
@@ -220,30 +263,95 @@ static bool is_tag(uint16_t ethertype)
     return ethertype == ETHERTYPE_VLAN || ethertype == ETHERTYPE_QINQ || ethertype == ETHERTYPE_QINQ_OLD;
 }
 
-const char *decode(const uint8_t *bytes, size_t captured, size_t length, struct packet *packet)
+static const char *decode_network(struct cursor *cursor, struct packet *packet)
 {
-    memset(packet, 0, sizeof *packet);
-    struct cursor cursor = {bytes, captured, length < captured ? captured : length};
-    if (captured < 14)
-        return "Ethernet header is cut";
-    memcpy(packet->destination.address, bytes, 6);
-    memcpy(packet->source.address, bytes + 6, 6);
-    packet->ethertype = get16(bytes + 12);
-    skip(&cursor, 14);
     for (int tags = 0; is_tag(packet->ethertype); tags++) {
         if (tags == VLAN_TAGS_MOST)
             return "too many VLAN tags";
-        if (cursor.captured < 4)
+        if (cursor->captured < 4)
             return "VLAN tag is cut";
-        packet->vlan = get16(cursor.bytes) & 0xfff;
-        packet->ethertype = get16(cursor.bytes + 2);
-        skip(&cursor, 4);
+        packet->vlan = get16(cursor->bytes) & 0xfff;
+        packet->ethertype = get16(cursor->bytes + 2);
+        skip(cursor, 4);
     }
     if (packet->ethertype != ETHERTYPE_IPV4 && packet->ethertype != ETHERTYPE_IPV6)
         return NULL;
     memset(&packet->source, 0, sizeof packet->source);
     memset(&packet->destination, 0, sizeof packet->destination);
-    return packet->ethertype == ETHERTYPE_IPV4 ? decode_ipv4(&cursor, packet) : decode_ipv6(&cursor, packet);
+    return packet->ethertype == ETHERTYPE_IPV4 ? decode_ipv4(cursor, packet) : decode_ipv6(cursor, packet);
+}
+
+static const char *decode_ethernet(struct cursor *cursor, struct packet *packet)
+{
+    if (cursor->captured < 14)
+        return "Ethernet header is cut";
+    memcpy(packet->destination.address, cursor->bytes, 6);
+    memcpy(packet->source.address, cursor->bytes + 6, 6);
+    packet->ethertype = get16(cursor->bytes + 12);
+    skip(cursor, 14);
+    return decode_network(cursor, packet);
+}
+
+/* `header` bytes, then IP of the version that its first byte names. */
+static const char *decode_raw(struct cursor *cursor, size_t header, struct packet *packet)
+{
+    if (cursor->captured <= header)
+        return "link header is cut";
+    skip(cursor, header);
+    packet->ethertype = cursor->bytes[0] >> 4 == 6 ? ETHERTYPE_IPV6 : ETHERTYPE_IPV4;
+    return decode_network(cursor, packet);
+}
+
+/* `header` bytes, with the ethertype of what follows at `protocol`. */
+static const char *decode_cooked(struct cursor *cursor, size_t header, size_t protocol, struct packet *packet)
+{
+    if (cursor->captured < header)
+        return "link header is cut";
+    packet->ethertype = get16(cursor->bytes + protocol);
+    skip(cursor, header);
+    return decode_network(cursor, packet);
+}
+
+bool decode_knows(uint16_t link)
+{
+    static const uint16_t known[] = {LINK_NULL, LINK_ETHERNET, LINK_RAW_BSD, LINK_RAW_OPENBSD, LINK_RAW,
+                                     LINK_LOOP, LINK_SLL,      LINK_IPV4,    LINK_IPV6,        LINK_SLL2};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (known[i] == link)
+            return true;
+    return false;
+}
+
+static const char *decode_link(struct cursor *cursor, struct packet *packet)
+{
+    switch (packet->link) {
+    case LINK_ETHERNET:
+        return decode_ethernet(cursor, packet);
+    case LINK_NULL:
+    case LINK_LOOP:
+        return decode_raw(cursor, 4, packet);
+    case LINK_RAW_BSD:
+    case LINK_RAW_OPENBSD:
+    case LINK_RAW:
+    case LINK_IPV4:
+    case LINK_IPV6:
+        return decode_raw(cursor, 0, packet);
+    case LINK_SLL:
+        return decode_cooked(cursor, 16, 14, packet);
+    case LINK_SLL2:
+        return decode_cooked(cursor, 20, 0, packet);
+    default:
+        return NULL;
+    }
+}
+
+const char *decode(uint16_t link, const uint8_t *bytes, size_t captured, size_t length, struct packet *packet)
+{
+    struct cursor cursor = {bytes, bytes, captured, length < captured ? captured : length};
+    memset(packet, 0, sizeof *packet);
+    packet->link = link;
+    packet->problem = decode_link(&cursor, packet);
+    return packet->problem;
 }
 
 static uint64_t mix(uint64_t x)

@@ -96,8 +96,9 @@ static DWORD flows_expire(struct flow_table *table, int64_t now)
 /* A SYN that is not the one that opened the flow: the ports are used again. */
 static bool is_new_connection(const struct flow *flow, const struct packet *packet, unsigned direction)
 {
-    return packet->protocol == PROTOCOL_TCP && (packet->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN && !packet->fragment &&
-           flow->syn_seen[direction] && flow->syn_sequence[direction] != packet->sequence;
+    return packet->protocol == PROTOCOL_TCP && (packet->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN &&
+           !packet_is_later_fragment(packet) && flow->syn_seen[direction] &&
+           flow->syn_sequence[direction] != packet->sequence;
 }
 
 static void flow_follow_tcp(struct flow *flow, const struct packet *packet, unsigned direction)
@@ -138,7 +139,7 @@ static DWORD flow_count(struct flow_table *table, const struct packet *packet, c
     struct flow *flow = (struct flow *)record;
     flow->packets[direction]++;
     flow->bytes[direction] += frame->FrameLength;
-    if (packet->protocol == PROTOCOL_TCP && packet->version && !packet->fragment)
+    if (packet->protocol == PROTOCOL_TCP && packet->version && !packet_is_later_fragment(packet))
         flow_follow_tcp(flow, packet, direction);
     table_touch(table, record, frame->TimeStamp);
     return NMERR_SUCCESS;
@@ -152,14 +153,12 @@ NETMON_API BOOL WINAPI Run(HEXPERTKEY key, PEXPERTCONFIG config, PEXPERTSTARTUPI
     DWORD error = table_open(&table, key, sizeof(struct flow));
     if (!error)
         error = ExpertIndicateStatus(key, EXPERTSTATUS_RUNNING, 0, "counting flows", 0);
-    while (!error && !(error = ExpertGetFrame(key, GET_FRAME_NEXT_FORWARD, 0, 0, NULL, &descriptor))) {
+    while (!error &&
+           !(error = ExpertGetFrame(key, GET_FRAME_NEXT_FORWARD, FLAGS_ATTACH_PROPERTIES, 0, NULL, &descriptor))) {
         const FRAME *frame = descriptor.pFrame;
-        struct packet packet;
-        /* What was good before the problem still names a flow; the host has counted the problem. */
-        decode(frame->MacFrame, frame->nBytesAvail, frame->FrameLength, &packet);
         error = flows_expire(&table, frame->TimeStamp);
         if (!error)
-            error = flow_count(&table, &packet, frame);
+            error = flow_count(&table, descriptor.lpPropertyTable, frame);
     }
     if (error != NMERR_NO_MORE_FRAMES)
         return FALSE;

@@ -132,11 +132,11 @@ static DWORD stream_hold(HEXPERTKEY key, struct stream *stream, uint32_t sequenc
     return NMERR_SUCCESS;
 }
 
-static DWORD stream_take(HEXPERTKEY key, struct stream *stream, const struct packet *packet)
+static DWORD stream_take(HEXPERTKEY key, struct stream *stream, const struct packet *packet, const FRAME *frame)
 {
     uint32_t sequence = packet->sequence;
     uint32_t length = packet->payload_captured;
-    const uint8_t *bytes = packet->payload;
+    const uint8_t *bytes = frame->MacFrame + packet->payload;
     if (packet->flags & TCP_SYN)
         sequence++;
     if (!stream->started) {
@@ -197,7 +197,7 @@ static DWORD connection_end(struct flow_table *table, struct record *record)
     return error ? error : table_remove(table, record);
 }
 
-static DWORD connection_take(struct flow_table *table, const struct packet *packet, int64_t time)
+static DWORD connection_take(struct flow_table *table, const struct packet *packet, const FRAME *frame)
 {
     unsigned direction = 0;
     DWORD error = NMERR_SUCCESS;
@@ -212,11 +212,11 @@ static DWORD connection_take(struct flow_table *table, const struct packet *pack
         }
     }
     if (!error && !record)
-        record = table_add(table, packet, time, &error);
+        record = table_add(table, packet, frame->TimeStamp, &error);
     if (!record)
         return error;
-    table_touch(table, record, time);
-    return stream_take(table->key, &((struct connection *)record)->streams[direction], packet);
+    table_touch(table, record, frame->TimeStamp);
+    return stream_take(table->key, &((struct connection *)record)->streams[direction], packet, frame);
 }
 
 NETMON_API BOOL WINAPI Run(HEXPERTKEY key, PEXPERTCONFIG config, PEXPERTSTARTUPINFO startup, DWORD flags, HWND window)
@@ -227,15 +227,16 @@ NETMON_API BOOL WINAPI Run(HEXPERTKEY key, PEXPERTCONFIG config, PEXPERTSTARTUPI
     DWORD error = table_open(&table, key, sizeof(struct connection));
     if (!error)
         error = ExpertIndicateStatus(key, EXPERTSTATUS_RUNNING, 0, "putting streams in order", 0);
-    while (!error && !(error = ExpertGetFrame(key, GET_FRAME_NEXT_FORWARD, 0, 0, NULL, &descriptor))) {
+    while (!error &&
+           !(error = ExpertGetFrame(key, GET_FRAME_NEXT_FORWARD, FLAGS_ATTACH_PROPERTIES, 0, NULL, &descriptor))) {
         const FRAME *frame = descriptor.pFrame;
-        struct packet packet;
+        const struct packet *packet = descriptor.lpPropertyTable;
         struct record *record;
-        const char *problem = decode(frame->MacFrame, frame->nBytesAvail, frame->FrameLength, &packet);
         while (!error && (record = TAILQ_FIRST(&table.idle)) && frame->TimeStamp - record->last > IDLE_TIMEOUT)
             error = connection_end(&table, record);
-        if (!error && !problem && packet.version && packet.protocol == PROTOCOL_TCP && !packet.fragment)
-            error = connection_take(&table, &packet, frame->TimeStamp);
+        if (!error && !packet->problem && packet->version && packet->protocol == PROTOCOL_TCP &&
+            !packet_is_later_fragment(packet))
+            error = connection_take(&table, packet, frame);
     }
     if (error != NMERR_NO_MORE_FRAMES)
         return FALSE;

@@ -1,5 +1,5 @@
 #!/bin/sh
-# jemalloc-private.sh OUTPUT CC...: one object out of libjemalloc_pic.a that shows only what lib/jemalloc.c uses,
+# private.sh OUTPUT CC...: one object out of libjemalloc_pic.a that shows only what lib/jemalloc.c uses,
 # under names that cannot meet another jemalloc or the program's malloc.
 set -eu
 
