@@ -6,13 +6,10 @@
 #include "pool.h"
 #include "settings.h"
 
-#define RANGE_LEAST ((size_t)1 << 28)
-#define NODES_MAX   64u /* a node of a higher number shares with another one */
-#define SET_MAX     16u /* arenas that keys share; a set for each node, and one for keys that do not ask for a node's */
-#define SHARED_MAX  ((1 + NODES_MAX) * SET_MAX)
-#define OWN_MAX     2048u /* arenas of one key each */
-
-struct range range;
+#define NODES_MAX  64u /* a node of a higher number shares with another one */
+#define SET_MAX    16u /* arenas that keys share; a set for each node, and one for keys that do not ask for a node's */
+#define SHARED_MAX ((1 + NODES_MAX) * SET_MAX)
+#define OWN_MAX    2048u /* arenas of one key each */
 
 static const struct backend *backend; /* fixed after start */
 
@@ -33,45 +30,10 @@ static int64_t shared_decay = DECAY_AS_EVER; /* any, atomic */
 static struct pool own_arenas;
 static uint32_t own_next = SHARED_MAX; /* any, atomic: the first that was never taken */
 
-/*
- * The descriptors, side areas and pasts up to the extent's end become readable before `high` rises over them.
- * Another thread may be committing an extent below this one that is not under `high` yet, so this commits
- * from `high` on. C8.3.
- */
-static bool range_raise(size_t end)
+static void begin_huge(void *start, size_t bytes)
 {
-    size_t high = load_acquire(&range.high);
-    if (high < end) {
-        size_t first = high >> SLAB_SHIFT;
-        size_t count = arena_slabs(end) - first;
-        if (!platform_commit(range.slabs + first, count * sizeof *range.slabs) ||
-            !platform_commit(range.sides + first * SIDE_BYTES, count * SIDE_BYTES) ||
-            !platform_commit(range.small_sides + first * SMALL_SIDE_BYTES, count * SMALL_SIDE_BYTES + SIDE_BYTES) ||
-            !platform_commit(range.pasts + first, count * sizeof *range.pasts))
-            return false;
-    }
-    while (high < end && !cas(&range.high, &high, end))
-        ;
-    return true;
-}
-
-/*
- * Memory first, address space after: what the system refuses is not used up. Committing what another thread draws in the
- * end does no harm. C8.3.
- */
-static void *range_draw(size_t bytes, size_t alignment)
-{
-    size_t next = load_relaxed(&range.next);
-    size_t start;
-    do {
-        uintptr_t first = ((uintptr_t)range.base + next + alignment - 1) & ~(alignment - 1);
-        start = first - (uintptr_t)range.base;
-        if (start > range.bytes || bytes > range.bytes - start)
-            return NULL;
-        if (!platform_commit(range.base + start, bytes) || !range_raise(start + bytes))
-            return NULL;
-    } while (!cas(&range.next, &next, start + bytes));
-    return range.base + start;
+    platform_advise_huge(start, bytes);
+    huge_begin(start, bytes);
 }
 
 /*
@@ -83,18 +45,27 @@ static void *range_draw_huge(size_t bytes, size_t alignment)
     if (bytes < HUGE_PAGE)
         return range_draw(bytes, alignment);
     void *start = range_draw(bytes, alignment < HUGE_PAGE ? HUGE_PAGE : alignment);
-    if (!start)
-        return NULL;
-    platform_advise_huge(start, bytes);
-    huge_begin(start, bytes);
+    if (start)
+        begin_huge(start, bytes);
     return start;
+}
+
+static bool range_renew_huge(void *start, size_t bytes)
+{
+    bool renewed = range_renew(start, bytes);
+    if (renewed)
+        begin_huge(start, bytes);
+    return renewed;
 }
 
 static const struct extent_source range_source = {
     .draw = range_draw,
     .discard = platform_discard,
+    .renew = range_renew,
     .draw_huge = range_draw_huge,
     .discard_huge = huge_discard,
+    .renew_huge = range_renew_huge,
+    .release = range_release,
 };
 
 /* ------------------------------------------------------------------ arenas */
@@ -260,7 +231,7 @@ void *arena_take(struct heap *heap, size_t bytes, size_t alignment, ks_status *s
         return NULL;
     bool made = arena_of(arena_for(heap->key, bytes, alignment), &arena);
     void *start = made ? backend->take(arena, bytes, alignment) : NULL;
-    if (start && (size_t)((char *)start - range.base) >= range.bytes) {
+    if (start && !range_contains(start)) {
         /* jemalloc's fallback arena, in a thread that is ending, where jemalloc is the program's malloc. */
         backend->give(start);
         start = NULL;
@@ -300,17 +271,7 @@ enum ks_backend arena_backend(void)
 
 bool arena_start(void)
 {
-    size_t bytes;
-    range.base = platform_reserve(RANGE_MOST, RANGE_LEAST, SLAB_BYTES * 8, &range.bytes);
-    if (!range.base)
-        return false;
-    size_t count = range.bytes >> SLAB_SHIFT;
-    range.slabs = platform_reserve(count * sizeof *range.slabs, count * sizeof *range.slabs, PAGE, &bytes);
-    range.sides = platform_reserve(count * SIDE_BYTES, count * SIDE_BYTES, PAGE, &bytes);
-    size_t small = count * SMALL_SIDE_BYTES + SIDE_BYTES;
-    range.small_sides = platform_reserve(small, small, PAGE, &bytes);
-    range.pasts = platform_reserve(count * sizeof *range.pasts, count * sizeof *range.pasts, PAGE, &bytes);
-    if (!range.slabs || !range.sides || !range.small_sides || !range.pasts)
+    if (!range_start())
         return false;
     uint32_t processors = platform_processors();
     set_count = processors < SET_MAX ? processors : SET_MAX;

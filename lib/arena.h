@@ -1,37 +1,10 @@
 /*
- * Memory from arenas, all of it inside one reserved range of addresses, so that a subtraction and a
- * comparison tell whether a pointer can be ours, and a shift finds its slab's descriptor.
+ * Memory from arenas, all of it inside of the range, so that a shift finds its slab's descriptor.
  */
 #ifndef LIB_ARENA_H
 #define LIB_ARENA_H
 
-#include "model.h"
-
-/*
- * States and bitmap of one slab: room for the smallest class, and for the tail that is no block. Classes from some 640 bytes up
- * need so little that eight slabs share a page.
- */
-#define SIDE_BYTES       ((size_t)20480)
-#define SMALL_SIDE_BYTES ((size_t)512)
-
-#define RANGE_MOST       ((size_t)1 << 40)
-
-/*
- *     descriptor, side areas and past of every slab below `high` are readable, for ever
- */
-struct range {
-    /* fixed after start */
-    char *base;
-    struct slab *slabs; /* slabs[i] describes base + i * SLAB_BYTES */
-    uint8_t *sides;
-    uint8_t *small_sides; /* readable for SIDE_BYTES beyond the last one: C7.2 */
-    struct pasts *pasts;  /* what slabs have been before */
-    size_t bytes;
-    size_t high CACHE_ALIGNED; /* any, atomic, only rises: bytes of the range that have been in use */
-    size_t next;               /* any, atomic: where the next extent is drawn */
-};
-
-extern struct range range;
+#include "range.h"
 
 bool arena_start(void);
 

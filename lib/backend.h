@@ -8,12 +8,16 @@
 #include "keyslab/keyslab.h"
 #include "platform.h"
 
-/* Where an arena's address space comes from: extents are drawn and never given back, their pages are. */
+/* Where an arena's address space comes from: extents are drawn and never given back, their pages are; or they are unmapped for a time. */
 struct extent_source {
     void *(*draw)(size_t bytes, size_t alignment);
     bool (*discard)(void *start, size_t bytes);
+    bool (*renew)(void *start, size_t bytes);           /* maps what was unmapped, zeroed */
     void *(*draw_huge)(size_t bytes, size_t alignment); /* the same for huge pages */
     bool (*discard_huge)(void *start, size_t bytes);
+    bool (*renew_huge)(void *start, size_t bytes);
+    bool (*release)(void *start,
+                    size_t bytes); /* unmaps either kind, where that can be done now; of huge pages, whole ones */
 };
 
 /* How long an arena keeps unused pages, where it is not milliseconds. */

@@ -1,23 +1,23 @@
 #include "extent_bins.h"
 
 #include "classes.h"
+#include "stretch.h"
 
-#define LOOKS_MOST  32                /* into the one bin whose extents may be too short */
-#define ROWS_WANTED ((size_t)1 << 22) /* of a terabyte */
-#define ROWS_LEAST  ((size_t)1 << 12)
-#define ROWS_STEP   ((size_t)1 << 12) /* made readable at once: sparse tables count in full where memory is locked */
+#define LOOKS_MOST 32                 /* into the one bin whose extents may be too short */
+#define ROWS_MOST  ((size_t)1 << 22)  /* of a terabyte, */
+#define ROWS_STEP  ((size_t)96 << 10) /* bytes of them that are mapped at once: of a gigabyte */
 
-static struct extent *rows; /* rows[0] is OUTSIDE, as is the row behind the last: nobody's neighbour is missing */
-static size_t rows_count;
-static size_t rows_ready; /* that can be read and written */
-static char *base;        /* the address of rows[1] */
+static struct extent *rows;    /* rows[0] is OUTSIDE, as is the row behind the last: nobody's neighbour is missing */
+static struct stretch stretch; /* of the rows */
+static char *base;             /* the address of rows[1] */
+static size_t absent;          /* ABSENT extents */
 
 bool extent_rows_start(void)
 {
-    size_t bytes = 0;
-    rows = platform_reserve(ROWS_WANTED * sizeof *rows, ROWS_LEAST * sizeof *rows, PAGE, &bytes);
-    rows_count = bytes / sizeof *rows;
-    return rows != NULL;
+    if (!stretch_start(&stretch, (window_share(ROWS_MOST) + 2) * sizeof *rows, ROWS_STEP))
+        return false;
+    rows = (struct extent *)stretch.base;
+    return true;
 }
 
 struct extent *extent_at(const void *start)
@@ -33,14 +33,7 @@ char *extent_start(const struct extent *extent)
 /* Rows up to `count`, and the one behind them. */
 static bool rows_reach(size_t count)
 {
-    size_t ready = rows_ready;
-    if (count < ready)
-        return true;
-    size_t wanted = (count / ROWS_STEP + 1) * ROWS_STEP;
-    if (wanted > rows_count || !platform_commit(rows + ready, (wanted - ready) * sizeof *rows))
-        return false;
-    rows_ready = wanted;
-    return true;
+    return stretch_reach(&stretch, (count + 1) * sizeof *rows);
 }
 
 struct extent *extent_rows(char *start, uint32_t length)
@@ -77,6 +70,7 @@ void extent_remove(struct bins *bins, struct extent *extent)
     LIST_REMOVE(extent, link);
     if (extent->kind == DIRTY)
         bins->dirty -= extent->length;
+    absent -= extent->kind == ABSENT;
 }
 
 void extent_insert(struct bins *bins, struct extent *extent, uint32_t length, enum extent_kind kind)
@@ -93,14 +87,29 @@ void extent_insert(struct bins *bins, struct extent *extent, uint32_t length, en
         extent = before;
     }
     extent_use(bins, extent, length, kind);
-    LIST_INSERT_HEAD(&bins->lists[kind == ZERO][bin_of_length(length)], extent, link);
+    LIST_INSERT_HEAD(&bins->lists[kind - DIRTY][bin_of_length(length)], extent, link);
     if (kind == DIRTY)
         bins->dirty += length;
+    absent += kind == ABSENT;
+}
+
+size_t extents_absent(void)
+{
+    return absent;
+}
+
+void extent_merge_zero(struct bins *bins)
+{
+    for (uint32_t bin = 0; bin < BINS; bin++)
+        for (struct extent *extent; (extent = LIST_FIRST(&bins->lists[ZERO - DIRTY][bin]));) {
+            extent_remove(bins, extent);
+            extent_insert(bins, extent, extent->length, DIRTY);
+        }
 }
 
 struct extent *extent_find(struct bins *bins, uint32_t length, enum extent_kind kind)
 {
-    struct bin_list *lists = bins->lists[kind == ZERO];
+    struct bin_list *lists = bins->lists[kind - DIRTY];
     uint32_t bin = bin_of_length(length);
     struct extent *best = NULL;
     struct extent *extent;

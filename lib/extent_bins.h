@@ -3,7 +3,7 @@
  * lock of extents.c, which all of this is called with
  *
  *     the first and the last row of an extent have its kind, length and arena; the others are not looked at
- *     a free extent, DIRTY or ZERO, is in its arena's bin of its kind and length, and no neighbour of its arena is of its kind
+ *     a free extent, DIRTY, ZERO or ABSENT, is in its arena's bin of its kind and length, and no neighbour of its arena is of its kind
  *     bins.dirty == slabs in the arena's DIRTY extents
  */
 #ifndef LIB_EXTENT_BINS_H
@@ -13,7 +13,9 @@
 
 #include <sys/queue.h>
 
-enum extent_kind { OUTSIDE, USED, USED_ZERO, DIRTY, ZERO };
+enum extent_kind { OUTSIDE, USED, USED_ZERO, DIRTY, ZERO, ABSENT /* not mapped */ };
+
+#define FREE_KINDS (1 + ABSENT - DIRTY)
 
 struct extent {
     LIST_ENTRY(extent) link; /* a bin */
@@ -31,7 +33,7 @@ LIST_HEAD(bin_list, extent);
 struct bins {
     uint16_t arena;
     size_t dirty;
-    struct bin_list lists[2][BINS]; /* DIRTY, ZERO */
+    struct bin_list lists[FREE_KINDS][BINS]; /* DIRTY, ZERO, ABSENT */
 };
 
 /* Once, before any other. False where the system refuses. */
@@ -50,6 +52,12 @@ void extent_use(const struct bins *bins, struct extent *extent, uint32_t length,
 void extent_insert(struct bins *bins, struct extent *extent, uint32_t length, enum extent_kind kind);
 
 void extent_remove(struct bins *bins, struct extent *extent);
+
+/* How many extents are ABSENT, in all arenas. */
+size_t extents_absent(void);
+
+/* All that is ZERO becomes DIRTY, so that free neighbours of both kinds are one. */
+void extent_merge_zero(struct bins *bins);
 
 /* A free extent of a kind, `length` slabs or more: of the shortest there are, where the bins tell. NULL: none. */
 struct extent *extent_find(struct bins *bins, uint32_t length, enum extent_kind kind);

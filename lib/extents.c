@@ -1,15 +1,16 @@
 #include "extents.h"
 
+#include "absent.h"
 #include "classes.h"
-#include "extent_bins.h"
 
 #include <pthread.h>
 
-#define ARENAS_MAX  8192u
-#define DRAWN_LEAST ((uint32_t)8) /* slabs drawn at once: 2 MiB, the reach of one page table, or a huge page */
-#define DIRTY_LEAST ((size_t)8)   /* slabs that may always be free and resident; more where that was too few, */
-#define DIRTY_MOST  ((size_t)128) /* up to this, */
-#define DIRTY_PART  64            /* or this part of those in use */
+#define ARENAS_MAX   8192u
+#define DRAWN_LEAST  ((uint32_t)8) /* slabs drawn at once: 2 MiB, the reach of one page table, or a huge page */
+#define DIRTY_LEAST  ((size_t)8)   /* slabs that may always be free and resident; more where that was too few, */
+#define DIRTY_MOST   ((size_t)128) /* up to this, */
+#define DIRTY_PART   64            /* or this part of those in use */
+#define ABSENT_LEAST ((uint32_t)8) /* slabs: shorter extents stay mapped when they are purged */
 
 /* used == slabs in USED and USED_ZERO extents */
 struct arena {
@@ -93,25 +94,44 @@ static struct extent *extent_draw(struct arena *arena, uint32_t length)
     if (!start)
         return NULL;
     struct extent *extent = extent_rows(start, drawn);
+    if (!extent) {
+        pool.source->release(start, drawn * SLAB_BYTES);
+        return NULL;
+    }
+    extent_insert(&arena->bins, extent, drawn, ZERO);
+    return extent_find(&arena->bins, length, ZERO);
+}
+
+/* `length` slabs or more of what was unmapped, ZERO and free. */
+static struct extent *extent_renew(struct arena *arena, uint32_t length)
+{
+    struct extent *extent = absent_renew(&arena->bins, arena->huge, length, drawn_for(arena, length));
     if (!extent)
         return NULL;
-    extent_insert(&arena->bins, extent, drawn, ZERO);
+    extent_insert(&arena->bins, extent, extent->length, ZERO);
     return extent_find(&arena->bins, length, ZERO);
 }
 
 /* ------------------------------------------------------------------ back to the system */
 
-/* Takes a DIRTY extent's pages away, with the lock released: nobody else finds the extent meanwhile. */
+/*
+ * Takes a DIRTY extent's pages away, with the lock released: nobody else finds the extent meanwhile. Long ones are unmapped, so that
+ * under a limit the program can map as much elsewhere; what lies around whole huge pages stays DIRTY then.
+ */
 static bool extent_purge(struct arena *arena, struct extent *extent)
 {
-    uint32_t length = extent->length;
-    extent_remove(&arena->bins, extent);
-    extent_use(&arena->bins, extent, length, USED);
+    uint32_t length = absent_part(extent, arena->huge);
+    bool unmap = length >= ABSENT_LEAST;
+    if (!unmap)
+        length = extent->length;
+    extent = extent_cut(&arena->bins, extent, length, unmap ? absent_alignment(arena->huge) : SLAB_BYTES);
+    char *start = extent_start(extent);
     pool_unlock();
+    bool unmapped = unmap && pool.source->release(start, length * SLAB_BYTES);
     bool purged =
-        (arena->huge ? pool.source->discard_huge : pool.source->discard)(extent_start(extent), length * SLAB_BYTES);
+        unmapped || (arena->huge ? pool.source->discard_huge : pool.source->discard)(start, length * SLAB_BYTES);
     pool_lock();
-    extent_insert(&arena->bins, extent, length, purged ? ZERO : DIRTY);
+    extent_insert(&arena->bins, extent, length, unmapped ? ABSENT : purged ? ZERO : DIRTY);
     if (purged && length > arena->purged_most)
         arena->purged_most = length;
     return purged;
@@ -123,6 +143,46 @@ static void purge_down_to(struct arena *arena, size_t most)
     bool purged = true;
     while (purged && arena->bins.dirty > most)
         purged = extent_purge(arena, extent_longest_dirty(&arena->bins));
+}
+
+/* What of a DIRTY extent can be unmapped. Whether it was. */
+static bool extent_unmap(struct arena *arena, struct extent *extent)
+{
+    uint32_t length = absent_part(extent, arena->huge);
+    if (!length)
+        return false;
+    extent = extent_cut(&arena->bins, extent, length, absent_alignment(arena->huge));
+    bool unmapped = pool.source->release(extent_start(extent), length * SLAB_BYTES);
+    if (unmapped)
+        absent_share(extent, length, arena->huge);
+    else
+        extent_insert(&arena->bins, extent, length, DIRTY);
+    return unmapped;
+}
+
+/* All of an arena that is free, the longest first. Whether there was any. */
+static bool arena_unmap(struct arena *arena)
+{
+    bool any = absent_share_all(&arena->bins, arena->huge);
+    extent_merge_zero(&arena->bins);
+    for (uint32_t bin = BINS; bin-- > 0;)
+        for (struct extent *extent = LIST_FIRST(&arena->bins.lists[0][bin]), *next; extent; extent = next) {
+            next = LIST_NEXT(extent, link);
+            any |= extent_unmap(arena, extent);
+        }
+    return any;
+}
+
+/*
+ * For when the system refuses to map more: unmaps all that is free, in every arena, so that it no longer counts against a limit, any
+ * arena can have it, and neighbours become one extent. Whether there was any.
+ */
+static bool unmap_all(void)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < pool.arenas_count; i++)
+        any |= arena_unmap(pool.arenas[i]);
+    return any;
 }
 
 static size_t dirty_most(const struct arena *arena)
@@ -179,7 +239,14 @@ static void purge_due(struct arena *arena)
 static bool extents_start(const struct extent_source *source)
 {
     pool.source = source;
+    absent_start(source, ARENAS_MAX);
     return extent_rows_start() && pthread_atfork(lock_before_fork, unlock_after_fork, unlock_after_fork) == 0;
+}
+
+static struct arena *arena_map(void)
+{
+    struct arena *arena = platform_map(sizeof *arena);
+    return arena || !unmap_all() ? arena : platform_map(sizeof *arena);
 }
 
 static struct arena *arena_new(void)
@@ -189,7 +256,7 @@ static struct arena *arena_new(void)
         pool.spare = arena->spare_next;
         return arena;
     }
-    if (pool.arenas_count == ARENAS_MAX || !(arena = platform_map(sizeof *arena)))
+    if (pool.arenas_count == ARENAS_MAX || !(arena = arena_map()))
         return NULL;
     arena->bins.arena = (uint16_t)pool.arenas_count;
     pool.arenas[pool.arenas_count++] = arena;
@@ -221,15 +288,23 @@ static void extents_destroy(unsigned index)
     pool_unlock();
 }
 
-/* DIRTY ones first: they need no new pages. */
+/* A free extent, `length` slabs or more: DIRTY ones first, because they need no new pages. */
+static struct extent *extent_get(struct arena *arena, uint32_t length)
+{
+    struct extent *extent = extent_find(&arena->bins, length, DIRTY);
+    if (!extent)
+        extent = extent_find(&arena->bins, length, ZERO);
+    if (!extent)
+        extent = extent_renew(arena, length);
+    return extent ? extent : extent_draw(arena, length);
+}
+
 static struct extent *extent_take(struct arena *arena, uint32_t length, size_t alignment)
 {
     uint32_t slack = alignment > SLAB_BYTES ? (uint32_t)(alignment >> SLAB_SHIFT) - 1 : 0;
-    struct extent *extent = extent_find(&arena->bins, length + slack, DIRTY);
-    if (!extent)
-        extent = extent_find(&arena->bins, length + slack, ZERO);
-    if (!extent)
-        extent = extent_draw(arena, length + slack);
+    struct extent *extent = extent_get(arena, length + slack);
+    if (!extent && unmap_all())
+        extent = extent_get(arena, length + slack);
     if (!extent)
         return NULL;
     if (extent->kind == ZERO)

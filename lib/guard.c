@@ -9,15 +9,12 @@
 #define GUARDS_MOST 16384
 
 static uint32_t guards; /* any, atomic: that are set, or just being tried */
-static uint32_t holds;  /* any, atomic */
 
 /* C7.5, C8.8. */
 void guard_set(struct slab *slab, size_t bytes)
 {
     size_t from = (bytes + PAGE - 1) & ~(PAGE - 1);
-    /* An exchange, not a load: who comes to hold guards after it sees that the slab's last life is over. */
-    bool held = fetch_add(&holds, 0);
-    if (held)
+    if (range_is_held())
         return;
     POINT("guard: none held");
     if (fetch_add(&guards, 1) < GUARDS_MOST && platform_protect(arena_slab_start(slab) + from, slab->taken - from))
@@ -26,30 +23,12 @@ void guard_set(struct slab *slab, size_t bytes)
         fetch_sub(&guards, 1);
 }
 
-/* C7.5. */
-void guards_hold(void)
-{
-    fetch_add(&holds, 1);
-}
-
-/* C7.5. */
-void guards_release(void)
-{
-    fetch_sub(&holds, 1);
-}
-
-/* C10.1. */
-void guards_inherit(void)
-{
-    store_relaxed(&holds, 0u);
-}
-
 /* C8.8. */
 bool guard_lift(struct slab *slab)
 {
     if (!slab->guard)
         return true;
-    if (!platform_commit(arena_slab_start(slab) + slab->guard, slab->taken - slab->guard))
+    if (!platform_unprotect(arena_slab_start(slab) + slab->guard, slab->taken - slab->guard))
         return false;
     slab->guard = 0;
     fetch_sub(&guards, 1);

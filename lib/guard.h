@@ -16,18 +16,8 @@ static inline size_t guard_least(const struct key *key)
     return key->paranoid ? PAGE : 0;
 }
 
-/* Sets one from the first whole page behind the slab's blocks, which take `bytes`, up to the end of what was taken. */
+/* Sets one, where nobody holds the range, from the first whole page behind the slab's blocks, which take `bytes`, up to the end of what was taken. */
 void guard_set(struct slab *slab, size_t bytes);
-
-/*
- * Between these two no guard is set on a block that lives when it is judged after the first: what another thread's reset may drop, and
- * somebody else take, at any moment, can be read to its end.
- */
-void guards_hold(void);
-void guards_release(void);
-
-/* In the child of a fork: who held guards in the parent is not there to release them. */
-void guards_inherit(void);
 
 /* Lifts it where there is one. False where the system refuses: the memory is of no use. */
 bool guard_lift(struct slab *slab);

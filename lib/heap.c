@@ -5,10 +5,13 @@
 #include "large.h"
 #include "pool.h"
 #include "returns.h"
+#include "stretch.h"
+
+#define HEAPS_STEP ((size_t)64 << 10)
 
 struct heap *heaps;
 
-static size_t heaps_bytes;
+static struct stretch stretch;
 static struct pool free_heaps;
 uint32_t heaps_used; /* any, atomic: the first that was never used; 0 is no heap */
 
@@ -30,9 +33,9 @@ static void heap_recycle(struct heap *heap)
 
 bool heap_start(void)
 {
-    heaps = platform_reserve(HEAPS_MAX * sizeof *heaps, 64 * sizeof *heaps, PAGE, &heaps_bytes);
-    if (!heaps)
+    if (!stretch_start(&stretch, window_share(HEAPS_MAX * sizeof *heaps), HEAPS_STEP))
         return false;
+    heaps = (struct heap *)stretch.base;
     heaps_used = 1;
     free_heaps = (struct pool){
         .members = (char *)heaps,
@@ -52,7 +55,7 @@ static struct heap *heap_take(void)
     /* Readable before it is counted: a child that is forked in between looks at every heap that is. */
     index = load_relaxed(&heaps_used);
     do {
-        if ((index + 1) * sizeof *heaps > heaps_bytes || !platform_commit(&heaps[index], sizeof *heaps))
+        if (!stretch_reach(&stretch, (index + 1) * sizeof *heaps))
             return NULL;
     } while (!cas(&heaps_used, &index, index + 1));
     struct heap *heap = &heaps[index];

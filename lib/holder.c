@@ -1,7 +1,7 @@
 #include "holder.h"
 
-#include "guard.h"
 #include "key.h"
+#include "range.h"
 #include "returns.h"
 #include "tables.h"
 
@@ -371,7 +371,7 @@ void heaps_visit(struct thread *thread, struct key *key, ks_key_t handle, enum w
 /* C10.1. */
 void heaps_inherit(const struct thread *self)
 {
-    guards_inherit();
+    range_inherit();
     for (uint32_t index = 1; index < load_acquire(&heaps_used); index++) {
         struct heap *heap = &heaps[index];
         uintptr_t holder = load_acquire(&heap->holder);

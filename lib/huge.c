@@ -1,9 +1,9 @@
 #include "huge.h"
 
-#include "arena.h"
+#include "range.h"
 
 /*
- * A word for each huge page of the range, 0 for ordinary ones:
+ * A word for each huge page of the range, in range.pages, 0 for ordinary ones:
  *
  *     IS_HUGE | pieces of it that are in use
  *     IS_HUGE | GIVING | process, while that process gives it back: nothing of it is in use
@@ -11,11 +11,9 @@
 #define IS_HUGE ((uint32_t)1 << 31)
 #define GIVING  ((uint32_t)1 << 30)
 
-static uint32_t pages[RANGE_MOST / HUGE_PAGE]; /* any, atomic */
-
 static uint32_t *page_at(const char *address)
 {
-    return &pages[(size_t)(address - range.base) / HUGE_PAGE];
+    return &range.pages[(size_t)(address - range.base) / HUGE_PAGE];
 }
 
 /* The end of the last page that memory reaches into. */
@@ -73,7 +71,7 @@ static bool piece_discard(char *start, size_t bytes)
     if (!cas(page, &unused, giving()))
         return platform_discard(start, bytes);
     POINT("huge: giving");
-    bool discarded = platform_discard(range.base + (size_t)(page - pages) * HUGE_PAGE, HUGE_PAGE);
+    bool discarded = platform_discard(range.base + (size_t)(page - range.pages) * HUGE_PAGE, HUGE_PAGE);
     store_release(page, IS_HUGE);
     return discarded;
 }

@@ -8,7 +8,7 @@
 
 #include "platform.h"
 
-/* Memory that has been drawn. Only pages that lie in it as a whole are looked after. */
+/* Memory that has been drawn, or mapped again. Only pages that lie in it as a whole are looked after. */
 void huge_begin(const char *start, size_t bytes);
 
 /* Memory that has been taken, before it is first written to; and before it is given to its arena again. */

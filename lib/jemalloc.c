@@ -47,7 +47,7 @@ struct extent_hooks_s {
 #endif
 
 /*
- * Extents are drawn from one reservation, and adjacent ones may always be split and merged. An extent is
+ * Extents are drawn from one range, and adjacent ones may always be split and merged. An extent is
  * never given back, only its pages are: refusing dalloc makes jemalloc retain it. Pages are purged by
  * MADV_DONTNEED alone, so that what a purge gives back leaves the resident set at once.
  */

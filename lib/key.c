@@ -1,23 +1,31 @@
 #include "key.h"
 
 #include "pool.h"
+#include "stretch.h"
 
-/* Untouched slots cost address space only. Slot 0 is never taken, so that no handle is 0. */
-static struct key keys[KEYS_MAX];
+#define KEYS_STEP ((size_t)64 << 10)
+
+/* Slot 0 is never taken, so that no handle is 0. */
+static struct key *keys;
+static struct stretch stretch;
 static struct pool free_slots;
 static uint32_t next_slot; /* any, atomic: the first that was never taken */
 
 void (*key_recycle_heap)(struct heap *heap);
 void (*key_leave_arena)(struct arena_choice arena);
 
-void key_start(void)
+bool key_start(void)
 {
+    if (!stretch_start(&stretch, KEYS_MAX * sizeof *keys, KEYS_STEP))
+        return false;
+    keys = (struct key *)stretch.base;
     next_slot = 1;
     free_slots = (struct pool){
         .members = (char *)keys,
         .stride = sizeof(struct key),
         .link_offset = offsetof(struct key, pool_link),
     };
+    return true;
 }
 
 /* C8.4. */
@@ -28,7 +36,7 @@ static uint32_t slot_take(void)
         return index;
     uint32_t next = load_relaxed(&next_slot);
     do {
-        if (next == KEYS_MAX)
+        if (next == KEYS_MAX || !stretch_reach(&stretch, (next + 1) * sizeof *keys))
             return 0;
     } while (!cas(&next_slot, &next, next + 1));
     return next;
@@ -61,14 +69,21 @@ struct key *key_take(ks_key_t *handle)
     return key;
 }
 
+/* The slot that a handle names; NULL where no key ever had it. C8.4. */
+static struct key *slot_of(ks_key_t handle)
+{
+    uint32_t index = KEY_INDEX(handle);
+    return index && index < load_acquire(&next_slot) ? &keys[index] : NULL;
+}
+
 /*
  * A reference is taken only from a count that is not 0, so a free slot stays free; the handle is compared
  * after that, when the slot can no longer change hands. C2.2.
  */
 struct key *key_reference(ks_key_t handle)
 {
-    struct key *key = &keys[KEY_INDEX(handle)];
-    if (load_relaxed(&key->control) != handle || !handle)
+    struct key *key = slot_of(handle);
+    if (!key || load_relaxed(&key->control) != handle)
         return NULL;
     POINT("reference: handle seen");
     uint32_t refs = load_relaxed(&key->refs);
@@ -98,7 +113,8 @@ void keys_visit(void (*visit)(const struct key *))
 /* C2.5. */
 bool key_exists(ks_key_t handle)
 {
-    return load_acquire(&keys[KEY_INDEX(handle)].control) == handle;
+    struct key *key = slot_of(handle);
+    return key && load_acquire(&key->control) == handle;
 }
 
 /* C2.3. */

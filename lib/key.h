@@ -6,7 +6,7 @@
 
 #include "model.h"
 
-void key_start(void);
+bool key_start(void);
 
 /* A free slot, refs 1, its handle chosen but not live yet; NULL when all are taken. */
 struct key *key_take(ks_key_t *handle);

@@ -26,7 +26,7 @@ static void object_hold(const char *name)
 
 /*
  * The object that the library is in, libkeyslab.so or a plugin with a static copy, is never unloaded: threads that have used the library
- * run its hook when they end, also when that is after dlclose, and its range of addresses must not be reserved anew with each
+ * run its hook when they end, also when that is after dlclose, and its range of addresses must not be chosen anew with each
  * dlopen. The object is held when it is loaded, not when it is first used: dlopen's lock, which this thread has now, would then be waited
  * for. The program itself has no name.
  */

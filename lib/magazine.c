@@ -1,42 +1,42 @@
 #include "magazine.h"
 
 #include "pool.h"
+#include "stretch.h"
 
-#define MAGAZINES_WANTED ((size_t)1 << 36) /* bytes of address space */
-#define MAGAZINES_LEAST  ((size_t)1 << 24)
-#define CHUNK            32 /* magazines that are committed at once */
-#define CHAIN            16 /* magazines that move between a thread and the pool at once */
-#define KEPT             48 /* most that a thread keeps */
-#define PAGE_MAGAZINES   (PAGE / MAGAZINE_SIZE)
+#define MAGAZINES_MOST ((size_t)1 << 36) /* bytes of address space */
+#define LINKS_STEP     ((size_t)16 << 10)
+#define CHUNK          32 /* magazines that are mapped at once */
+#define CHAIN          16 /* magazines that move between a thread and the pool at once */
+#define KEPT           48 /* most that a thread keeps */
+#define PAGE_MAGAZINES (PAGE / MAGAZINE_SIZE)
 
 struct slot magazine_none[MAGAZINE_SIZE / sizeof(struct slot)] __attribute__((aligned(MAGAZINE_SIZE)));
 
 static struct pool chains;  /* members: the first magazine of each chain */
 static struct pool emptied; /* members: pages of magazines whose contents the system has taken back */
 static struct magazine *magazines;
-static size_t magazines_bytes;
+static struct stretch stretch;
 /* The links of `emptied`, by page: a link inside the page would make it resident again. */
-static uint32_t *page_links;
+static struct stretch page_links;
 static uint64_t magazines_next; /* any, atomic: the first that was never used; 0 is no magazine */
 
-static_assert(((size_t)1 << 36) / MAGAZINE_SIZE <= POOL_INDEX_MASK, "a pool's index names any magazine");
-static_assert(CHUNK % PAGE_MAGAZINES == 0, "a page's magazines are committed together");
+static_assert(MAGAZINES_MOST / MAGAZINE_SIZE <= POOL_INDEX_MASK, "a pool's index names any magazine");
+static_assert(CHUNK % PAGE_MAGAZINES == 0, "a page's magazines are mapped together");
 
 bool magazine_start(void)
 {
-    magazines = platform_reserve(MAGAZINES_WANTED, MAGAZINES_LEAST, PAGE, &magazines_bytes);
-    if (!magazines)
+    size_t most = window_share(MAGAZINES_MOST);
+    if (!stretch_start(&stretch, most, CHUNK * MAGAZINE_SIZE) ||
+        !stretch_start(&page_links, most / PAGE * sizeof(uint32_t), LINKS_STEP))
         return false;
-    page_links = platform_map(magazines_bytes / PAGE * sizeof *page_links);
-    if (!page_links)
-        return false;
+    magazines = (struct magazine *)stretch.base;
     magazines_next = CHUNK;
     chains = (struct pool){
         .members = (char *)magazines,
         .stride = MAGAZINE_SIZE,
         .link_offset = offsetof(struct magazine, pool_link),
     };
-    emptied = (struct pool){.members = (char *)page_links, .stride = sizeof *page_links};
+    emptied = (struct pool){.members = page_links.base, .stride = sizeof(uint32_t)};
     return true;
 }
 
@@ -60,8 +60,8 @@ static struct magazine *chunk_new(void)
 {
     uint64_t index = load_relaxed(&magazines_next);
     do {
-        if ((index + CHUNK) * MAGAZINE_SIZE > magazines_bytes ||
-            !platform_commit(&magazines[index], CHUNK * MAGAZINE_SIZE))
+        size_t end = (index + CHUNK) * MAGAZINE_SIZE;
+        if (!stretch_reach(&stretch, end) || !stretch_reach(&page_links, end / PAGE * sizeof(uint32_t)))
             return NULL;
     } while (!cas(&magazines_next, &index, index + CHUNK));
     return chain_up(&magazines[index], CHUNK);

@@ -6,7 +6,6 @@
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/random.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -42,6 +41,13 @@ void platform_yield(void)
     sched_yield();
 }
 
+void platform_pause(void)
+{
+    int before = errno;
+    nanosleep(&(struct timespec){.tv_nsec = 20000}, NULL);
+    errno = before;
+}
+
 void platform_log(const char *line, size_t length)
 {
     int before = errno;
@@ -51,50 +57,124 @@ void platform_log(const char *line, size_t length)
 
 /* ------------------------------------------------------------------ the system's memory */
 
-/* Where the process's address space is limited, no reservation takes more than an eighth of it. */
-static size_t fair_share(size_t wanted, size_t least)
+/* Fits between a program and its libraries with 47-bit addresses, however they are randomised. */
+#define GAP_WANTED ((size_t)8 << 40)
+
+static void *reserve(void *start, size_t bytes, int flags)
 {
-    struct rlimit limit;
-    while (wanted / 2 >= least && !getrlimit(RLIMIT_AS, &limit) && wanted > limit.rlim_cur / 8)
-        wanted /= 2;
-    return wanted;
+    return mmap(start, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | flags, -1, 0);
 }
 
-void *platform_reserve(size_t wanted, size_t least, size_t alignment, size_t *got)
+static char *align_up(const char *start, size_t alignment)
+{
+    return (char *)(((uintptr_t)start + alignment - 1) & ~(uintptr_t)(alignment - 1));
+}
+
+/* The middle of the widest gap. The gap is known to be one because it can be mapped. */
+static char *window_in_gap(size_t bytes)
+{
+    for (size_t gap = GAP_WANTED; gap >= bytes + HUGE_PAGE; gap /= 2) {
+        char *start = reserve(NULL, gap, 0);
+        if (start == MAP_FAILED)
+            continue;
+        munmap(start, gap);
+        return align_up(start + (gap - bytes - HUGE_PAGE) / 2, HUGE_PAGE);
+    }
+    return NULL;
+}
+
+/* A kernel before 4.17 takes the address for a hint, and maps another one. */
+static enum platform_mapped map_exactly(void *start, size_t bytes, int access)
+{
+    int how = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE;
+    void *mapped = mmap(start, bytes, access, how, -1, 0);
+    if (mapped == start)
+        return MAPPED;
+    if (mapped == MAP_FAILED)
+        return errno == EEXIST ? MAPPED_TAKEN : MAPPED_REFUSED;
+    munmap(mapped, bytes);
+    return MAPPED_TAKEN;
+}
+
+static bool is_free(char *start, size_t bytes)
+{
+    if (map_exactly(start, bytes, PROT_NONE) != MAPPED)
+        return false;
+    munmap(start, bytes);
+    return true;
+}
+
+/* Under a limit the window cannot be mapped as a whole. If both of its ends can, the limit was the reason. */
+static bool window_is_free(char *start, size_t bytes)
+{
+    enum platform_mapped mapped = map_exactly(start, bytes, PROT_NONE);
+    if (mapped == MAPPED)
+        munmap(start, bytes);
+    if (mapped == MAPPED_REFUSED)
+        return is_free(start, PAGE) && is_free(start + bytes - PAGE, PAGE);
+    return mapped == MAPPED;
+}
+
+/* As far from the system's mappings as the middle of a gap would be, below them or above. */
+static char *window_in_distance(size_t bytes)
+{
+    char *mapped = reserve(NULL, PAGE, 0);
+    if (mapped == MAP_FAILED)
+        return NULL;
+    munmap(mapped, PAGE);
+    for (size_t gap = GAP_WANTED; gap >= bytes; gap /= 2) {
+        size_t distance = gap / 2 + bytes / 2;
+        if ((uintptr_t)mapped > distance) {
+            char *below = align_up(mapped - distance, HUGE_PAGE);
+            if (window_is_free(below, bytes))
+                return below;
+        }
+        char *above = align_up(mapped + distance - bytes, HUGE_PAGE);
+        if (window_is_free(above, bytes))
+            return above;
+    }
+    return NULL;
+}
+
+void *platform_window(size_t bytes)
 {
     if (FAULT())
         return NULL;
     int before = errno;
-    void *start = MAP_FAILED;
-    for (size_t bytes = fair_share(wanted, least); start == MAP_FAILED && bytes >= least; bytes /= 2) {
-        start = mmap(NULL, bytes + alignment, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        *got = bytes;
-    }
+    char *start = window_in_gap(bytes);
+    if (!start)
+        start = window_in_distance(bytes);
     errno = before;
-    if (start == MAP_FAILED)
-        return NULL;
-    return (void *)(((uintptr_t)start + alignment - 1) & ~(uintptr_t)(alignment - 1));
+    return start;
+}
+
+enum platform_mapped platform_map_at(void *start, size_t bytes)
+{
+    if (FAULT())
+        return MAPPED_REFUSED;
+    int before = errno;
+    enum platform_mapped mapped = map_exactly(start, bytes, PROT_READ | PROT_WRITE);
+    errno = before;
+    return mapped;
 }
 
 /* Of whole pages. */
-static bool access_change(uintptr_t first, uintptr_t last, int access)
+static bool access_change(void *start, size_t bytes, int access)
 {
     int before = errno;
-    bool changed = mprotect((void *)first, last - first, access) == 0;
+    bool changed = mprotect(start, bytes, access) == 0;
     errno = before;
     return changed;
 }
 
-bool platform_commit(void *start, size_t bytes)
-{
-    uintptr_t first = (uintptr_t)start & ~(uintptr_t)(PAGE - 1);
-    uintptr_t last = ((uintptr_t)start + bytes + PAGE - 1) & ~(uintptr_t)(PAGE - 1);
-    return !FAULT() && access_change(first, last, PROT_READ | PROT_WRITE);
-}
-
 bool platform_protect(void *start, size_t bytes)
 {
-    return !FAULT() && access_change((uintptr_t)start, (uintptr_t)start + bytes, PROT_NONE);
+    return !FAULT() && access_change(start, bytes, PROT_NONE);
+}
+
+bool platform_unprotect(void *start, size_t bytes)
+{
+    return !FAULT() && access_change(start, bytes, PROT_READ | PROT_WRITE);
 }
 
 void *platform_map(size_t bytes)
@@ -110,9 +190,14 @@ void *platform_map(size_t bytes)
     return start == MAP_FAILED ? NULL : start;
 }
 
-void platform_unmap(void *start, size_t bytes)
+bool platform_unmap(void *start, size_t bytes)
 {
-    munmap(start, bytes);
+    if (FAULT())
+        return false;
+    int before = errno;
+    bool unmapped = munmap(start, bytes) == 0;
+    errno = before;
+    return unmapped;
 }
 
 /* Pages that the program has locked are not discarded: a new mapping takes their place. */

@@ -204,6 +204,9 @@ void platform_once(enum platform_once which, void (*start)(void));
 /* Lets another thread run, where one waits for the processor. */
 void platform_yield(void);
 
+/* The same for any thread, also one of lower priority. */
+void platform_pause(void);
+
 /* A line to standard error: one write, which allocates nothing. */
 void platform_log(const char *line, size_t length);
 
@@ -215,23 +218,31 @@ void platform_log(const char *line, size_t length);
 #define PAGE ((size_t)4096)
 
 /*
- * Reserves address space without access: `wanted` bytes, or half as often as needed down to `least`. The
- * result is aligned, and NULL where even `least` is refused. It is never unmapped.
+ * Chooses a window: addresses of which none is mapped, and where the system will map nothing of its own accord. It maps none of
+ * them, so that no limit counts them. NULL where there is no room for so many.
+ *
+ * The kernel places mappings side by side, downwards from the top of a gap or, in the legacy layout, upwards from its bottom. The window is
+ * the middle of a gap of terabytes that the kernel has chosen, so that it is far from both ends, misses whatever has a fixed place (a
+ * sanitizer's shadow memory, a language's heap), and is as random as any mapping.
  */
-void *platform_reserve(size_t wanted, size_t least, size_t alignment, size_t *got);
+void *platform_window(size_t bytes);
 
-/* Makes a part of a reservation readable and writable, zeroed at first touch. False where the system refuses.
+/*
+ * Maps zeroed pages, readable and writable, at this address, where nothing is mapped: MAPPED_TAKEN where something is. They do not
+ * count as memory before they are touched, but where vm.overcommit_memory is 2.
  */
-bool platform_commit(void *start, size_t bytes);
+enum platform_mapped { MAPPED, MAPPED_TAKEN, MAPPED_REFUSED };
+enum platform_mapped platform_map_at(void *start, size_t bytes);
 
-/* Takes the access to such a part away, until it is committed again; its contents stay. False where the system refuses. */
+/* Takes the access to such pages away and gives it back; their contents stay. False where the system refuses. */
 bool platform_protect(void *start, size_t bytes);
+bool platform_unprotect(void *start, size_t bytes);
 
 /* Maps zeroed pages; NULL where the system refuses. */
 void *platform_map(size_t bytes);
 
-/* Unmaps what platform_map returned, where no other thread has seen it. */
-void platform_unmap(void *start, size_t bytes);
+/* Unmaps what platform_map or platform_map_at has mapped, where no other thread looks at it. False where the system refuses. */
+bool platform_unmap(void *start, size_t bytes);
 
 /* Drops the contents of pages that can be written to. They read as zero afterwards. False where the system refuses. */
 bool platform_discard(void *start, size_t bytes);

@@ -1,6 +1,6 @@
 /* Resizing and size queries: ks_realloc, ks_size. */
 #include "blocks.h"
-#include "guard.h"
+#include "range.h"
 
 #include <string.h>
 
@@ -30,12 +30,12 @@ static void __attribute__((no_sanitize_thread)) copy_words(void *to, const void 
 static void copy_contested(const struct heap *heap, void *to, const void *block, size_t bytes,
                            const struct verdict *before)
 {
-    guards_hold();
+    range_hold();
     struct verdict now = judge_slow(heap, block);
     POINT("realloc: judged");
     if (now.status == KS_OK && is_same_life(&now, before))
         copy_words(to, block, bytes);
-    guards_release();
+    range_unhold();
 }
 
 /* Of the heap's own: nobody else works on it, but making room may have found it reset. */

@@ -4,6 +4,7 @@
 #include "holder.h"
 #include "key.h"
 #include "magazine.h"
+#include "stretch.h"
 #include "tables.h"
 
 static bool started;
@@ -11,8 +12,8 @@ static bool started;
 static void start(void)
 {
     tables_start();
-    key_start();
-    started = arena_start() && magazine_start() && heap_start() && thread_start(heaps_leave, heaps_inherit);
+    started = window_start() && key_start() && arena_start() && magazine_start() && heap_start() &&
+              thread_start(heaps_leave, heaps_inherit);
 }
 
 bool library_start(void)

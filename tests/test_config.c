@@ -1,10 +1,8 @@
 /* The config file and the options that it stands behind: which setting a key gets, and that each of them does what it says. */
-#include "test.h"
+#include "pages.h"
 
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 
 enum { TEXTS = 16, SLAB = 256 << 10, QUARANTINED = 8 * 60 };
 
@@ -738,14 +736,9 @@ static void own_arenas_are_used_again(void **state)
 }
 
 /* MiB of a block that are resident. */
-static unsigned resident_mib(void *block, size_t bytes)
+static unsigned resident_mib(const void *block, size_t bytes)
 {
-    static unsigned char pages[(6 << 20) / 4096];
-    size_t count = 0;
-    assert_int_equal(mincore(block, bytes, pages), 0);
-    for (size_t i = 0; i < bytes / 4096; i++)
-        count += pages[i] & 1;
-    return (unsigned)(count >> 8);
+    return (unsigned)(resident_of(block, bytes) >> 20);
 }
 
 /* Of a block of 6 MiB that has been freed. jemalloc gives back more than 8 at once, unless it is told never to. */

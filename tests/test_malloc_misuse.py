@@ -82,12 +82,12 @@ class Life(unittest.TestCase):
             self.assertEqual((result.returncode, result.stdout, result.stderr), (0, "lived\n", ""))
 
     def test_address_space_is_limited(self):
-        for kib in (600000, 4000000):
+        for kib in (40000, 64 << 10, 600000, 4000000):
             result = run("sh", "-c", 'ulimit -v %d; exec "$0"' % kib, LIFE)
             self.assertEqual((result.returncode, result.stdout, result.stderr), (0, "lived\n", ""))
 
     def test_too_little_address_space_is_no_memory(self):
-        result = run("sh", "-c", 'ulimit -v 200000; exec "$0"', LIFE)
+        result = run("sh", "-c", 'ulimit -v 6500; exec "$0"', LIFE)
         self.assertEqual((result.returncode, result.stdout), (4, ""))
 
     @unittest.skipUnless(CPP, "no C++ compiler was configured")

@@ -240,8 +240,8 @@ static void a_refused_advice_is_no_failure(void **state)
         ks_status status;
         key_start(KS_ARENA_KEY, KS_HUGE_PAGES_ON);
         ks_fault_after(calls);
-        /* More than has been drawn for the last round, which the arena still has, and may begin the block with. */
-        size_t size = (size_t)(4 << 20) << calls;
+        /* More than has been drawn for other tests and for the last round, which the arena may still have, and begin the block with. */
+        size_t size = (size_t)(16 << 20) << calls;
         char *block = ks_alloc(key, size, &status);
         failed = !ks_fault_left();
         ks_fault_after(0);
@@ -252,7 +252,8 @@ static void a_refused_advice_is_no_failure(void **state)
         }
         key_end(key);
     }
-    assert_int_equal(unadvised, 1);
+    /* One call of each round; in the next round it is a later one if one of the range's tables has come to a new page. */
+    assert_in_range(unadvised, 1, 2);
 }
 
 /* Threads on four nodes free each other's blocks, while nodes change and somebody purges. */

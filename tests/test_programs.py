@@ -16,13 +16,14 @@ sys.path.insert(0, os.path.join(ROOT, "tools"))
 import workloads  # noqa: E402
 
 SIZE = 0.2
+LITTLE_SPACE = 256 << 20
 WAIT_SECONDS = 300
 
 
 class Programs(unittest.TestCase):
     """A test for each workload is added below."""
 
-    def check(self, kind):
+    def check(self, kind, prefix=()):
         missing = kind.missing()
         if missing:
             self.skipTest("%s is not installed" % ", ".join(missing))
@@ -31,11 +32,20 @@ class Programs(unittest.TestCase):
             workload.prepare()
             without = workload.run(workloads.Launcher())
             self.assertGreater(len(without), 1000)
-            self.assertEqual(workload.run(workloads.Launcher(LIBRARY)), without)
+            launcher = workloads.Launcher(LIBRARY)
+            launcher.prefix += prefix
+            self.assertEqual(workload.run(launcher), without)
+
+
+def name_of(kind):
+    return "test_" + kind.name.replace("-", "_")
 
 
 for each in workloads.ALL:
-    setattr(Programs, "test_" + each.name.replace("-", "_"), lambda self, kind=each: self.check(kind))
+    setattr(Programs, name_of(each), lambda self, kind=each: self.check(kind))
+for each in (workloads.Python, workloads.Sqlite, workloads.Nginx, workloads.Redis):
+    setattr(Programs, name_of(each) + "_in_little_address_space",
+            lambda self, kind=each: self.check(kind, ["prlimit", "--as=%d" % LITTLE_SPACE]))
 
 
 class Loaded(unittest.TestCase):

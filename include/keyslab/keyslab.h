@@ -5,9 +5,9 @@
  * any live key without registering first; freeing another thread's block sends it home through a lock-free
  * queue; and one call drops a whole key, whatever its threads are doing at that moment.
  *
- * Unless a function says otherwise: it may be called from any thread at any time, it takes no lock and never
- * waits for another thread, it makes no system call unless memory has to come from or go to the operating
- * system, and sizes are in bytes. Not callable from a signal handler. No pointer handed in is read before it
+ * Unless a function says otherwise: it may be called from any thread at any time; unless memory has to come from
+ * or go to the operating system, it takes no lock, never waits for another thread, and makes no system call; and
+ * sizes are in bytes. Not callable from a signal handler. No pointer handed in is read before it
  * is known to be ours.
  */
 #ifndef KEYSLAB_KEYSLAB_H
