@@ -288,7 +288,8 @@ void recording_leave(void *argument)
     if (writer.process != getpid())
         return; /* a child, which has recorded nothing */
     lock(&before);
-    if (recording_word() == atomic_load_explicit(&buffer->recording, memory_order_relaxed))
+    /* Also of a recording that has failed: until it is finished, the file counts what is in its chunks. */
+    if (atomic_load(&buffer->recording) == atomic_load(&writer.word) && writer.destination.file.descriptor >= 0)
         end_chunk(buffer);
     chunk_forget(&buffer->chunk);
     unlock(&before);
