@@ -45,7 +45,7 @@ static void free_of_interior(void)
 
 static void free_of_stack(void)
 {
-    char here[64];
+    char here[64] = {0};
     announce(here);
     do_free(here);
 }

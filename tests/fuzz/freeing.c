@@ -219,11 +219,23 @@ static size_t bulk_fill(struct operation *op, struct given *all, size_t count)
     return filled;
 }
 
+/* Of several frees of one address the hook does not tell which was refused: until the last of them it may have been a later one. */
+static bool is_decided(const struct given *all, size_t i, size_t count)
+{
+    if (is_one(all[i].allowed))
+        return true;
+    for (size_t j = i + 1; j < count; j++)
+        if (all[j].address == all[i].address)
+            return false;
+    return true;
+}
+
 /* The answers one after another, as the reference has them. */
 static void bulk_check(struct given *all, size_t count, size_t freed_count, ks_status status)
 {
     const struct key *key = key_of(all->slot);
-    ks_status first = KS_OK;
+    uint32_t firsts = 0;
+    bool decided = false;
     size_t good = 0;
     for (size_t i = 0; i < count; i++) {
         if (all[i].address)
@@ -231,11 +243,16 @@ static void bulk_check(struct given *all, size_t count, size_t freed_count, ks_s
         ks_status real = decide(&all[i]);
         freed(&all[i], real);
         good += real == KS_OK;
-        if (first == KS_OK)
-            first = real;
+        if (real != KS_OK && !decided) {
+            firsts |= ONLY(real);
+            decided = is_decided(all, i, count);
+        }
     }
     expect_number("ks_free_bulk", freed_count, good);
-    expect_status("ks_free_bulk", status, key->terminated && count ? KS_TERMINATED : first);
+    if (key->terminated && count)
+        firsts = ONLY(KS_TERMINATED);
+    if (!((firsts ? firsts : ONLY(KS_OK)) & ONLY(status)))
+        fail("ks_free_bulk: one of %#x expected, got %s", firsts, ks_strerror(status));
 }
 
 void operate_free_bulk(struct operation *op)
