@@ -72,6 +72,19 @@ static inline void decoder_skip(struct decoder *decoder, size_t count)
     decoder->length -= count;
 }
 
+/* Past a header that says itself how long it is, with its first 8 bytes. False where it says less, or is cut. */
+static inline bool decoder_skip_header(struct decoder *decoder, size_t length, const char *below, const char *cut)
+{
+    if (length < 8) {
+        decoder_problem(decoder, below);
+        return false;
+    }
+    if (!decoder_need(decoder, length, cut))
+        return false;
+    decoder_skip(decoder, length);
+    return true;
+}
+
 /*
  * A header says how long the rest is. What is there beyond it is padding; where there is less that is a problem, and what
  * is missing counts as not captured.

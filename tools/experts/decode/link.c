@@ -109,14 +109,8 @@ static void decode_ppi(struct decoder *decoder)
         return;
     size_t length = get16_little(decoder->bytes + 2);
     uint32_t link = get32_little(decoder->bytes + 4);
-    if (length < 8) {
-        decoder_problem(decoder, "PPI length is below 8");
-        return;
-    }
-    if (!decoder_need(decoder, length, "PPI header is cut"))
-        return;
-    decoder_skip(decoder, length);
-    decoder->next = step_of_link(link);
+    if (decoder_skip_header(decoder, length, "PPI length is below 8", "PPI header is cut"))
+        decoder->next = step_of_link(link);
 }
 
 /* Attributes of netlink, in the byte order of the machine that captured: the one in which they lead to the payload. */

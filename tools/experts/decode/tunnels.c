@@ -57,14 +57,8 @@ void decode_nsh(struct decoder *decoder)
         return;
     size_t length = (decoder->bytes[1] & 63) * (size_t)4;
     uint8_t protocol = decoder->bytes[3];
-    if (length < 8) {
-        decoder_problem(decoder, "NSH length is below 8");
-        return;
-    }
-    if (!decoder_need(decoder, length, "NSH header is cut"))
-        return;
-    decoder_skip(decoder, length);
-    if (protocol < sizeof steps / sizeof *steps)
+    if (decoder_skip_header(decoder, length, "NSH length is below 8", "NSH header is cut") &&
+        protocol < sizeof steps / sizeof *steps)
         decoder->next = steps[protocol];
 }
 

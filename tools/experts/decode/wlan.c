@@ -30,27 +30,15 @@ void decode_radiotap(struct decoder *decoder)
         return;
     const uint8_t *header = decoder->bytes;
     size_t length = get16_little(header + 2);
-    if (length < 8) {
-        decoder_problem(decoder, "radiotap length is below 8");
-        return;
-    }
-    if (!decoder_need(decoder, length, "radiotap header is cut"))
-        return;
-    decoder_skip(decoder, length);
-    decoder->next = radiotap_padded(header, length) ? decode_wlan_padded : decode_wlan;
+    if (decoder_skip_header(decoder, length, "radiotap length is below 8", "radiotap header is cut"))
+        decoder->next = radiotap_padded(header, length) ? decode_wlan_padded : decode_wlan;
 }
 
 /* A header whose length, four bytes of it, stands behind the first four. */
 static void decode_monitor(struct decoder *decoder, uint32_t length)
 {
-    if (length < 8) {
-        decoder_problem(decoder, "monitor header length is below 8");
-        return;
-    }
-    if (!decoder_need(decoder, length, "monitor header is cut"))
-        return;
-    decoder_skip(decoder, length);
-    decoder->next = decode_wlan;
+    if (decoder_skip_header(decoder, length, "monitor header length is below 8", "monitor header is cut"))
+        decoder->next = decode_wlan;
 }
 
 void decode_avs(struct decoder *decoder)
