@@ -2,7 +2,7 @@
  * Preloaded into a program of a build with -Dcheck=true: the call to the outside that KEYSLAB_FAULT_AFTER counts to
  * fails. The file that KEYSLAB_FAULT_LEFT names says at the end how many calls were left to it, 0 when it has failed.
  */
-#include "testing.h"
+#include "base/testing.h"
 
 #include <stdio.h>
 #include <stdlib.h>

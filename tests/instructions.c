@@ -51,6 +51,17 @@ static void pairs(void)
         must(ks_free(key, ks_alloc(key, SIZE, NULL)) == KS_OK);
 }
 
+/* What is freed is not what was allocated last. */
+static void batches(void)
+{
+    for (size_t done = 0; done < count; done += BURST) {
+        for (size_t i = 0; i < BURST; i++)
+            must((blocks[i] = ks_alloc(key, SIZE, NULL)));
+        for (size_t i = 0; i < BURST; i++)
+            must(ks_free(key, blocks[i]) == KS_OK);
+    }
+}
+
 static void bursts(void)
 {
     for (size_t i = 0; i < count; i += BURST)
@@ -72,7 +83,8 @@ static void bursts_away(void)
 static const struct workload {
     const char *name;
     void (*run)(void);
-} workloads[] = {{"pairs", pairs}, {"bursts", bursts}, {"away", away}, {"bursts-away", bursts_away}};
+} workloads[] = {
+    {"pairs", pairs}, {"batches", batches}, {"bursts", bursts}, {"away", away}, {"bursts-away", bursts_away}};
 
 int main(int argc, char **argv)
 {

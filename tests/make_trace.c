@@ -6,8 +6,8 @@
  *
  * Every so many rounds, one key is reset; 0: none is. NAME is the first key's, else it is frames.
  */
-#include "event.h"
-#include "file.h"
+#include "trace/event.h"
+#include "trace/file.h"
 
 #include <errno.h>
 #include <fcntl.h>

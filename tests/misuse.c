@@ -62,14 +62,21 @@ static void hear(void *context, const struct ks_error *error)
     heard->last = *error;
 }
 
-static ks_key_t key_heard(struct heard *heard)
+static ks_key_t key_heard(struct heard *heard, struct ks_key_options options)
 {
     ks_key_t key;
-    assert_status(ks_key_create(&(struct ks_key_options){.on_error = hear, .on_error_context = heard}, &key), KS_OK);
+    options.on_error = hear;
+    options.on_error_context = heard;
+    assert_status(ks_key_create(&options, &key), KS_OK);
     return key;
 }
 
 struct stage *stage_begin(const char *name, const char *way, size_t size)
+{
+    return stage_begin_with(name, way, size, (struct ks_key_options){0});
+}
+
+struct stage *stage_begin_with(const char *name, const char *way, size_t size, struct ks_key_options options)
 {
     struct stage *stage = &the_stage;
     stage->name = name;
@@ -78,7 +85,7 @@ struct stage *stage_begin(const char *name, const char *way, size_t size)
     stage->count = 0;
     stage->heard = (struct heard){0};
     memset(stage->good, 0, sizeof stage->good);
-    stage->key = key_heard(&stage->heard);
+    stage->key = key_heard(&stage->heard, options);
     stage->other = key_new();
     return stage;
 }
@@ -87,6 +94,35 @@ void good_begin(struct stage *stage)
 {
     for (size_t i = 0; i < GOOD; i++)
         stage->good[i] = block_new(stage);
+}
+
+bool is_good(const struct stage *stage, const void *block)
+{
+    for (size_t i = 0; i < GOOD; i++)
+        if (stage->good[i] == block)
+            return true;
+    return false;
+}
+
+bool refuse_beside(struct stage *stage, void *address, const void *young, size_t size)
+{
+    size_t bytes = ks_good_size(size);
+    size_t offset = (uintptr_t)address % SLAB_SPAN;
+    if ((uintptr_t)address / SLAB_SPAN != (uintptr_t)young / SLAB_SPAN)
+        return false;
+    bool begins = offset % bytes == 0 && offset + bytes <= SLAB_SPAN;
+    refuse_as(stage, address, begins ? KS_STALE : KS_BAD_BLOCK, begins ? bytes : 0);
+    return true;
+}
+
+void refuse_unless_good(struct stage *stage, void *address)
+{
+    if (is_good(stage, address))
+        return;
+    for (size_t i = 0; stage->size <= TOP_CLASS && i < GOOD; i++)
+        if (refuse_beside(stage, address, stage->good[i], stage->size))
+            return;
+    refuse_as(stage, address, KS_BAD_BLOCK, 0);
 }
 
 static int by_address(const void *a, const void *b)
@@ -140,7 +176,7 @@ void stage_end(struct stage *stage)
 static void number_learn(void *argument)
 {
     struct heard heard = {0};
-    ks_key_t key = key_heard(&heard);
+    ks_key_t key = key_heard(&heard, (struct ks_key_options){0});
     assert_status(ks_free(key, &heard), KS_BAD_BLOCK);
     *(uint64_t *)argument = heard.last.thread;
     key_end(key);
@@ -304,13 +340,31 @@ struct trial {
     const struct attempt *failing; /* the first that was not answered as it must be */
 };
 
+static ks_status answer_to(const struct trial *trial, const struct attempt *attempt)
+{
+    return attempt->instead ? attempt->instead : trial->misuse->answer;
+}
+
+static ks_status counted_for(const struct trial *trial, const struct attempt *attempt)
+{
+    return attempt->instead ? attempt->instead : trial->misuse->counted;
+}
+
+static bool class_is_right(const struct trial *trial, const struct attempt *attempt)
+{
+    size_t told = trial->stage->heard.last.class_size;
+    if (attempt->instead)
+        return told == attempt->class_size;
+    if (trial->misuse->told == ANY_CLASS)
+        return true;
+    return told == (trial->misuse->told == OWN_CLASS ? ks_good_size(trial->stage->size) : 0);
+}
+
 static bool heard_is_right(const struct trial *trial, const struct attempt *attempt)
 {
     const struct ks_error *error = &trial->stage->heard.last;
-    enum class_told told = trial->misuse->told;
-    size_t class_size = told == OWN_CLASS ? ks_good_size(trial->stage->size) : 0;
-    return error->status == trial->misuse->counted && !error->at_home && error->key == attempt->key &&
-           error->block == attempt->block && (told == ANY_CLASS || error->class_size == class_size) &&
+    return error->status == counted_for(trial, attempt) && !error->at_home && error->key == attempt->key &&
+           error->block == attempt->block && class_is_right(trial, attempt) &&
            error->thread == numbers[trial->way->elsewhere];
 }
 
@@ -321,8 +375,8 @@ static void attempt_all(void *argument)
     for (size_t i = 0; i < stage->count && !trial->failing; i++) {
         const struct attempt *attempt = &stage->attempts[i];
         unsigned heard = stage->heard.count;
-        if (!trial->way->use(stage, attempt, trial->misuse->answer) || stage->heard.count - heard != trial->refusals ||
-            (trial->refusals && !heard_is_right(trial, attempt)))
+        if (!trial->way->use(stage, attempt, answer_to(trial, attempt)) ||
+            stage->heard.count - heard != trial->refusals || (trial->refusals && !heard_is_right(trial, attempt)))
             trial->failing = attempt;
     }
 }
@@ -334,16 +388,23 @@ static unsigned refusals_of(const struct misuse *misuse, const struct way *way)
     return way->refusals;
 }
 
-/* Every counter of refused blocks is what it was, but for the one of this misuse. */
+static uint64_t refusals_with(const struct trial *trial, ks_status status)
+{
+    uint64_t refusals = 0;
+    for (size_t i = 0; i < trial->stage->count; i++)
+        if (counted_for(trial, &trial->stage->attempts[i]) == status)
+            refusals += trial->refusals;
+    return refusals;
+}
+
+/* Every counter of refused blocks is what it was, but for those of this misuse. */
 static void assert_counted(const struct trial *trial, const struct ks_key_stats *before)
 {
     struct ks_key_stats after = stats_of(trial->stage->key);
-    uint64_t refused = (uint64_t)trial->refusals * trial->stage->count;
-    ks_status counted = trial->misuse->counted;
-    assert_int_equal(after.bad_block - before->bad_block, counted == KS_BAD_BLOCK ? refused : 0);
-    assert_int_equal(after.wrong_key - before->wrong_key, counted == KS_WRONG_KEY ? refused : 0);
-    assert_int_equal(after.double_free - before->double_free, counted == KS_DOUBLE_FREE ? refused : 0);
-    assert_int_equal(after.stale - before->stale, counted == KS_STALE ? refused : 0);
+    assert_int_equal(after.bad_block - before->bad_block, refusals_with(trial, KS_BAD_BLOCK));
+    assert_int_equal(after.wrong_key - before->wrong_key, refusals_with(trial, KS_WRONG_KEY));
+    assert_int_equal(after.double_free - before->double_free, refusals_with(trial, KS_DOUBLE_FREE));
+    assert_int_equal(after.stale - before->stale, refusals_with(trial, KS_STALE));
     assert_int_equal(after.refused_at_home, before->refused_at_home);
     bool asked = trial->way->resizes && trial->misuse->answer == KS_TERMINATED;
     assert_int_equal(after.refused_terminated - before->refused_terminated, asked ? trial->stage->count : 0);

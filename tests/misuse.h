@@ -9,7 +9,8 @@
 
 enum { GOOD = 6, ATTEMPTS_MOST = 13000 };
 
-#define TOP_CLASS ((size_t)65536) /* above it blocks are large */
+#define TOP_CLASS ((size_t)65536)      /* above it blocks are large */
+#define SLAB_SPAN ((uintptr_t)1 << 18) /* addresses of each slab; it takes all of them here */
 
 /* small, medium, large */
 extern const size_t misused_sizes[7];
@@ -24,6 +25,9 @@ struct heard {
 struct attempt {
     ks_key_t key;
     void *block;
+    ks_status
+        instead; /* of what the row says: the answer, the counter and what the hook hears; KS_OK for no difference */
+    size_t class_size; /* that the hook must hear then */
 };
 
 /* One case: a key whose blocks are misused, another key, and good blocks that must survive. */
@@ -63,6 +67,9 @@ int misuse_tell(void **state);
 /* The one stage, with two fresh keys. `name` and `way` are for messages. */
 struct stage *stage_begin(const char *name, const char *way, size_t size);
 
+/* The key that is misused has other options. */
+struct stage *stage_begin_with(const char *name, const char *way, size_t size, struct ks_key_options options);
+
 /* Every good call still works, and no block is handed out twice; then both keys end, and the case counts. */
 void stage_end(struct stage *stage);
 
@@ -79,16 +86,42 @@ static inline void *block_new(struct stage *stage)
     return alloc_ok(stage->key, stage->size);
 }
 
-static inline void refuse_with(struct stage *stage, ks_key_t key, void *block)
+static inline struct attempt *attempt_new(struct stage *stage, ks_key_t key, void *block)
 {
     assert_true(stage->count < ATTEMPTS_MOST);
-    stage->attempts[stage->count++] = (struct attempt){key, block};
+    stage->attempts[stage->count] = (struct attempt){.key = key, .block = block};
+    return &stage->attempts[stage->count++];
+}
+
+static inline void refuse_with(struct stage *stage, ks_key_t key, void *block)
+{
+    attempt_new(stage, key, block);
 }
 
 static inline void refuse(struct stage *stage, void *block)
 {
-    refuse_with(stage, stage->key, block);
+    attempt_new(stage, stage->key, block);
 }
+
+/* Whatever the row says. */
+static inline void refuse_as(struct stage *stage, void *block, ks_status status, size_t class_size)
+{
+    struct attempt *attempt = attempt_new(stage, stage->key, block);
+    attempt->instead = status;
+    attempt->class_size = class_size;
+}
+
+/*
+ * An address that no block of the key has had since the slab of `young`, a live small block of it, was begun: KS_STALE with the class of
+ * `young` where a block of that slab may begin, KS_BAD_BLOCK where none may. False in another slab, which is left to the caller.
+ */
+bool refuse_beside(struct stage *stage, void *address, const void *young, size_t size);
+
+/* The same beside any of the good blocks, unless it is one of them; KS_BAD_BLOCK everywhere else. */
+void refuse_unless_good(struct stage *stage, void *address);
+
+/* One of the good blocks. */
+bool is_good(const struct stage *stage, const void *block);
 
 /* What another thread is asked to do with blocks of a key. */
 struct errand {

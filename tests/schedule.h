@@ -9,6 +9,7 @@
 #define TESTS_SCHEDULE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 enum { ACTORS = 3, UNBOUNDED = 1000 };
 

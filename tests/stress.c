@@ -217,6 +217,29 @@ static void step_bulk(uint64_t *random)
         fail("free_bulk", status);
 }
 
+/* What is held of one key, of whichever thread; wild blocks may be in it twice, or be nobody's. */
+static void step_free_bulk(struct held *own, uint64_t *random)
+{
+    void *blocks[100];
+    unsigned k = (unsigned)(random_next(random) % KEYS);
+    ks_key_t key = atomic_load(&keys[k]);
+    size_t count = 0;
+    for (size_t i = 0; i < OWN && count < sizeof blocks / sizeof *blocks; i++) {
+        if (!own[i].block || own[i].key != k)
+            continue;
+        if (k < CALM) {
+            verify(&own[i]);
+            ((struct cookie *)own[i].block)->check = 0;
+        }
+        blocks[count++] = own[i].block;
+        own[i].block = NULL;
+    }
+    ks_status status;
+    size_t freed = ks_free_bulk(key, blocks, count, &status);
+    if (k < CALM && (freed != count || status != KS_OK))
+        fail("free_bulk of others' blocks", status);
+}
+
 static void step_key(uint64_t *random)
 {
     unsigned k = (unsigned)(random_next(random) % KEYS);
@@ -266,6 +289,8 @@ static void *work(void *argument)
             step_key(&random);
         else if (r == 4)
             ks_flush();
+        else if (r == 5)
+            step_free_bulk(own, &random);
         else if (!held->block)
             step_allocate(held, &random);
         else if (r < 80)

@@ -1,6 +1,7 @@
 /*
  * One block, freed by its owner and by two other threads in every order that matters, with flushes, purges and resets
- * in between. A free that cannot be told to be wrong when it is made is refused when it gets home: once each.
+ * in between. A free that cannot be told to be wrong when it is made is refused when it gets home: once each. Of keys with paranoid
+ * checks, too.
  */
 #include "misuse.h"
 
@@ -9,7 +10,9 @@
  *     o a b    the owner, or one of the others, frees the block: KS_OK
  *     O A B    KS_DOUBLE_FREE at once
  *     x y z    KS_STALE at once
- *     2        one of the others frees the block twice in one bulk: both KS_OK
+ *     g h      one of the others frees again what it has freed last: KS_DOUBLE_FREE at once; where the first free was sent at once,
+ *              because the block is as large as what a thread may hold back, KS_OK, and refused when it gets home
+ *     2        one of the others frees the block twice in one bulk: the second as `g`
  *     D        the owner frees the block twice in one bulk: the second is KS_DOUBLE_FREE
  *     f        the others send what they hold
  *     p        a purge: all of it gets home
@@ -18,7 +21,7 @@
 struct script {
     const char *name;
     const char *moves;
-    unsigned at_home; /* refused when it gets home */
+    unsigned at_home; /* refused when it gets home, where all is held back */
     unsigned dropped;
 };
 
@@ -37,12 +40,16 @@ static const struct script scripts[] = {
     {"two others, home in between", "afpB", 0, 0},
     {"two others and the owner", "abo", 2, 0},
     {"two others and the owner, sent", "afbfo", 2, 0},
-    {"another, twice", "aa", 1, 0},
-    {"another, three times", "aaa", 2, 0},
+    {"another, twice", "ag", 0, 0},
+    {"another, three times", "agg", 0, 0},
+    {"another, twice, then the owner", "ago", 1, 0},
+    {"both others, twice each", "abhg", 1, 0},
+    {"both others, twice each, and the owner", "abghoOAB", 2, 0},
     {"another, twice, sent in between", "afaf", 1, 0},
-    {"another, twice in one bulk", "2", 1, 0},
-    {"another, twice in one bulk, after the other", "b2", 2, 0},
-    {"another, twice in one bulk, then the owner", "2o", 2, 0},
+    {"another, twice and again, sent in between", "agfag", 1, 0},
+    {"another, twice in one bulk", "2", 0, 0},
+    {"another, twice in one bulk, after the other", "b2", 1, 0},
+    {"another, twice in one bulk, then the owner", "2o", 1, 0},
     {"the owner, twice in one bulk", "D", 0, 0},
     {"the owner, twice in one bulk, after another", "aD", 1, 0},
     {"dropped", "rxyz", 0, 1},
@@ -53,10 +60,13 @@ static const struct script scripts[] = {
     {"freed and dropped", "orxyz", 0, 0},
     {"freed twice and dropped", "aorfpxyz", 0, 0},
     {"freed by both others and dropped", "abrfpxyz", 0, 1},
+    {"freed twice by another and dropped", "agrfpxyz", 0, 1},
     {"home and dropped", "afprxyz", 0, 0},
 };
 
 /* ------------------------------------------------------------------ how a block is freed */
+
+enum { MORE = 100 };
 
 static ks_status by_free(ks_key_t key, void *block, size_t size)
 {
@@ -85,7 +95,7 @@ static ks_status by_emptying(ks_key_t key, void *block, size_t size)
 static ks_status by_moving(ks_key_t key, void *block, size_t size)
 {
     ks_status status;
-    void *moved = ks_realloc(key, block, size * 3 + 100, &status);
+    void *moved = ks_realloc(key, block, size * 3 + MORE, &status);
     assert_int_equal(moved != NULL, status == KS_OK);
     if (moved)
         assert_status(ks_free(key, moved), KS_OK);
@@ -95,17 +105,19 @@ static ks_status by_moving(ks_key_t key, void *block, size_t size)
 static const struct way {
     const char *name;
     ks_status (*use)(ks_key_t, void *, size_t);
-    size_t largest; /* where a large block is moved, the owner looks for returns first: see below */
+    size_t largest; /* for a large block the owner takes in what others have sent first: see below */
 } ways[] = {
     {"ks_free", by_free, SIZE_MAX},
     {"ks_free_bulk", by_bulk, SIZE_MAX},
     {"ks_realloc to nothing", by_emptying, SIZE_MAX},
-    {"ks_realloc to more", by_moving, TOP_CLASS},
+    {"ks_realloc to more", by_moving, (TOP_CLASS - MORE) / 3},
 };
 
 /* ------------------------------------------------------------------ moves */
 
 enum { OWNER, FIRST, SECOND };
+
+enum { OUTBOX = 16 << 10 }; /* bytes that a thread may hold back */
 
 /* Which threads they are; NULL is this one. */
 static struct worker *const casts[2][3] = {
@@ -121,12 +133,17 @@ struct scene {
     ks_status status;
     size_t freed;
     unsigned double_free, stale; /* refused at once */
+    unsigned sent;               /* frees of what the same thread had freed last, and sent */
 };
 
+/* Where the block may be moved to there is room already, so that who moves it does not look for what has come home. */
 static void allocate(void *argument)
 {
     struct scene *scene = argument;
-    scene->block = block_new(scene->stage);
+    struct stage *stage = scene->stage;
+    scene->block = block_new(stage);
+    if (scene->way->use == by_moving)
+        assert_status(ks_free(stage->key, alloc_ok(stage->key, stage->size * 3 + MORE)), KS_OK);
 }
 
 static void free_once(void *argument)
@@ -169,6 +186,26 @@ static void flush_all(void)
     flush_elsewhere();
 }
 
+/* Nothing is held back that is as large as all that may be. */
+static bool is_sent_at_once(const struct scene *scene)
+{
+    return ks_good_size(scene->stage->size) >= OUTBOX;
+}
+
+static void free_again(struct scene *scene, unsigned who)
+{
+    bool sent = is_sent_at_once(scene);
+    assert_free(scene, who, free_once, sent ? KS_OK : KS_DOUBLE_FREE);
+    scene->sent += sent;
+}
+
+static void free_in_one_bulk(struct scene *scene, unsigned who, bool both)
+{
+    assert_free(scene, who, free_twice, both ? KS_OK : KS_DOUBLE_FREE);
+    assert_int_equal(scene->freed, both ? 2 : 1);
+    scene->sent += both;
+}
+
 static void play_step(struct scene *scene, char step)
 {
     static const char answers[] = "oabOABxyz";
@@ -180,13 +217,17 @@ static void play_step(struct scene *scene, char step)
         return;
     }
     switch (step) {
+    case 'g':
+        free_again(scene, FIRST);
+        break;
+    case 'h':
+        free_again(scene, SECOND);
+        break;
     case '2':
-        assert_free(scene, FIRST, free_twice, KS_OK);
-        assert_int_equal(scene->freed, 2);
+        free_in_one_bulk(scene, FIRST, is_sent_at_once(scene));
         break;
     case 'D':
-        assert_free(scene, OWNER, free_twice, KS_DOUBLE_FREE);
-        assert_int_equal(scene->freed, 1);
+        free_in_one_bulk(scene, OWNER, false);
         break;
     case 'f':
         flush_all();
@@ -207,12 +248,14 @@ static void assert_home(struct scene *scene, const struct script *script)
 {
     struct stage *stage = scene->stage;
     struct ks_key_stats stats = stats_of(stage->key);
-    assert_int_equal(stats.refused_at_home, script->at_home);
-    assert_int_equal(stats.double_free, script->at_home + scene->double_free);
+    /* What a reset has dropped gets nowhere. */
+    unsigned at_home = script->at_home + (script->dropped ? 0 : scene->sent);
+    assert_int_equal(stats.refused_at_home, at_home);
+    assert_int_equal(stats.double_free, at_home + scene->double_free);
     assert_int_equal(stats.stale, scene->stale);
-    assert_int_equal(stats.bad_block + stats.wrong_key, 0);
-    assert_int_equal(stage->heard.at_home, script->at_home);
-    assert_int_equal(stage->heard.count, script->at_home + scene->double_free + scene->stale);
+    assert_int_equal(stats.bad_block + stats.wrong_key + stats.damaged, 0);
+    assert_int_equal(stage->heard.at_home, at_home);
+    assert_int_equal(stage->heard.count, at_home + scene->double_free + scene->stale);
     if (stage->heard.count) {
         assert_ptr_equal(stage->heard.last.block, scene->block);
         assert_int_equal(stage->heard.last.key, stage->key);
@@ -224,9 +267,11 @@ static void assert_home(struct scene *scene, const struct script *script)
     assert_int_equal(stats.arena_bytes, 0);
 }
 
-static void play(const struct script *script, const struct way *way, struct worker *const *cast, size_t size)
+static void play(const struct script *script, const struct way *way, struct worker *const *cast, size_t size,
+                 enum ks_checks checks)
 {
-    struct stage *stage = stage_begin(script->name, way->name, size);
+    struct stage *stage = stage_begin_with(script->name, way->name, size,
+                                           (struct ks_key_options){.checks = checks, .outbox_bytes = OUTBOX});
     struct scene scene = {.stage = stage, .way = way, .cast = cast};
     let(&scene, OWNER, allocate);
     for (const char *step = script->moves; *step; step++)
@@ -237,15 +282,61 @@ static void play(const struct script *script, const struct way *way, struct work
     stage_end(stage);
 }
 
-static void each_order_of_frees(void **state)
+static void play_all(enum ks_checks checks)
 {
-    (void)state;
     for (size_t s = 0; s < COUNT(scripts); s++)
         for (size_t w = 0; w < COUNT(ways); w++)
             for (size_t c = 0; c < COUNT(casts); c++)
                 for (size_t i = 0; i < COUNT(misused_sizes); i++)
                     if (misused_sizes[i] <= ways[w].largest)
-                        play(&scripts[s], &ways[w], casts[c], misused_sizes[i]);
+                        play(&scripts[s], &ways[w], casts[c], misused_sizes[i], checks);
+}
+
+static void each_order_of_frees(void **state)
+{
+    (void)state;
+    play_all(KS_CHECKS_STANDARD);
+}
+
+static void each_order_of_frees_with_paranoid_checks(void **state)
+{
+    (void)state;
+    play_all(KS_CHECKS_PARANOID);
+}
+
+/* ------------------------------------------------------------------ found while the owner moves the block */
+
+static void move_again(void *argument)
+{
+    struct scene *scene = argument;
+    scene->status = by_moving(scene->stage->key, scene->block, scene->stage->size);
+}
+
+/*
+ * Another thread's free has been sent, and the owner, which moves the block, needs memory of a class that it has none of, or a large
+ * block: it takes in what was sent, and finds out before it has moved anything.
+ */
+static void a_block_that_is_moved_by_its_owner_while_its_free_gets_home(void **state)
+{
+    (void)state;
+    for (size_t c = 0; c < COUNT(casts); c++)
+        for (size_t i = 0; i < COUNT(misused_sizes); i++) {
+            struct stage *stage = stage_begin("moved while its free gets home", "ks_realloc", misused_sizes[i]);
+            struct scene scene = {.stage = stage, .way = &ways[0], .cast = casts[c]};
+            let(&scene, OWNER, allocate);
+            let(&scene, FIRST, free_once);
+            assert_status(scene.status, KS_OK);
+            flush_all();
+            assert_free(&scene, OWNER, move_again, KS_DOUBLE_FREE);
+            struct ks_key_stats stats = stats_of(stage->key);
+            assert_int_equal(stats.double_free, 1);
+            assert_int_equal(stats.refused_at_home, 0);
+            assert_int_equal(stats.live + stats.in_flight, 0);
+            assert_int_equal(stats.freed_remote, 1);
+            assert_int_equal(stage->heard.count, 1);
+            assert_ptr_equal(stage->heard.last.block, scene.block);
+            stage_end(stage);
+        }
 }
 
 /* ------------------------------------------------------------------ large blocks */
@@ -309,16 +400,17 @@ static void bytes_of_large_blocks_are_right_after_a_double_free(void **state)
     stage_end(stage);
 }
 
-/* ------------------------------------------------------------------ the count that travels with a block */
+/* ------------------------------------------------------------------ the clock that travels with a block */
 
 /*
- * Freed elsewhere, then by the owner, who hands it out again and again: each time it is another block, until after 127
- * reuses the count that the old free carries comes round, which the interface names as its limit.
+ * Freed elsewhere, then by the owner, who hands it out again and again: each time it is another block. After 8,191 allocations from its
+ * group nobody can tell any more, which the interface names as its limit.
  */
 static void a_block_used_many_times_is_not_taken_for_its_old_self(void **state)
 {
     (void)state;
-    for (unsigned uses = 1; uses < 127; uses++) {
+    enum { KNOWN = 8191, EACH = 130, STEP = 403 };
+    for (unsigned uses = 1; uses <= KNOWN; uses += uses < EACH || uses > KNOWN - EACH ? 1 : STEP) {
         struct stage *stage = stage_begin("freed elsewhere, then used again", "ks_free", 1500);
         void *block = block_new(stage);
         assert_status(ks_free(stage->key, block), KS_OK);
@@ -341,6 +433,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(each_order_of_frees, misuse_tell),
+        cmocka_unit_test_teardown(each_order_of_frees_with_paranoid_checks, misuse_tell),
+        cmocka_unit_test_teardown(a_block_that_is_moved_by_its_owner_while_its_free_gets_home, misuse_tell),
         cmocka_unit_test_teardown(a_large_block_refused_at_home_is_reported_with_its_size, misuse_tell),
         cmocka_unit_test_teardown(a_large_block_on_its_way_home_is_not_moved_onto_itself, misuse_tell),
         cmocka_unit_test_teardown(bytes_of_large_blocks_are_right_after_a_double_free, misuse_tell),

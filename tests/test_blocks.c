@@ -382,9 +382,12 @@ static void foreign_pointers(void **state)
         assert_null(ks_realloc(key, (void *)foreign[i], 10, &status));
         assert_status(status, KS_BAD_BLOCK);
     }
-    /* every bit of a good pointer flipped, and pointers at random */
-    for (int bit = 0; bit < 64; bit++)
-        assert_status(ks_free(key, (void *)((uintptr_t)ours ^ (uintptr_t)1 << bit)), KS_BAD_BLOCK);
+    /* every bit of a good pointer flipped: elsewhere in its slab blocks may begin that have not been handed out; and pointers at random */
+    for (int bit = 0; bit < 64; bit++) {
+        uintptr_t flipped = (uintptr_t)ours ^ (uintptr_t)1 << bit;
+        bool begins = bit < 18 && flipped % 64 == 0;
+        assert_status(ks_free(key, (void *)flipped), begins ? KS_STALE : KS_BAD_BLOCK);
+    }
     unsigned seed = 7;
     for (int i = 0; i < 100000; i++) {
         uintptr_t any = (uintptr_t)rand_r(&seed) << 32 ^ (uintptr_t)rand_r(&seed) << 8 ^ (uintptr_t)rand_r(&seed);
@@ -474,7 +477,7 @@ static void statistics_print(void **state)
     assert_status(ks_key_stats_print(key, KS_STATS_JSON, text_of, text), KS_BAD_KEY);
 }
 
-/* A burst is parked in magazines and goes back to the arena when the working set has shrunk. */
+/* The memory of a burst goes back to the arena when the working set has shrunk. */
 static void a_burst_does_not_stay(void **state)
 {
     (void)state;

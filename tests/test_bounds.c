@@ -84,7 +84,7 @@ static void pair_after_pair(void *argument)
         assert_status(ks_free(of, alloc_ok(of, 1500)), KS_OK);
 }
 
-/* Its pairs never leave the magazine, and yet what comes home to its 63 other keys is taken in. */
+/* Its pairs never leave their group, and yet what comes home to its 63 other keys is taken in. */
 static void a_thread_with_one_busy_key_takes_in_what_comes_home_to_63_others(void **state)
 {
     (void)state;
@@ -119,7 +119,7 @@ static void what_a_thread_holds_for_another_is_bounded_over_all_classes(void **s
                                    288, 384, 496, 640, 1088, 1280, 1536, 2048, 4096, 7040};
     static void *blocks[COUNT(sizes)][MOST];
     static void *space[400];
-    key = key_new();
+    assert_status(ks_key_create(&(struct ks_key_options){.outbox_bytes = BOUND}, &key), KS_OK);
     struct worker owner;
     worker_start(&owner);
     for (size_t i = 0; i < COUNT(sizes); i++)

@@ -1,5 +1,5 @@
 /* Class arithmetic, against plain division. */
-#include "classes.h"
+#include "classes/classes.h"
 
 #include "test.h"
 

@@ -16,7 +16,7 @@ ATOMICS = re.compile(
 PARAGRAPH = re.compile(r"\bC\d+\.\d+\b")
 RULES = {"C0.3", "C0.4", "C11.2"}
 # The definitions of the operations themselves, and what only test builds have.
-APART = {"lib/platform.h", "lib/testing.c", "lib/check.c"}
+APART = {"lib/base/platform.h", "lib/base/testing.c", "lib/checks/check.c"}
 
 
 def functions(text):
@@ -32,9 +32,9 @@ def main():
     document = (root / "docs/concurrency.md").read_text()
     known = set(re.findall(r"\*\*(C\d+\.\d+)\b", document))
     named = set()
-    errors = []
+    errors = [f"{name}: not there" for name in sorted(APART) if not (root / name).is_file()]
     with_atomics = 0
-    for path in sorted((root / "lib").glob("*.[ch]")):
+    for path in sorted((root / "lib").rglob("*.[ch]")):
         name = str(path.relative_to(root))
         text = path.read_text()
         named |= set(PARAGRAPH.findall(text))

@@ -181,15 +181,13 @@ static void options_out_of_range_are_refused(void **state)
         {.classes = none, .class_count = 2},
         {.classes = high, .class_count = 2},
         {.classes = many, .class_count = 48},
-        {.magazine_blocks = 61},
-        {.magazine_bytes = 15},
-        {.magazine_bytes = (4 << 20) + 1},
         {.flush = 1000001},
         {.response = (enum ks_response)4},
         {.checks = (enum ks_checks)3},
         {.arena = (enum ks_arena)4},
         {.huge = (enum ks_huge_pages)3},
         {.reserved = {[1] = 1}},
+        {.reserved = {[0] = (uint64_t)1 << 40}},
         {.slab_bytes = 32 << 10},
         {.slab_bytes = 96 << 10},
         {.slab_bytes = 512 << 10},
@@ -229,6 +227,43 @@ static void a_bad_file_changes_nothing(void **state)
     told = (struct told){0};
     assert_status(ks_config_load("/", tell, &told), KS_INVALID);
     assert_string_equal(told.texts[0], "/: Is a directory");
+    assert_good_size("", 1, 512);
+}
+
+/* A file for an older library goes on working, and a warning says what has no effect. */
+static void a_removed_setting_is_passed_over_with_a_warning(void **state)
+{
+    (void)state;
+    struct told told;
+    load_ok("[defaults]\nclasses = 512, 65536\n");
+    assert_status(load("[defaults]\nmagazine = 16\nclasses = 1024, 65536\n"
+                       "[key a]\nquota = 2 MiB\nmagazine bytes = 32 KiB,\n  none\n",
+                       &told),
+                  KS_OK);
+    assert_int_equal(told.count, 2);
+    assert_non_null(strstr(told.texts[0], ":2: [defaults] magazine: this setting was removed and has no effect: free "
+                                          "blocks are bits in their slab, and there is nothing left to size: delete "
+                                          "the line"));
+    assert_non_null(strstr(told.texts[1], ":6: [key a] magazine bytes: this setting was removed and has no effect: "));
+    assert_good_size("", 1, 1024);
+    ks_key_t key = key_named("a");
+    assert_int_equal(ks_key_good_size(key, 1), 1024);
+    assert_int_equal(stats_of(key).quota, 2 << 20);
+    key_end(key);
+}
+
+/* Each is told in its turn, and the errors alone make the file bad. */
+static void a_removed_setting_stands_beside_errors(void **state)
+{
+    (void)state;
+    struct told told;
+    load_ok("[defaults]\nclasses = 512, 65536\n");
+    assert_status(load("[defaults]\nclasses = 1024, 65536\nmagazine = 16\nflush = 0\nmagazine bytes = 8\n", &told),
+                  KS_INVALID);
+    assert_int_equal(told.count, 3);
+    assert_non_null(strstr(told.texts[0], ":3: [defaults] magazine: this setting was removed and has no effect: "));
+    assert_non_null(strstr(told.texts[1], ":4: [defaults] flush: '0': expected 1 to 1000000"));
+    assert_non_null(strstr(told.texts[2], ":5: [defaults] magazine bytes: this setting was removed and has no "));
     assert_good_size("", 1, 512);
 }
 
@@ -427,11 +462,11 @@ static void hear(void *context, const struct ks_error *error)
     heard->last = *error;
 }
 
-/* A slab goes from a key with one table to a key with another: old pointers are judged by the table that they came from. */
-static void a_past_life_keeps_its_classes(void **state)
+/* A slab goes from a key with one table to a key with another: old pointers are validated by the table that it has now. */
+static void a_slab_has_the_classes_of_its_present_key(void **state)
 {
     (void)state;
-    enum { OLD = 200 };
+    enum { OLD = 200, YOUNG_BYTES = 4096 };
     struct heard heard = {0};
     struct ks_key_options options = key_fine;
     options.on_error = hear;
@@ -447,36 +482,40 @@ static void a_past_life_keeps_its_classes(void **state)
     size_t count = 0;
     for (ks_status status = KS_STALE; count < COUNT(young) && status == KS_STALE; count++) {
         young[count] = key_with(key_coarse);
-        alloc_ok(young[count], 4096);
+        alloc_ok(young[count], YOUNG_BYTES);
         status = ks_free(old, blocks[0]);
         assert_true(status == KS_STALE || status == KS_WRONG_KEY);
     }
     assert_status(ks_free(old, blocks[0]), KS_WRONG_KEY);
-    /* Beyond what the young life has handed out. */
-    for (size_t i = 4; i < OLD; i++) {
-        assert_status(ks_free(old, blocks[i]), KS_STALE);
-        assert_int_equal(heard.last.class_size, 1216);
+    assert_int_equal(heard.last.class_size, YOUNG_BYTES);
+    size_t begins = 0;
+    for (size_t i = 1; i < OLD; i++) {
+        bool is_first = (size_t)(blocks[i] - blocks[0]) % YOUNG_BYTES == 0;
+        begins += is_first;
+        assert_status(ks_free(old, blocks[i]), is_first ? KS_WRONG_KEY : KS_BAD_BLOCK);
         assert_status(ks_free(old, blocks[i] + 16), KS_BAD_BLOCK);
-        assert_status(ks_free(young[count - 1], blocks[i]), KS_WRONG_KEY);
+        assert_status(ks_free(young[count - 1], blocks[i]), is_first ? KS_STALE : KS_BAD_BLOCK);
     }
+    assert_int_equal(begins, 3);
     key_end(old);
-    for (size_t i = 4; i < OLD; i++)
-        assert_status(ks_free(young[count - 1], blocks[i]), KS_BAD_BLOCK);
+    for (size_t i = 1; i < OLD; i++)
+        assert_true(ks_free(young[count - 1], blocks[i]) != KS_OK);
     while (count)
         key_end(young[--count]);
 }
 
-/* ------------------------------------------------------------------ magazine, outbox, flush, quota */
+/* ------------------------------------------------------------------ outbox, flush, retain, quota */
 
-static void magazines_of_any_size_work(void **state)
+static void blocks_come_home_from_outboxes_of_any_size(void **state)
 {
     (void)state;
+    static const size_t sizes[] = {1, 16, 1000, 4096, 64 << 10, 1 << 30};
     struct worker worker;
     worker_start(&worker);
-    for (uint32_t blocks = 1; blocks <= 60; blocks += blocks < 5 ? 1 : 11) {
-        const struct ks_key_options options = {.magazine_blocks = blocks, .magazine_bytes = blocks == 3 ? 16 : 0};
+    for (size_t s = 0; s < COUNT(sizes); s++) {
+        const struct ks_key_options options = {.outbox_bytes = sizes[s]};
         struct ks_key_options other = key_packed;
-        other.magazine_blocks = blocks;
+        other.outbox_bytes = sizes[s];
         struct crowd crowd = {.keys = {key_with(options), key_with(options), key_with(other)}};
         for (int round = 0; round < 4; round++) {
             for (size_t i = 0; i < 500; i++)
@@ -488,59 +527,10 @@ static void magazines_of_any_size_work(void **state)
                 worker_do(&worker, crowd_free, &crowd);
             assert_key_whole(crowd.keys[0]);
         }
-        /* What a thread takes from a slab at once: a magazine, of its first one sixteen blocks before the others. */
-        ks_key_t key = key_with(options);
-        uint32_t first = blocks <= 16 ? 1 : 17;
-        for (uint32_t i = 0; i < first; i++)
-            alloc_ok(key, 64);
-        assert_int_equal(stats_of(key).held, blocks - first);
-        key_end(key);
         for (size_t k = 0; k < CROWD; k++)
             key_end(crowd.keys[k]);
     }
     worker_end(&worker);
-}
-
-static void lengths_of_magazines_go_by_class(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *setting;
-        size_t size;
-        uint32_t length;
-    } cases[] = {
-        {"256: 60, 2 KiB: 32, 8", 64, 60},
-        {"256: 60, 2 KiB: 32, 8", 256, 60},
-        {"256: 60, 2 KiB: 32, 8", 257, 32},
-        {"256: 60, 2 KiB: 32, 8", 2048, 32},
-        {"256: 60, 2 KiB: 32, 8", 2049, 8},
-        {"256: 60, 2 KiB: 32, 8", 4096, 8},
-        {"256: 60, 2 KiB: 32, 8", 65536, 4},
-        {"256: 60, 2 KiB: 32, 3", 65536, 3},
-        {"1: 9, 2: 8, 5", 16, 5},
-        {"17: 9, 65535: 8, 5", 16, 9},
-        {"17: 9, 65535: 8, 5", 52416, 4},
-        {"60", 1024, 60},
-        {"32: 7, 60\nmagazine bytes = 16", 32, 4},
-    };
-    for (size_t i = 0; i < COUNT(cases); i++) {
-        char text[200];
-        snprintf(text, sizeof text, "[defaults]\nmagazine = %s\n", cases[i].setting);
-        load_ok(text);
-        ks_key_t key = key_new();
-        uint32_t first = cases[i].length <= 16 ? 1 : 17; /* as above */
-        for (uint32_t block = 0; block < first; block++)
-            alloc_ok(key, cases[i].size);
-        assert_int_equal(stats_of(key).held, cases[i].length - first);
-        key_end(key);
-    }
-    /* An option is for all classes. */
-    load_ok("[defaults]\nmagazine = 256: 60, 8\n");
-    ks_key_t key = key_with((struct ks_key_options){.magazine_blocks = 5});
-    alloc_ok(key, 64);
-    alloc_ok(key, 4096);
-    assert_int_equal(stats_of(key).held, 4 + 4);
-    key_end(key);
 }
 
 static void what_is_retained_is_set_in_the_file(void **state)
@@ -612,6 +602,48 @@ static void flush_says_when_waiting_blocks_go(void **state)
     assert_false(comes_home_after("[defaults]\n", 8));
     assert_true(comes_home_after("[defaults]\n", 200));
     assert_true(comes_home_after("[defaults]\noutbox = 1\nflush = 1000\n", 1));
+}
+
+enum { COLLECTED = 15 };
+
+struct burst {
+    ks_key_t key;
+    void *blocks[COLLECTED];
+};
+
+static void burst_free(void *argument)
+{
+    struct burst *burst = argument;
+    for (unsigned i = 0; i < COLLECTED; i++)
+        assert_status(ks_free(burst->key, burst->blocks[i]), KS_OK);
+}
+
+/* How many of 15 blocks of 4,096 bytes another thread that has freed them has not sent. */
+static uint64_t collected_with(const char *setting)
+{
+    struct worker worker;
+    load_ok(setting);
+    struct burst burst = {.key = key_new()};
+    for (unsigned i = 0; i < COLLECTED; i++)
+        burst.blocks[i] = alloc_ok(burst.key, 4096);
+    worker_start(&worker);
+    worker_do(&worker, burst_free, &burst);
+    ks_status status;
+    void *blocks[240];
+    assert_int_equal(ks_alloc_bulk(burst.key, 4096, blocks, 240, &status), 240);
+    uint64_t collected = stats_of(burst.key).in_flight;
+    worker_end(&worker);
+    key_end(burst.key);
+    return collected;
+}
+
+static void outbox_says_how_much_is_collected(void **state)
+{
+    (void)state;
+    assert_int_equal(collected_with("[defaults]\n"), COLLECTED);
+    assert_int_equal(collected_with("[defaults]\noutbox = 64 KiB\n"), COLLECTED);
+    assert_in_range(collected_with("[defaults]\noutbox = 16 KiB\n"), 0, 4);
+    assert_int_equal(collected_with("[defaults]\noutbox = 1\n"), 0);
 }
 
 static void a_quota_from_the_file_is_kept(void **state)
@@ -948,17 +980,19 @@ int main(void)
         TEST(rounded_classes_stay_apart),
         TEST(options_out_of_range_are_refused),
         TEST(a_bad_file_changes_nothing),
+        TEST(a_removed_setting_is_passed_over_with_a_warning),
+        TEST(a_removed_setting_stands_beside_errors),
         TEST(keys_keep_what_they_were_created_with),
         TEST(loading_and_creating_meet),
         TEST(every_size_has_the_keys_own_class),
         TEST(alignment_holds_in_every_table),
         TEST(realloc_goes_by_the_keys_classes),
         TEST(blocks_of_all_tables_come_home),
-        TEST(a_past_life_keeps_its_classes),
-        TEST(magazines_of_any_size_work),
-        TEST(lengths_of_magazines_go_by_class),
+        TEST(a_slab_has_the_classes_of_its_present_key),
+        TEST(blocks_come_home_from_outboxes_of_any_size),
         TEST(what_is_retained_is_set_in_the_file),
         TEST(flush_says_when_waiting_blocks_go),
+        TEST(outbox_says_how_much_is_collected),
         TEST(a_quota_from_the_file_is_kept),
         TEST(slabs_are_as_large_as_the_file_says),
         TEST(a_quota_must_have_room_for_a_slab),

@@ -19,6 +19,8 @@ KEYSLAB, PROBE, PROBE_SYSTEM, SYSTEM, ROOT = sys.argv[1:6]
 MIB = 1 << 20
 SANITIZED = "asan" in os.path.realpath(KEYSLAB)
 
+REMOVED = ("this setting was removed and has no effect: free blocks are bits in their slab, and there is nothing left "
+           "to size: delete the line")
 RETURN = r"a carriage return (\r) inside of a line: expected lines that end with LF or CR LF"
 
 # Each file with all that it must be told, line numbers first.
@@ -36,42 +38,19 @@ BAD = [
      ["2: [defaults] flush: '99999999999999999999999': expected 1 to 1000000"]),
     ("[defaults]\nflush = -1\n", ["2: [defaults] flush: '-1': expected 1 to 1000000"]),
     ("[defaults]\nflush = 1 KiB\n", ["2: [defaults] flush: '1 KiB': expected 1 to 1000000"]),
-    ("[defaults]\nmagazine = 61\n",
-     ["2: [defaults] magazine: '61': expected 1 to 60, or a size, a colon and 1 to 60, as 256: 60"]),
-    ("[defaults]\nmagazine =\n",
-     ["2: [defaults] magazine: no value: expected 1 to 60, or up to 8 of them, each but the last behind the largest "
-      "size that it is for, as 32 or 256: 60, 2048: 32, 8"]),
-    ("[key a]\nmagazine = 256: 0, 1 KiB: 61, 4096: 1 KiB, 8\n",
-     [f"2: [key a] magazine: '{entry}': expected 1 to 60 behind the colon"
-      for entry in ("256: 0", "1 KiB: 61", "4096: 1 KiB")]),
-    ("[key a]\nmagazine = 0: 9, 64 KiB: 9, 8\n",
-     [f"2: [key a] magazine: '{entry}': expected a size from 1 to 65535 before the colon"
-      for entry in ("0: 9", "64 KiB: 9")]),
-    ("[key a]\nmagazine = small: 9, : 9, 8\n",
-     [f"2: [key a] magazine: '{entry}': expected a size before the colon, as 256: 60"
-      for entry in ("small: 9", ": 9")]),
-    ("[key a]\nmagazine = 256: 60, 256: 32, 8\n",
-     ["2: [key a] magazine: '256: 32': expected a larger size than the one before"]),
-    ("[key a]\nmagazine = 60, 256: 32\n",
-     ["2: [key a] magazine: '256: 32': expected nothing behind the one without a size, "
-      "which is for all other classes"]),
-    ("[key a]\nmagazine = 256: 60,, 32\n",
-     ["2: [key a] magazine: '': expected 1 to 60, or a size, a colon and 1 to 60, as 256: 60"]),
-    ("[key a]\nmagazine = 256: 60, 1 KiB: 32\nflush = 0\n",
-     ["2: [key a] magazine: the list has a size before each: expected a last one without a size, for all other classes",
-      "3: [key a] flush: '0': expected 1 to 1000000"]),
-    ("[key a]\nmagazine = " + ", ".join(f"{size}: 4" for size in range(100, 900, 100)) + ", 3\n",
-     ["2: [key a] magazine: '3': expected 8 of them at the most"]),
-    ("[key a]\nmagazine = 256: 60,\n  8\n",
-     ["2: [key a] magazine: the list has a size before each: expected a last one without a size, for all other classes",
-      "3: [key a] magazine: '8' is indented, and so goes on with the line above: "
-      "only classes may take more than one line"]),
+    ("magazine = 8\n", ["1: magazine: outside of a section: expected [defaults] or [key NAME] above it"]),
+    ("[defaults]\nmagazine\n", ["2: 'magazine': expected NAME = VALUE, [defaults] or [key NAME]"]),
+    # Names that are like a removed one are as unknown as any other.
+    ("[defaults]\nmagazin = 8\nmagazines = 8\nMagazine = 8\nmagazine blocks = 8\n",
+     [f"{line}: [defaults] {name}: no such setting: 'keyslab config list' names them"
+      for line, name in enumerate(("magazin", "magazines", "Magazine", "magazine blocks"), 2)]),
     ("[key a]\nretain = 1025 GiB\n",
      ["2: [key a] retain: '1025 GiB': expected auto or 0 to 1024 GiB, as 1500, 64 KiB or 2 MiB"]),
     ("[key a]\nretain = none\n",
      ["2: [key a] retain: 'none': expected auto or 0 to 1024 GiB, as 1500, 64 KiB or 2 MiB"]),
-    ("[defaults]\nmagazine bytes = 15\n",
-     ["2: [defaults] magazine bytes: '15': expected 16 to 4 MiB, as 1500, 64 KiB or 2 MiB"]),
+    ("[key a]\nretain =\n",
+     ["2: [key a] retain: no value: expected auto or 0 to 1024 GiB, as 1500, 64 KiB or 2 MiB"]),
+    ("[key a]\noutbox = 1025 MiB\n", ["2: [key a] outbox: '1025 MiB': expected 1 to 1 GiB, as 1500, 64 KiB or 2 MiB"]),
     ("[key a]\noutbox = 10k\n", ["2: [key a] outbox: '10k': expected 1 to 1 GiB, as 1500, 64 KiB or 2 MiB"]),
     ("[key a]\noutbox = 10 kib\n", ["2: [key a] outbox: '10 kib': expected 1 to 1 GiB, as 1500, 64 KiB or 2 MiB"]),
     ("[key a]\noutbox = 17179869184 GiB\n",
@@ -177,6 +156,26 @@ BAD = [
       "8: 'arena': expected NAME = VALUE, [defaults] or [key NAME]"]),
 ]
 
+# Files with settings that were removed: their warnings, and their errors beside them.
+WARNED = [
+    ("[defaults]\nmagazine = 32\n", [f"2: [defaults] magazine: {REMOVED}"], []),
+    ("[key a]\nflush = 7\nmagazine bytes = 1 MiB\n[key b]\nflush = 8\n", [f"3: [key a] magazine bytes: {REMOVED}"], []),
+    # It ends the list of classes above it, and is no setting of its section.
+    ("[key a]\nclasses = 64,\n  65536\nmagazine = 256: 60, 2 KiB: 32, 8\nmagazine bytes = 15\nquota = 1 MiB\n",
+     [f"4: [key a] magazine: {REMOVED}", f"5: [key a] magazine bytes: {REMOVED}"], []),
+    # Whatever its value, however often, and with the indented lines below it.
+    ("[key a]\nmagazine =\nmagazine = lots,\n  8\n\n  60\n[key b]\nmagazine bytes = \x1b\n",
+     [f"2: [key a] magazine: {REMOVED}", f"3: [key a] magazine: {REMOVED}",
+      f"8: [key b] magazine bytes: {REMOVED}"], []),
+    ("[key a]\nmagazine = 8\nmagazine bytes = 1 MiB\nflush = 0\n",
+     [f"2: [key a] magazine: {REMOVED}", f"3: [key a] magazine bytes: {REMOVED}"],
+     ["4: [key a] flush: '0': expected 1 to 1000000"]),
+    ("[keys a]\nmagazine = 8\n", [f"2: [keys a] magazine: {REMOVED}"],
+     ["1: [keys a]: no such section: did you mean [key NAME]?"]),
+    ("[key a]\nclasses = 64,\nmagazine = 8\n", [f"3: [key a] magazine: {REMOVED}"],
+     ["2: [key a] classes: the list does not end with 65536: expected that as the last size"]),
+]
+
 GOOD = """\ufeff# a comment, behind a byte order mark
 ; another
 [defaults]  # of every key
@@ -194,8 +193,8 @@ on error = log\r
 [key\ta b]
   arena = key
 decay = never
-huge pages = on
-magazine   bytes = 1 MiB
+outbox = 1 MiB
+huge   pages = on
 """
 
 
@@ -232,8 +231,35 @@ class Check(Folder):
                 data = json.loads(run("config", "check", "--json", path).stdout)
                 self.assertEqual(data, [{"file": path, "errors": [f"{path}:{e}" for e in expected], "sections": []}])
 
+    @staticmethod
+    def without_removed(text):
+        """The same lines, those of removed settings and below them empty."""
+        return re.sub(r"^magazine.*\n(?:[ \t].*\n|\n)*", lambda match: "\n" * match[0].count("\n"), text, flags=re.M)
+
+    def test_every_warning(self):
+        for text, warnings, errors in WARNED:
+            with self.subTest(text):
+                status = 1 if errors else 0
+                path = self.file(text)
+                said = lambda lines: [f"keyslab: {path}:{line}" for line in lines]
+                line_of = lambda line: int(line.partition(":")[0])
+                checked, as_json = run("config", "check", path), run("config", "check", "--json", path)
+                self.assertEqual(checked.stderr.splitlines(), said(sorted(warnings + errors, key=line_of)))
+                self.assertEqual(as_json.stderr.splitlines(), said(warnings))
+                shown, shown_json = run("config", "show", path), run("config", "show", "--json", path)
+                self.assertEqual((shown.stderr, shown_json.stderr), (checked.stderr, as_json.stderr))
+                self.assertNotIn("magazine", checked.stdout + as_json.stdout + shown.stdout + shown_json.stdout)
+                self.assertEqual({result.returncode for result in (checked, as_json, shown, shown_json)}, {status})
+                # What is reported is that of the file without these lines.
+                self.file(self.without_removed(text))
+                for result, arguments in ((checked, ["check"]), (as_json, ["check", "--json"]), (shown, ["show"]),
+                                          (shown_json, ["show", "--json"])):
+                    plain = run("config", *arguments, path)
+                    self.assertEqual((result.returncode, result.stdout), (plain.returncode, plain.stdout), arguments)
+                    self.assertNotIn("magazine", plain.stderr)
+
     def test_good_file(self):
-        text = GOOD.replace("magazine   bytes", "magazine bytes")
+        text = GOOD.replace("huge   pages", "huge pages")
         path = self.file(text)
         result = run("config", "check", path)
         self.assertEqual((result.returncode, result.stderr), (0, ""))
@@ -245,11 +271,11 @@ class Check(Folder):
                          [("[defaults]", 3, [("classes", [64, 80, 96, 112, 2048, 65536], 4), ("quota", "64 MiB", 10),
                                              ("decay", "500 ms", 11)]),
                           ("[key dns-*]", 13, [("on error", "log", 14)]),
-                          ("[key a b]", 15, [("magazine bytes", "1 MiB", 19), ("arena", "key", 16),
-                                             ("huge pages", "on", 18), ("decay", "never", 17)])])
+                          ("[key a b]", 15, [("outbox", "1 MiB", 18), ("arena", "key", 16),
+                                             ("huge pages", "on", 19), ("decay", "never", 17)])])
 
     def test_blanks_inside_a_name_count(self):
-        self.assertIn("19: [key\ta b] magazine   bytes: no such setting: did you mean 'magazine bytes'?",
+        self.assertIn("19: [key\ta b] huge   pages: no such setting: did you mean 'huge pages'?",
                       run("config", "check", self.file(GOOD)).stderr)
 
     def test_several_files(self):
@@ -268,7 +294,7 @@ class Check(Folder):
         self.assertIn("flush    7", run("config", "check", path).stdout)
 
     def test_line_ends_of_other_systems(self):
-        text = GOOD.replace("magazine   bytes", "magazine bytes").replace("\r", "")
+        text = GOOD.replace("huge   pages", "huge pages").replace("\r", "")
         sections = lambda text: json.loads(run("config", "check", "--json", self.file(text)).stdout)[0]["sections"]
         self.assertEqual(len(sections(text)), 3)
         for other in (text.replace("\n", "\r\n"), text.replace("\n", "\r\n", 5)):
@@ -314,15 +340,14 @@ class Show(Folder):
                              (at(quota), at(flush), at(outbox), "built in"))
 
     def test_what_is_shown_can_be_pasted(self):
-        """Lengths of magazines and what is retained, in show's and check's words, are read as the same again."""
-        lengths = {"60": "60", " 1 ": "1", "256:60,2 KiB :  32 ,8": "256: 60, 2048: 32, 8",
-                   ", ".join(f"{size}: {size}" for size in range(1, 8)) + ", 60,": None, "65535: 2, 3": "65535: 2, 3"}
+        """Sizes and what is retained, in show's and check's words, are read as the same again."""
+        collected = {"1": "1", "64 KiB": "64 KiB", "65536": "64 KiB", "1025": "1025", "1024 MiB": "1 GiB"}
         retained = {"auto": "auto", "0": "0", "1 MiB": "1 MiB", "1024 KiB": "1 MiB", "1024 GiB": "1024 GiB", "7": "7"}
-        for name, values in (("magazine", lengths), ("retain", retained)):
+        for name, values in (("outbox", collected), ("retain", retained)):
             for value, expected in values.items():
                 path = self.file(f"[key a]\n{name} = {value}\n")
                 shown = self.value(path, name)
-                self.assertEqual(shown, expected or value.removesuffix(","))
+                self.assertEqual(shown, expected)
                 text = run("config", "show", "--key", "a", path).stdout
                 self.assertRegex(text, rf"\n *{name} +{re.escape(shown)} +line 2\n")
                 self.assertEqual(self.value(self.file(f"[key a]\n{name} = {shown}\n"), name), shown)
@@ -332,11 +357,16 @@ class Show(Folder):
         data = json.loads(run("config", "show", "--json", "--key", "a", path).stdout)
         return next(s["value"] for s in data["settings"] if s["name"] == name)
 
-    def test_lengths_of_a_key_win_over_the_defaults(self):
-        path = self.file("[defaults]\nmagazine = 64: 5, 6\nretain = 0\n[key a]\nmagazine = 7\n[key b]\nflush = 1\n")
-        self.assertEqual((self.value(path, "magazine"), self.value(path, "retain")), ("7", "0"))
+    def test_settings_of_a_key_win_over_the_defaults(self):
+        path = self.file("[defaults]\noutbox = 1 KiB\nretain = 0\n[key a]\noutbox = 7\n[key b]\nflush = 1\n")
+        self.assertEqual((self.value(path, "outbox"), self.value(path, "retain")), ("7", "0"))
         data = json.loads(run("config", "show", "--json", "--key", "b", path).stdout)
-        self.assertIn({"name": "magazine", "value": "64: 5, 6", "from": f"{path}:2"}, data["settings"])
+        self.assertIn({"name": "outbox", "value": "1 KiB", "from": f"{path}:2"}, data["settings"])
+
+    def test_removed_settings_are_not_listed(self):
+        path = self.file("[defaults]\nflush = 3\n")
+        for arguments in (["list"], ["list", "--json"], ["show", path], ["show", "--json", path], ["check", path]):
+            self.assertNotIn("magazine", run("config", *arguments).stdout)
 
     def test_the_file_in_effect(self):
         path = self.file("[defaults]\nflush = 3\n")
@@ -376,6 +406,13 @@ class Found(Folder):
                                  f"keyslab: {path}:4: [defaults] outbox: 'y': expected 1 to 1 GiB, "
                                  "as 1500, 64 KiB or 2 MiB\n"
                                  "keyslab: built-in settings are used instead\n")
+
+    def test_removed_settings_in_the_environment(self):
+        """The file is used, and the warning comes once."""
+        path = self.file("[defaults]\nquota = 2 MiB\nmagazine = 8\n")
+        lines, errors = self.probe("a", "b", conf=path)
+        self.assertEqual(lines[::2], [("a", str(2 * MIB), "112"), ("b", str(2 * MIB), "112")])
+        self.assertEqual(errors, f"keyslab: {path}:3: [defaults] magazine: {REMOVED}\n")
 
     def test_missing_environment(self):
         lines, errors = self.probe("a", conf="/nowhere")
@@ -427,6 +464,11 @@ class Found(Folder):
         self.assertEqual(data["frames"], 500)
         used = [c["size"] for c in data["frames_key"]["classes"] if c["allocated"]]
         self.assertEqual(used, [2048])
+        path = self.file("[key frames]\nmagazine = 8\nclasses = 2048, 65536\n")
+        result = run("run", "--json", "--count", "500", "--config", path, sample)
+        self.assertEqual((result.returncode, result.stderr), (0, f"keyslab: {path}:2: [key frames] magazine: {REMOVED}\n"))
+        data = json.loads(result.stdout)
+        self.assertEqual([c["size"] for c in data["frames_key"]["classes"] if c["allocated"]], [2048])
         result = run("run", "--config", self.file("[x]\n"), sample)
         self.assertEqual(result.returncode, 1)
         self.assertIn(":1: [x]: no such section", result.stderr)

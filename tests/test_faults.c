@@ -3,8 +3,8 @@
  * with a shortage in which the first such call of each public call fails; then where the system refuses membarrier(2),
  * or address space. A clean status each time, nothing lost, the invariants whole. Needs a build with -Dcheck=true.
  */
+#include "base/testing.h"
 #include "test.h"
-#include "testing.h"
 
 #include <errno.h>
 #include <linux/filter.h>
@@ -19,7 +19,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { MOST = 10000, HELD = 4000, CREW = 8, SECONDS_TO_HANG = 120 };
+/* A heap has batches for 32 others at once. */
+enum { MOST = 10000, HELD = 4000, CREW = 36, SECONDS_TO_HANG = 120 };
 
 #define CHECK(condition)                                                                                               \
     do {                                                                                                               \
@@ -295,9 +296,14 @@ static bool is_empty(void)
     return stats().arena_bytes == 0;
 }
 
-static bool is_settled(void)
+/* Nothing is pending, and no slab is kept in which no block lives. */
+static bool is_trimmed(void)
 {
-    return stats().in_flight == 0 && stats().held == 0;
+    struct ks_key_stats s = stats();
+    for (uint32_t i = 0; i < s.class_count; i++)
+        if (s.classes[i].slabs > s.classes[i].live)
+            return false;
+    return s.in_flight == 0 && s.slabs_aside == 0;
 }
 
 /* The end of a key by a thread that may be unknown to the library. */
@@ -423,7 +429,7 @@ static void configured(void)
     static const uint32_t sizes[] = {48, 1536, 9216, 65536};
     static const struct ks_key_options options[] = {
         {.classes = sizes, .class_count = COUNT(sizes)},
-        {.classes = sizes, .class_count = COUNT(sizes), .magazine_blocks = 5},
+        {.classes = sizes + 1, .class_count = COUNT(sizes) - 1, .outbox_bytes = 1},
         {.arena = KS_ARENA_KEY, .retain = KS_RETAIN_NONE},
         {.arena = KS_ARENA_NODE},
         {.huge = KS_HUGE_PAGES_ON},
@@ -520,7 +526,7 @@ static void retained(void)
         if (round % 2) {
             CHECK(ks_key_reset(key) == KS_OK);
         } else {
-            /* Its magazines hold what is free, and no relief looks there, until it has seen the purge. */
+            /* Nobody else knows that its slabs are empty until it has seen the purge. */
             bool asleep = purge();
             relieve();
             if (asleep)
@@ -568,28 +574,68 @@ static void obtain_all(void)
     whole();
 }
 
-/* Asks for more memory, and for more magazines to free to, than a shortage lets anybody have. */
+enum { MANY = 2500 };
+
+/* More than fill the messages that are mapped at once, where each block has an entry of its own. */
+static void obtain_many(void)
+{
+    for (size_t i = 0; i < MANY; i++)
+        obtain(16, 16);
+}
+
+/* No block is of the same group as the one before. Those that cannot be sent live on. */
+static void release_scattered(void *argument)
+{
+    enum { APART = 64 };
+    size_t *refused = argument;
+    *refused = 0;
+    for (size_t first = 0; first < APART; first++)
+        for (size_t i = first; i < held_count; i += APART) {
+            intact(&held[i], held[i].size);
+            brace();
+            ks_status status = ks_free(key, held[i].bytes);
+            CHECK(status == KS_OK || status == KS_NO_MEMORY);
+            if (status == KS_OK)
+                held[i].bytes = NULL;
+            else
+                ++*refused;
+        }
+}
+
+static void forget_freed(void)
+{
+    for (size_t i = held_count; i-- > 0;)
+        if (!held[i].bytes)
+            held[i] = held[--held_count];
+}
+
+/* Asks for more memory, and for more messages to free in, than a shortage lets anybody have. */
 static void ask_in_vain(void)
 {
     static void *blocks[20000];
     ks_status status;
+    size_t refused;
     for (int i = 0; i < 20; i++)
         CHECK(!ks_alloc(key, (size_t)200 << 20, &status) && status == KS_NO_MEMORY);
     for (int round = 0; round < 10; round++) {
         size_t count = ks_alloc_bulk(key, 16, blocks, COUNT(blocks), &status);
         CHECK(ks_free_bulk(key, blocks, count, &status) == count);
     }
+    worker_do(&crew[0], release_scattered, &refused);
+    CHECK(refused && refused < MANY);
+    forget_freed();
 }
 
 /* The system refuses to make anything writable for a while: address space that it refused is there afterwards. */
 static void starve(void)
 {
     struct rlimit before;
+    obtain_many();
     CHECK(getrlimit(RLIMIT_DATA, &before) == 0);
     CHECK(setrlimit(RLIMIT_DATA, &(struct rlimit){1 << 20, before.rlim_max}) == 0);
     ask_in_vain();
     CHECK(setrlimit(RLIMIT_DATA, &before) == 0);
-    /* A thread that has no magazine yet. */
+    /* A thread that the library does not know yet. */
     size_t had = held_count;
     crew_start(2);
     obtain(16, (size_t)200 << 20);
@@ -673,7 +719,7 @@ static void bulk(void)
     for (size_t i = 0; held_count; i++) {
         worker_do(&crew[i % 2], release_bulk, (void *)120);
         release_bulk((void *)60);
-        purge_to(is_settled);
+        purge_to(is_trimmed);
         whole();
     }
 }
@@ -734,14 +780,7 @@ static void reallocate(void)
 
 /* ------------------------------------------------------------------ free */
 
-/* Enough to fill more magazines than a thread is given at once. */
-static void obtain_many(void)
-{
-    for (size_t i = 0; i < 2500; i++)
-        obtain(16, 16);
-}
-
-/* By a thread that has none of its own to send them in. */
+/* By a thread that has no message yet to send them in. */
 static void free_as_a_stranger(void)
 {
     crew_start(2);
@@ -762,7 +801,7 @@ static void free_twice(void *argument)
     doubles++;
 }
 
-/* The second of two magazines that come home holds nothing good, and the owner goes on to look for more. */
+/* The second of two messages that come home holds nothing good, and the owner goes on to look for more. */
 static void free_twice_on_the_way(void)
 {
     size_t before = held_count;
@@ -775,13 +814,25 @@ static void free_twice_on_the_way(void)
     whole();
 }
 
-/* More homes and classes than a heap has outboxes. */
+/* Where there was no memory for messages, there is afterwards. */
+static void free_in_many_messages(void)
+{
+    size_t refused;
+    obtain_many();
+    worker_do(&crew[0], release_scattered, &refused);
+    forget_freed();
+    CHECK(!refused == !held_count);
+    relieve();
+    whole();
+    release_some((void *)1);
+}
+
+/* More homes than a heap has batches. */
 static void free_everywhere(void)
 {
     free_as_a_stranger();
     free_twice_on_the_way();
-    obtain_many();
-    release_some((void *)1);
+    free_in_many_messages();
     crew_start(CREW);
     everybody(obtain_some, NULL);
     obtain_some(NULL);
@@ -848,7 +899,7 @@ static void purge_sleepers(void)
     worker_do(&crew[0], release_some, (void *)2);
     worker_do(&crew[3], release_some, (void *)3);
     whole();
-    purge_to(is_settled);
+    purge_to(is_trimmed);
     whole();
     /* What is left in use is left alone. */
     everybody(obtain_some, NULL);

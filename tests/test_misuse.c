@@ -138,7 +138,7 @@ static void freed_elsewhere_and_purged_home(struct stage *stage)
     refuse(stage, block);
 }
 
-/* The owner allocates until it has taken what came home; the first that was freed is handed out last. */
+/* The owner allocates until it has taken what came home; of that the lowest block is handed out first. */
 static void freed_elsewhere_and_taken_home(struct stage *stage)
 {
     good_begin(stage);
@@ -149,8 +149,8 @@ static void freed_elsewhere_and_taken_home(struct stage *stage)
     flush_elsewhere();
     assert_int_equal(stats_of(stage->key).in_flight, COUNT(blocks));
     while (stats_of(stage->key).in_flight)
-        assert_ptr_not_equal(block_new(stage), blocks[0]);
-    refuse(stage, blocks[0]);
+        assert_ptr_not_equal(block_new(stage), blocks[COUNT(blocks) - 1]);
+    refuse(stage, blocks[COUNT(blocks) - 1]);
 }
 
 static void move_it(void *argument)
@@ -249,29 +249,34 @@ static void dropped_in_another_key(struct stage *stage)
     refuse(stage, block);
 }
 
-static bool is_good(const struct stage *stage, const void *block)
-{
-    for (size_t i = 0; i < GOOD; i++)
-        if (stage->good[i] == block)
-            return true;
-    return false;
-}
-
-/* More than the good ones, which may live in its memory. */
-static void of_a_destroyed_key(struct stage *stage)
+/* More than the good ones, which may live in its memory by then: that of a destroyed key is nobody's. */
+static void refuse_of_a_destroyed_key(struct stage *stage, bool good_before)
 {
     enum { MOST = 1000 };
     void *blocks[MOST];
     size_t count = stage->size <= 64 ? MOST : 28;
     ks_key_t lost = key_new();
+    if (good_before)
+        good_begin(stage);
     for (size_t i = 0; i < count; i++)
         blocks[i] = alloc_ok(lost, stage->size);
     key_end(lost);
-    good_begin(stage);
-    while (count && is_good(stage, blocks[count - 1]))
-        count--;
-    assert_int_not_equal(count, 0);
-    refuse(stage, blocks[count - 1]);
+    if (!good_before)
+        good_begin(stage);
+    for (size_t i = 0; i < count; i++)
+        refuse_unless_good(stage, blocks[i]);
+}
+
+static void of_a_destroyed_key(struct stage *stage)
+{
+    refuse_of_a_destroyed_key(stage, true);
+    for (size_t i = 0; i < stage->count; i++)
+        assert_int_equal(stage->attempts[i].instead, KS_BAD_BLOCK);
+}
+
+static void of_a_destroyed_key_whose_memory_is_in_use(struct stage *stage)
+{
+    refuse_of_a_destroyed_key(stage, false);
 }
 
 static void block_of_another_key(void **state)
@@ -282,7 +287,9 @@ static void block_of_another_key(void **state)
         {"live in another thread", of_another_key_and_thread, KS_WRONG_KEY, KS_WRONG_KEY, OWN_CLASS, 0},
         {"free", free_in_another_key, KS_WRONG_KEY, KS_WRONG_KEY, OWN_CLASS, 0},
         {"dropped", dropped_in_another_key, KS_WRONG_KEY, KS_WRONG_KEY, OWN_CLASS, 0},
-        {"destroyed", of_a_destroyed_key, KS_BAD_BLOCK, KS_BAD_BLOCK, ANY_CLASS, 0},
+        {"destroyed", of_a_destroyed_key, KS_BAD_BLOCK, KS_BAD_BLOCK, NO_CLASS, 0},
+        {"destroyed, memory in use", of_a_destroyed_key_whose_memory_is_in_use, KS_BAD_BLOCK, KS_BAD_BLOCK, NO_CLASS,
+         0},
     };
     misuse_run(rows, COUNT(rows));
 }

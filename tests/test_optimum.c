@@ -1,5 +1,5 @@
 /* The optimum, against trying every table; the tally, against counting by hand. */
-#include "classes.h"
+#include "classes/classes.h"
 #include "demand.h"
 #include "live.h"
 #include "optimum.h"
@@ -107,7 +107,7 @@ static double least_of_all(const struct weights *weights, const struct limits *l
         if (!steps_are_good(&table, limits))
             continue;
         struct spending spending = spend(weights, &table, limits->threads);
-        least = fmin(least, spending.internal + spending.tails + spending.magazines);
+        least = fmin(least, spending.internal + spending.tails + spending.partial);
     }
     return least;
 }
@@ -130,7 +130,7 @@ static void the_optimum_is_the_least_of_all_tables(void **state)
         for (uint32_t n = 1; n <= SMALL; n++) {
             double least = least_of_all(&weights, &limits, n);
             struct spending spending = spend(&weights, &tables[n - 1], limits.threads);
-            double said = spending.internal + spending.tails + spending.magazines;
+            double said = spending.internal + spending.tails + spending.partial;
             assert_int_equal(tables[n - 1].count, n);
             if (fabs(costs[n - 1] - said) > 1e-6 * (1 + said))
                 fail_msg("round %u, %u classes: costs %f, its table spends %f", round, n, costs[n - 1], said);
@@ -165,16 +165,15 @@ static void no_table_is_better_than_the_tried_ones(void **state)
     }
 }
 
-/* What a class of `size` bytes spends on a weight of blocks, with a magazine if it has any. */
+/* What a class of `size` bytes spends on a weight of blocks, with half a group if it has any. */
 static double cost_of(const struct weights *weights, const struct limits *limits, uint32_t size, double weight,
                       double bytes)
 {
     uint32_t capacity = weights->slab / size;
-    double blocks = fmax(fmin(131072.0 / size, 60), 4);
     if (weight <= 0)
         return 0;
-    return weight * ((double)weights->slab / capacity + STATE) - bytes +
-           limits->threads * weights->standing * (1024 + floor(blocks) * size / 2);
+    return weight * (weights->slab + 72 * ceil(capacity / 32.0)) / capacity - bytes +
+           limits->threads * weights->standing * (36 + fmin(capacity, 32) * size / 2);
 }
 
 /* The same by trying each class before each other, for all sizes that a class may have. */
@@ -355,7 +354,7 @@ static void a_demand_costs_what_its_blocks_get(void **state)
         assert_true(fabs(demand_cost(&demand, &table, 0) - expected) <= 1e-9 * expected);
         demand.count = 1;
         struct spending spending = spend(&weights[0], &table, 3);
-        expected = spending.internal + spending.tails + spending.magazines;
+        expected = spending.internal + spending.tails + spending.partial;
         assert_true(fabs(demand_cost(&demand, &table, 3) - expected) <= 1e-9 * expected);
     }
 }
@@ -474,9 +473,44 @@ static void tails_go_by_the_slab(void **state)
     weights.weight[1536 / GRANULE] = 1;
     weights.bytes[1536 / GRANULE] = 1536;
     const struct size_table table = {.count = 2, .bytes = {1536, SIZE_TOP}};
-    assert_true(fabs(spend(&weights, &table, 0).tails - (1024.0 / 170 + STATE)) < 1e-9);
+    assert_true(fabs(spend(&weights, &table, 0).tails - (1024.0 + 6 * 72) / 170) < 1e-9);
     weights.slab = SLAB_BYTES / 4;
-    assert_true(fabs(spend(&weights, &table, 0).tails - (1024.0 / 42 + STATE)) < 1e-9);
+    assert_true(fabs(spend(&weights, &table, 0).tails - (1024.0 + 2 * 72) / 42) < 1e-9);
+}
+
+/* Groups of 32 blocks, or as many as the slab has; 72 bytes each. */
+static void a_class_has_half_a_group_in_each_thread(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t slab, size;
+        double bytes;
+    } cases[] = {
+        {SLAB_BYTES, 16, 16 * 16 + 36},          {SLAB_BYTES, 1536, 16 * 1536 + 36},
+        {SLAB_BYTES, 8192, 16 * 8192 + 36},      {SLAB_BYTES, 9216, 14 * 9216 + 36},
+        {SLAB_BYTES, 65536, 2 * 65536 + 36},     {SLAB_BYTES / 4, 1536, 16 * 1536 + 36},
+        {SLAB_BYTES / 4, 9216, 3.5 * 9216 + 36}, {SLAB_BYTES / 4, 65536, 32768 + 36},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct weights weights = {.slab = cases[i].slab, .standing = 0.5};
+        const struct size_table table = {.count = cases[i].size == SIZE_TOP ? 1 : 2,
+                                         .bytes = {cases[i].size, SIZE_TOP}};
+        assert_true(partial_cost(cases[i].slab, cases[i].size) == cases[i].bytes);
+        assert_true(spend(&weights, &table, 3).partial == 0);
+        weights.weight[cases[i].size / GRANULE] = 1;
+        assert_true(spend(&weights, &table, 3).partial == 3 * 0.5 * cases[i].bytes);
+        assert_true(spend(&weights, &table, 0).partial == 0);
+    }
+}
+
+/* What the search for the optimum relies on. */
+static void a_larger_block_takes_no_less_of_its_slab(void **state)
+{
+    (void)state;
+    for (uint32_t slab = SLAB_BYTES / 4; slab <= SLAB_BYTES; slab *= 2)
+        for (uint32_t size = CLASS_LEAST; size < SIZE_TOP; size += GRANULE)
+            if (block_cost(slab, size) > block_cost(slab, size + GRANULE))
+                fail_msg("of a slab of %u bytes a block of %u takes more than one of %u", slab, size, size + GRANULE);
 }
 
 /* A block of 240 bytes at a multiple of 256 needs a class that is one; at a multiple of 16 it has a class of its own. */
@@ -546,6 +580,8 @@ int main(void)
         cmocka_unit_test(addresses_are_found_until_they_are_taken),
         cmocka_unit_test(lifetimes_are_added_up),
         cmocka_unit_test(tails_go_by_the_slab),
+        cmocka_unit_test(a_class_has_half_a_group_in_each_thread),
+        cmocka_unit_test(a_larger_block_takes_no_less_of_its_slab),
         cmocka_unit_test(alignment_needs_a_class),
         cmocka_unit_test(alignments_are_counted_apart),
         cmocka_unit_test(counted_blocks_go_to_both_halves),

@@ -2,7 +2,7 @@
 #include "pages.h"
 
 #if CHECK_BUILD
-#include "testing.h"
+#include "base/testing.h"
 #endif
 
 #include <errno.h>

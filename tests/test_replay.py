@@ -160,6 +160,30 @@ class Replayed(unittest.TestCase):
         self.assertEqual(result.returncode, 1)
         self.assertIn("/nonexistent/c: No such file or directory", result.stderr)
 
+    def test_removed_settings(self):
+        """A config with one is used, and the warning comes once, not in every round."""
+        path = self.config("[defaults]\nmagazine = 8\nclasses = 4096, 65536\n")
+        said = f"keyslab: {path}:2: [defaults] magazine: this setting was removed and has no effect: "
+        for arguments in (("--config", path, "--rounds", "2"), ("--compare", f"default,{path}", "--rounds", "2"),
+                          ("--peer", "keyslab", "--config", path)):
+            for form in ["--json"], []:
+                result = run(*form, *arguments, self.resets)
+                self.assertEqual(result.returncode, 0, arguments)
+                self.assertTrue(result.stderr.startswith(said), result.stderr)
+                self.assertEqual(result.stderr.count("\n"), 1, result.stderr)
+                if form:
+                    self.assertNotIn("magazine", result.stdout)
+                    data = json.loads(result.stdout)
+                    classes = (data["allocators"][1] if "allocators" in data else data)["classes"]
+                    self.assertIn(4096, [given["size"] for given in classes])
+        result = run("--quiet", "--peer", "keyslab", "--config", path, self.resets)
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        self.assertEqual(run("--quiet", "--config", path, self.resets).returncode, 2)
+        # Of a file that the environment names nothing is read.
+        for arguments in ("--rounds", "2", "--compare", "default,malloc"), ("--peer", "keyslab"), ():
+            result = run(*arguments, self.resets, environment={"KEYSLAB_CONF": path})
+            self.assertEqual((result.returncode, result.stderr), (0, ""), arguments)
+
     def test_nothing_is_recorded(self):
         """A config that traces may name the very trace that is replayed: it is left as it is, and so is the time."""
         trace = os.path.join(self.folder.name, "kept.kst")

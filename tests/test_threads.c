@@ -129,7 +129,7 @@ static void threads_come_and_go(void **state)
     key_end(key);
 }
 
-static void returns_to_an_ended_thread_are_kept(void **state)
+static void remote_frees_to_an_ended_thread_are_kept(void **state)
 {
     (void)state;
     key = key_new();
@@ -179,36 +179,82 @@ static void a_double_free_in_flight_is_found_at_home(void **state)
     key_end(key);
 }
 
-static int heard[2];
+static const size_t misused_sizes[2] = {100, 1500};
+static void *misused[2];
+static int heard[2][2]; /* of each of the two blocks: at once, at home */
 
 static void hear(void *context, const struct ks_error *error)
 {
+    size_t which = error->block == misused[1];
     assert_ptr_equal(context, heard);
     assert_int_equal(error->key, key);
     assert_int_equal(error->status, KS_DOUBLE_FREE);
-    assert_ptr_equal(error->block, blocks[0]);
-    assert_int_equal(error->class_size, 112);
-    heard[error->at_home]++;
+    assert_ptr_equal(error->block, misused[which]);
+    assert_int_equal(error->class_size, ks_good_size(misused_sizes[which]));
+    heard[which][error->at_home]++;
 }
 
-static void the_owner_frees_while_a_return_is_under_way(void **state)
+static void key_heard(void)
+{
+    memset(heard, 0, sizeof heard);
+    assert_status(ks_key_create(&(struct ks_key_options){.on_error = hear, .on_error_context = heard}, &key), KS_OK);
+    for (size_t i = 0; i < COUNT(misused); i++)
+        misused[i] = alloc_ok(key, misused_sizes[i]);
+}
+
+/* 5,000 frees, of the one and the other in turn: no two that follow each other are of one group. */
+static void the_owner_frees_while_remote_frees_are_pending(void **state)
 {
     (void)state;
-    assert_status(ks_key_create(&(struct ks_key_options){.on_error = hear, .on_error_context = heard}, &key), KS_OK);
-    void *block = alloc_ok(key, 100);
-    blocks[0] = block;
     struct worker worker;
+    key_heard();
     worker_start(&worker);
     for (size_t i = 0; i < BLOCKS; i++)
-        blocks[i] = block;
-    worker_do(&worker, deallocate, NULL); /* 5,000 times the same block */
+        blocks[i] = misused[i % 2];
+    worker_do(&worker, deallocate, NULL);
     worker_do(&worker, flush, NULL);
-    assert_status(ks_free(key, block), KS_OK);
-    assert_status(ks_free(key, block), KS_DOUBLE_FREE);
+    for (size_t i = 0; i < COUNT(misused); i++) {
+        assert_status(ks_free(key, misused[i]), KS_OK);
+        assert_status(ks_free(key, misused[i]), KS_DOUBLE_FREE);
+    }
     assert_status(ks_key_purge(key), KS_OK);
     assert_int_equal(stats_of(key).refused_at_home, BLOCKS);
-    assert_int_equal(heard[0], 1);
-    assert_int_equal(heard[1], BLOCKS);
+    assert_int_equal(stats_of(key).double_free, BLOCKS + 2);
+    for (size_t i = 0; i < COUNT(misused); i++) {
+        assert_int_equal(heard[i][0], 1);
+        assert_int_equal(heard[i][1], BLOCKS / 2);
+    }
+    assert_int_equal(stats_of(key).live, 0);
+    worker_end(&worker);
+    key_end(key);
+}
+
+static void free_one_again_and_again(void *argument)
+{
+    assert_status(ks_free(key, argument), KS_OK);
+    for (size_t i = 1; i < BLOCKS; i++)
+        assert_status(ks_free(key, argument), KS_DOUBLE_FREE);
+}
+
+/* While it waits in the thread that has freed it, that thread is told at once. */
+static void a_block_is_freed_again_before_it_is_sent(void **state)
+{
+    (void)state;
+    struct worker worker;
+    key_heard();
+    worker_start(&worker);
+    for (size_t i = 0; i < COUNT(misused); i++)
+        worker_do(&worker, free_one_again_and_again, misused[i]);
+    worker_do(&worker, flush, NULL);
+    assert_status(ks_key_purge(key), KS_OK);
+    assert_int_equal(stats_of(key).refused_at_home, 0);
+    assert_int_equal(stats_of(key).double_free, 2 * (BLOCKS - 1));
+    assert_int_equal(stats_of(key).freed_remote, 2);
+    for (size_t i = 0; i < COUNT(misused); i++) {
+        assert_int_equal(heard[i][0], BLOCKS - 1);
+        assert_int_equal(heard[i][1], 0);
+        assert_status(ks_free(key, misused[i]), KS_DOUBLE_FREE);
+    }
     assert_int_equal(stats_of(key).live, 0);
     worker_end(&worker);
     key_end(key);
@@ -299,18 +345,20 @@ static void destroyed_keys_leave_nothing_behind(void **state)
 static void a_thread_that_only_frees(void **state)
 {
     (void)state;
-    key = key_new();
+    enum { BOUND = 16 << 10 };
+    assert_status(ks_key_create(&(struct ks_key_options){.outbox_bytes = BOUND}, &key), KS_OK);
     struct worker worker;
     worker_start(&worker);
     for (int round = 0; round < 100; round++) {
         for (size_t i = 0; i < BLOCKS; i++)
             blocks[i] = alloc_ok(key, 1500);
         worker_do(&worker, deallocate, NULL);
+        assert_true(stats_of(key).in_flight <= BLOCKS + BOUND / 1536);
     }
     /* 5,000 frames of 1,500 bytes, and what is under way. */
     assert_true(stats_of(key).arena_peak < 12 << 20);
     assert_status(ks_key_purge(key), KS_OK);
-    assert_true(stats_of(key).in_flight * 1536 <= 16 << 10);
+    assert_true(stats_of(key).in_flight * 1536 <= BOUND);
     worker_end(&worker);
     key_end(key);
 }
@@ -403,9 +451,10 @@ int main(void)
         cmocka_unit_test(bulk_frees_go_home_too),
         cmocka_unit_test(realloc_moves_another_threads_block),
         cmocka_unit_test(threads_come_and_go),
-        cmocka_unit_test(returns_to_an_ended_thread_are_kept),
+        cmocka_unit_test(remote_frees_to_an_ended_thread_are_kept),
         cmocka_unit_test(a_double_free_in_flight_is_found_at_home),
-        cmocka_unit_test(the_owner_frees_while_a_return_is_under_way),
+        cmocka_unit_test(the_owner_frees_while_remote_frees_are_pending),
+        cmocka_unit_test(a_block_is_freed_again_before_it_is_sent),
         cmocka_unit_test(blocks_on_their_way_are_dropped_by_a_reset),
         cmocka_unit_test(the_memory_of_a_sleeper_can_be_purged),
         cmocka_unit_test(destroy_takes_the_memory_of_sleepers),

@@ -1,10 +1,10 @@
 /* Traces: what is recorded is read back, in order; what is damaged is named, and what lies before it is good. */
-#include "checksum.h"
-#include "event.h"
-#include "file.h"
-#include "open.h"
-#include "reader.h"
-#include "writer.h"
+#include "trace/checksum.h"
+#include "trace/event.h"
+#include "trace/file.h"
+#include "trace/open.h"
+#include "trace/reader.h"
+#include "trace/writer.h"
 
 #include "test.h"
 

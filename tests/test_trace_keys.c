@@ -1,6 +1,6 @@
 /* Traces of the library's own keys, through its public face: what the file says is what was done. */
-#include "reader.h"
 #include "test.h"
+#include "trace/reader.h"
 
 #include <errno.h>
 #include <signal.h>

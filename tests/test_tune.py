@@ -76,7 +76,22 @@ def table(key, name):
 
 
 def overhead(spending):
-    return spending["internal"] + spending["slab_tails"] + spending["magazines"]
+    return spending["internal"] + spending["slab_tails"] + spending["partial_groups"]
+
+
+GRID = {"slab": ("64 KiB", "128 KiB", "256 KiB"), "retain": ("0", "1 MiB", "16 MiB"),
+        "outbox": ("4 KiB", "16 KiB", "64 KiB", "256 KiB"), "flush": ("16", "256")}
+
+
+def grid(trials, start, names=tuple(GRID)):
+    """What a search tries from these values on, and what is best in the end, where its trials have kept some."""
+    kept, tried, best = iter(trial["kept"] for trial in trials), [], dict(start)
+    for name in names:
+        for value in GRID[name]:
+            if value != best[name]:
+                tried.append((name, value))
+                best[name] = value if next(kept, False) else best[name]
+    return tried, best
 
 
 class Tuned(unittest.TestCase):
@@ -225,8 +240,11 @@ class Tuned(unittest.TestCase):
         self.assertEqual(report("--headroom", "128", SAMPLE)["keys"][0]["tables"][0]["all"]["asked"],
                          plain + 128 * frames)
         free = report("--threads", "0", self.trace)["keys"][0]
-        self.assertEqual(table(free, "tuned")["all"]["magazines"], 0)
-        self.assertGreater(table(report(self.trace)["keys"][0], "tuned")["all"]["magazines"], 0)
+        self.assertEqual(table(free, "tuned")["all"]["partial_groups"], 0)
+        one, three = (table(report("--threads", threads, self.trace)["keys"][0], "default")["all"]["partial_groups"]
+                      for threads in ("1", "3"))
+        self.assertGreater(one, 0)
+        self.assertAlmostEqual(three, 3 * one)
 
     def test_config(self):
         path = self.path("keyslab.conf")
@@ -259,6 +277,12 @@ class Tuned(unittest.TestCase):
                                text=True)
         return next(setting for setting in json.loads(shown.stdout)["settings"] if setting["name"] == name)
 
+    def settings(self, conf=""):
+        """The values of every setting, with the file in effect or built in."""
+        shown = subprocess.run([KEYSLAB, "config", "show", "--json"], capture_output=True, text=True,
+                               env={**os.environ, "KEYSLAB_CONF": conf})
+        return {setting["name"]: setting["value"] for setting in json.loads(shown.stdout)["settings"]}
+
     def test_slabs_of_the_config_in_effect(self):
         conf = self.write("slabs.conf", "[key frames]\nslab = 64 KiB\n")
         keys = [{key["key"]: table(key, "default") for key in report(self.trace, conf=name)["keys"]}
@@ -279,6 +303,20 @@ class Tuned(unittest.TestCase):
         self.assertTrue(result.stderr.startswith(f"keyslab: {conf}:2: [defaults] slab: '1': expected a power of two"))
         self.assertTrue(result.stderr.endswith("keyslab: built-in settings are used instead\n"))
         self.assertEqual(json.loads(result.stdout), report(self.trace))
+
+    def test_removed_settings_of_the_config_in_effect(self):
+        """The file is used, and the warning comes once, however many replays a search takes."""
+        conf = self.write("old.conf", "[defaults]\nmagazine = 8\nslab = 64 KiB\n")
+        plain = self.write("new.conf", "[defaults]\n\nslab = 64 KiB\n")
+        said = f"keyslab: {conf}:2: [defaults] magazine: this setting was removed and has no effect: "
+        result = run("--json", self.trace, conf=conf)
+        self.assertEqual(result.returncode, 0)
+        self.assertEqual(json.loads(result.stdout), report(self.trace, conf=plain))
+        self.assertNotEqual(json.loads(result.stdout), report(self.trace))
+        searched = run("--search", "--search-seconds", "1", self.trace, conf=conf)
+        for errors in result.stderr, searched.stderr:
+            self.assertTrue(errors.startswith(said), errors)
+            self.assertEqual(errors.count("magazine"), 1, errors)
 
     def test_config_of_each_kind(self):
         path = self.path("kinds.conf")
@@ -312,6 +350,15 @@ class Tuned(unittest.TestCase):
                 self.assertEqual(self.setting(path, name, "classes")["value"],
                                  report("-k", name, trace)["keys"][0]["classes"])
 
+    def test_groups_of_blocks(self):
+        """Of four blocks of 64 bytes: 72 bytes for 32 of them, and half a group of the class in each thread."""
+        path = self.write("groups.txt", "".join(f"12: malloc {address:#x} 64 0 0\n" for address in range(64, 320, 64))
+                          + "12: thread_done 0x0 1000 1000\n")
+        all = table(report("--threads", "2", path)["keys"][0], "default")["all"]
+        self.assertEqual((all["asked"], all["internal"], all["classes_used"]), (256, 0, 1))
+        self.assertAlmostEqual(all["slab_tails"], 4 * 72 / 32)
+        self.assertAlmostEqual(all["partial_groups"], 2 * (32 * 64 + 72) / 2)
+
     def test_search(self):
         """Nothing is touched that was not asked for, and the file says what was searched."""
         path, small = self.path("search.conf"), self.path("small.kst")
@@ -321,10 +368,10 @@ class Tuned(unittest.TestCase):
         trials = data["search"]["trials"]
         self.assertEqual({trial["setting"] for trial in trials} - {"outbox", "flush"}, set())
         self.assertEqual({trial["key"] for trial in trials}, {"frames"})
-        self.assertEqual([trial["value"] for trial in trials],
-                         ["4 KiB", "64 KiB", "256 KiB", "16", "256"][:len(trials)])
+        tried, _ = grid(trials, self.settings(), ("outbox", "flush"))
+        self.assertEqual([(trial["setting"], trial["value"]) for trial in trials], tried[:len(trials)])
         self.assertTrue(all(3 <= trial["rounds"] <= 14 and trial["time"] > 0 for trial in trials))
-        self.assertTrue(data["search"]["late"] or len(trials) == 5)
+        self.assertTrue(data["search"]["late"] or len(trials) == len(tried))
         with open(path) as file:
             text = file.read()
         self.assertIn("# Searched by replay, and as built in where nothing better is set below: outbox, flush.", text)
@@ -335,48 +382,30 @@ class Tuned(unittest.TestCase):
             self.assertEqual(self.setting(path, "frames", name)["value"], value)
         self.assertFalse("together" in data["search"] and not kept)
 
-    @staticmethod
-    def lengths(parts):
-        """As a config file has them, of classes up to 256 bytes, up to 2,048, and all others."""
-        small, medium, large = parts
-        rungs = [(f"{top}: ", blocks) for top, blocks, above in ((256, small, medium), (2048, medium, large))
-                 if blocks != above] + [("", large)]
-        return ", ".join(f"{size}{blocks}" for size, blocks in rungs)
-
-    def test_search_by_class(self):
-        """Magazines of all classes, then of small, medium and large ones, each tried as a change of what was kept."""
-        path, small = self.path("lengths.conf"), self.path("small.kst")
+    def search_all(self, conf=""):
+        """The trials of a search of all settings, with a file in effect, are those of the grid; the file has what was best."""
+        path, small = self.path("grid.conf"), self.path("small.kst")
         subprocess.run([MAKE_TRACE, small, "20000", "500", "500"], check=True)
-        data = report("--search=magazine,slab,retain", "--search-seconds", "60", "-o", path, "--joint", small)
+        data = report("--search", "--search-seconds", "60", "-o", path, "--joint", small, conf=conf)
         self.check(path)
         trials = data["search"]["trials"]
-        parts, expected = [60] * 3, []
-        kept = iter(trial["kept"] for trial in trials)
-        for which, values in ((range(3), (32, 16, 8)), ([0], (60, 32, 8)), ([1], (60, 32, 8)), ([2], (60, 32, 8))):
-            for value in values:
-                tried = [value if part in which else before for part, before in enumerate(parts)]
-                if tried == parts:
-                    continue
-                expected.append(("magazine", self.lengths(tried)))
-                if next(kept, False):
-                    parts = tried
-        # What is built in is tried where something else was kept before it.
-        slab = "256 KiB"
-        for value in "64 KiB", "128 KiB", "256 KiB":
-            if value != slab:
-                expected.append(("slab", value))
-                slab = value if next(kept, False) else slab
-        expected += [("retain", value) for value in ("0", "1 MiB", "16 MiB")]
-        self.assertEqual([(trial["setting"], trial["value"]) for trial in trials], expected[:len(trials)])
-        self.assertTrue(data["search"]["late"] or len(trials) == len(expected))
-        shown = json.loads(subprocess.run([KEYSLAB, "config", "show", "--json", path], check=True, capture_output=True,
-                                          text=True).stdout)["settings"]
-        self.assertIn(self.lengths(parts), [setting["value"] for setting in shown if setting["name"] == "magazine"])
+        tried, best = grid(trials, self.settings(conf))
+        self.assertEqual([(trial["setting"], trial["value"]) for trial in trials], tried[:len(trials)])
+        self.assertTrue(data["search"]["late"] or len(trials) == len(tried))
+        written = self.settings(path)
+        self.assertEqual({name: written[name] for name in GRID}, {name: best[name] for name in GRID})
+
+    def test_search_tries_the_grid(self):
+        """Slabs, idle slabs, outboxes and slow paths, each value tried as a change of what was kept."""
+        self.search_all()
+
+    def test_search_goes_on_from_the_slab_in_effect(self):
+        self.search_all(self.write("slab.conf", "[defaults]\nslab = 64 KiB\n"))
 
     def test_search_says_what_came_of_each(self):
         small = self.path("small.kst")
         subprocess.run([MAKE_TRACE, small, "20000", "500"], check=True)
-        data = report("--search=magazine bytes,flush", "--search-seconds", "20", "--joint", small)["search"]
+        data = report("--search=retain,flush", "--search-seconds", "20", "--joint", small)["search"]
         self.assertTrue(data["trials"])
         for trial in data["trials"]:
             self.assertEqual(trial["verdict"] == "kept", trial["kept"])
@@ -412,11 +441,11 @@ class Tuned(unittest.TestCase):
         refused = run("--search", SAMPLE)
         self.assertEqual((refused.returncode, refused.stdout), (1, ""))
         self.assertIn("--search replays a trace, and this is a capture", refused.stderr)
-        for arguments in (("--search=quota", self.trace), ("--search=", self.trace), ("--search", self.trace, SAMPLE),
+        for arguments in (("--search=quota", self.trace), ("--search=magazine", self.trace), ("--search=", self.trace), ("--search", self.trace, SAMPLE),
                           ("--search-seconds", "5", self.trace), ("--search", "--search-seconds", "0", self.trace)):
             self.assertEqual(run(*arguments).returncode, 2, arguments)
         self.assertRegex(run("--search=quota", self.trace).stderr,
-                         "'quota': expected magazine, magazine bytes, .*retain, outbox or flush, with commas")
+                         "'quota': expected slab, retain, outbox or flush, with commas")
 
     def test_scudo(self):
         path = self.path("scudo.xml")

@@ -1,5 +1,5 @@
 /* Texts of any bytes as UTF-8: what is a character, and that no two texts have the same form. */
-#include "utf8.h"
+#include "base/utf8.h"
 
 #include "test.h"
 

@@ -20,7 +20,8 @@ static void print_help(void)
          "       keyslab config show [OPTION]... [FILE]\n"
          "       keyslab config list [OPTION]...\n"
          "\n"
-         "  check  reads config files, prints every error, or what each section sets\n"
+         "  check  reads config files, prints every error, or what each section sets; warns of\n"
+         "         settings that have no effect any more, on standard error\n"
          "  show   prints the settings of a key, and the line that each comes from; without\n"
          "         FILE by the file that a program would find: that of KEYSLAB_CONF, else\n"
          "         the system's. A program's own options win over any file\n"
@@ -47,6 +48,13 @@ static void keep_error(void *context, const char *text)
     json_array_append_new(file->errors, json_text(text));
 }
 
+/* Not of the report: a file with warnings is good. */
+static void tell_warning(void *context, const char *text)
+{
+    (void)context;
+    complain("%s", text);
+}
+
 static struct checked file_check(const char *name, bool json)
 {
     struct checked file = {
@@ -60,7 +68,8 @@ static struct checked file_check(const char *name, bool json)
         complain("out of memory for %s", input_path_shown(name));
     if (!path || !file.config || !file.errors)
         exit(EXIT_FAILED);
-    struct config_errors errors = {.path = input_path_shown(name), .tell = keep_error, .context = &file};
+    struct config_errors errors = {
+        .path = input_path_shown(name), .tell = keep_error, .warn = tell_warning, .context = &file};
     config_read(path, file.config, &errors);
     return file;
 }

@@ -3,7 +3,6 @@
 #include "command.h"
 #include "input_path.h"
 #include "json.h"
-#include "lengths.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,8 +27,6 @@ static char *value_text(const struct settings *settings, uint32_t i, char *text)
 {
     if (i == SET_CLASSES)
         return classes_text(settings->sizes, settings->sizes_count, text);
-    if (i == SET_MAGAZINE)
-        return lengths_format(&settings->lengths, text);
     if (i == SET_TRACE_FILE)
         return path_text(settings, text);
     return setting_format(&settings_table[i], settings->values[i], text);
@@ -50,7 +47,7 @@ static json_t *value_json(const struct settings *settings, uint32_t i)
 
 static bool list_json(const struct settings *built_in)
 {
-    static const char *const types[] = {"sizes", "lengths", "count", "bytes", "time", "word", "path"};
+    static const char *const types[] = {"sizes", "count", "bytes", "time", "word", "path"};
     char range[SETTING_TEXT];
     json_t *list = json_array();
     for (uint32_t i = 0; i < SETTINGS; i++) {

@@ -2,11 +2,11 @@
 #ifndef TOOLS_CONFIG_REPORT_H
 #define TOOLS_CONFIG_REPORT_H
 
-#include "config.h"
+#include "config/config.h"
 
 #include <jansson.h>
 
-/* A file that has been read, with its errors, which as text have gone to standard error already. */
+/* A file that has been read, with its errors, which as text have gone to standard error already. Warnings always have. */
 struct checked {
     const char *path; /* as it was named */
     struct config *config;

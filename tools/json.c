@@ -1,7 +1,7 @@
 #include "json.h"
 
+#include "base/utf8.h"
 #include "command.h"
-#include "utf8.h"
 
 #include <inttypes.h>
 #include <math.h>

@@ -4,8 +4,8 @@
 packages_build="gcc libc6-dev binutils meson ninja-build pkg-config
     libck-dev libjemalloc-dev libpcap-dev zlib1g-dev libjansson-dev libzstd-dev libinih-dev uthash-dev"
 packages_programs="tshark tcpdump libndpi-bin sqlite3 git perl nginx-light redis-server"
-packages_check="$packages_build $packages_programs g++ libbenchmark-dev gnuplot-nox libcmocka-dev clang libclang-rt-14-dev clang-format
-    clang-tidy valgrind spin"
+packages_check="$packages_build $packages_programs g++ libcmocka-dev valgrind"
+packages_check_all="$packages_check libbenchmark-dev gnuplot-nox clang libclang-rt-14-dev clang-format clang-tidy spin"
 packages_bench="$packages_build g++ libbenchmark-dev gnuplot-nox libjemalloc2 libmimalloc-dev libtcmalloc-minimal4 libtbbmalloc2
     libdpdk-dev libwireshark-dev libglib2.0-dev libapr1-dev libtalloc-dev"
 packages_coverage="$packages_build libcmocka-dev tshark gcovr"

@@ -1,10 +1,10 @@
 /* `keyslab record`: runs a program and writes a trace of its allocations. */
 #include "command.h"
 #include "interrupt.h"
-#include "open.h"
 #include "output.h"
 #include "record_traces.h"
 #include "recorder/recorder.h"
+#include "trace/open.h"
 
 #include <errno.h>
 #include <getopt.h>

@@ -1,8 +1,8 @@
 #include "record_traces.h"
 
 #include "command.h"
-#include "open.h"
-#include "reader.h"
+#include "trace/open.h"
+#include "trace/reader.h"
 
 #include <ctype.h>
 #include <dirent.h>

@@ -2,8 +2,9 @@
  * keyslab: memory for packet experts, owned by keys.
  *
  * An expert key owns every block that is allocated in it. Any thread may allocate, free, resize and query in
- * any live key without registering first; freeing another thread's block sends it home through a lock-free
- * queue; and one call drops a whole key, whatever its threads are doing at that moment.
+ * any live key without registering first; the thread that has allocated a block owns it, and a free by another
+ * thread reaches the owner through a lock-free queue; and one call drops a whole key, whatever its threads are
+ * doing at that moment.
  *
  * Unless a function says otherwise: it may be called from any thread at any time; unless memory has to come from
  * or go to the operating system, it takes no lock, never waits for another thread, and makes no system call; and
@@ -36,30 +37,40 @@ extern "C" {
 #define KS_VERSION_PATCH 0
 
 /*
- * A key: an index and a generation in one word, never an address. Zero is no key. A destroyed key's value is
- * answered KS_BAD_KEY for ever, also when its index serves a new key. The same value, cast, is NetMon's
- * HEXPERTKEY.
+ * A key: an index and a generation in one word, never an address. Zero is no key. A destroyed key's value gets
+ * KS_BAD_KEY for ever, also when its index serves a new key. The same value, cast, is NetMon's HEXPERTKEY.
  */
 typedef uintptr_t ks_key_t;
 
+/*
+ * What a call returns or stores. A pointer that is no live block of the key gets the first of these that is true:
+ *
+ *     KS_BAD_BLOCK     it is not the address of a block: foreign, inside of one, or where no block can begin
+ *     KS_WRONG_KEY     the memory there belongs to another live key
+ *     KS_STALE         a reset has dropped the block, or none has been handed out at this address since the memory
+ *                      there was last divided into blocks
+ *     KS_DOUBLE_FREE   the block is free
+ *
+ * So a dropped or freed block is refused until its address is handed out again. The key knows what its memory is
+ * now, not what it was: memory that is used anew for blocks of another size may turn KS_STALE or KS_DOUBLE_FREE
+ * into KS_BAD_BLOCK or KS_STALE.
+ */
 typedef enum ks_status {
     KS_OK = 0,
     KS_NO_MEMORY,   /* the operating system or the arena has no more */
     KS_QUOTA,       /* the key's quota is used up */
     KS_TERMINATED,  /* the host has terminated the key: clean up and return */
     KS_BAD_KEY,     /* no such key, or a destroyed one */
-    KS_BAD_BLOCK,   /* foreign, interior, or never handed out */
+    KS_BAD_BLOCK,   /* not the address of a block */
     KS_WRONG_KEY,   /* a block of another key */
     KS_DOUBLE_FREE, /* a block of the key that is free already */
-    KS_STALE,       /* a block that a reset dropped */
+    KS_STALE,       /* dropped by a reset, or not handed out since the memory was used anew */
     KS_TOO_LARGE,   /* the size overflows, or exceeds what can be addressed */
-    KS_INVALID,     /* an argument outside its range: an alignment that is no power of two, a NULL result pointer
-                 */
-    KS_DAMAGED,     /* only told to the error hook, by keys with KS_CHECKS_PARANOID: a free block was written to */
+    KS_INVALID,     /* an argument outside its range: an alignment that is no power of two, a NULL result pointer */
+    KS_DAMAGED,     /* only reported to the error hook, by keys with KS_CHECKS_PARANOID: a free block was written to */
 } ks_status;
 
-/* One line of English for a status, static storage, never NULL: "unknown status" for other values. Constant
- * time. */
+/* One line of English for a status, static storage, never NULL: "unknown status" for other values. Constant time. */
 KS_API const char *ks_strerror(ks_status status);
 
 /* The library's version, "major.minor.patch", static storage. */
@@ -68,9 +79,8 @@ KS_API const char *ks_version(void);
 /* ------------------------------------------------------------------ keys */
 
 /*
- * A refused block, as the error hook sees it. `at_home` tells a misuse that was found when a block freed by
- * another thread reached its owner; its caller was answered KS_OK long before. Otherwise the caller was
- * answered `status`.
+ * A refused block, as the error hook sees it. `at_home`: the owner has found the misuse when another thread's free
+ * arrived, whose caller got KS_OK long before. Otherwise the caller got `status`.
  */
 struct ks_error {
     ks_status status; /* KS_BAD_BLOCK, KS_WRONG_KEY, KS_DOUBLE_FREE, KS_STALE or KS_DAMAGED */
@@ -106,13 +116,11 @@ struct ks_key_options {
     size_t quota;            /* most bytes to take from the arena; built in: no limit; see ks_key_stats */
     ks_error_hook *on_error; /* default none */
     void *on_error_context;
-    size_t outbox_bytes; /* most that a thread collects for one other before it sends it home; built in: 16 KiB */
+    size_t outbox_bytes; /* most bytes of freed blocks that a thread collects for one owner thread; built in: 64 KiB */
     /* sizes of the key's classes, rising, copied; as in keyslab.conf(5); built in: those of docs/size-classes.md */
     const uint32_t *classes;
     uint32_t class_count;      /* 1 to 47 */
-    uint32_t magazine_blocks;  /* most blocks in a magazine, 1 to 60; built in: 60 */
-    size_t magazine_bytes;     /* most bytes of blocks in one of more than 4, 16 to 4 MiB; built in: 128 KiB */
-    uint32_t flush;            /* slow paths until waiting blocks go home, 1 to 1,000,000; built in: 64 */
+    uint32_t flush;            /* slow paths until collected blocks are sent, 1 to 1,000,000; built in: 64 */
     enum ks_response response; /* to a refused block; log and abort write a line on standard error; built in: status */
     enum ks_checks checks;     /* paranoid: see keyslab.conf(5); built in: standard */
     enum ks_arena arena;       /* shared with other keys, the key's own, or shared by NUMA node; built in: shared */
@@ -135,23 +143,23 @@ struct ks_key_options {
 KS_API ks_status ks_key_create(const struct ks_key_options *options, ks_key_t *key);
 
 /*
- * Drops every block of the key, also those on their way home. Safe at any time, concurrently with every other
- * call on the key; an allocation that overlaps the reset may be dropped by it. Costs a store for each thread
+ * Drops every block of the key, also those whose free is pending. Safe at any time, concurrently with every other
+ * call on the key; an allocation that overlaps the reset may be dropped by it. Costs two stores for each thread
  * that uses the key, whatever the number of blocks; each thread re-uses the dropped memory when it next
- * allocates, and ks_key_purge gives it back. A dropped block is answered KS_STALE until its address is handed
- * out again. KS_BAD_KEY.
+ * allocates, and ks_key_purge gives it back. A dropped block is refused until its address is handed out again.
+ * KS_BAD_KEY.
  */
 KS_API ks_status ks_key_reset(ks_key_t key);
 
 /*
- * From now on allocation in the key answers KS_TERMINATED, and a free releases its block and answers the
- * same, so that an expert's own clean-up works and every call tells it to return. Lasts until the key is
- * destroyed. Cost as ks_key_reset. KS_BAD_KEY.
+ * From now on allocation in the key returns NULL with KS_TERMINATED, and a free releases its block and returns
+ * KS_TERMINATED, so that an expert's own clean-up works and every call says that it should return. Lasts until the key
+ * is destroyed. Cost as ks_key_reset. KS_BAD_KEY.
  */
 KS_API ks_status ks_key_terminate(ks_key_t key);
 
 /*
- * Ends the key: drops every block and gives the memory back. The handle is answered KS_BAD_KEY from now on.
+ * Ends the key: drops every block and gives the memory back. The handle gets KS_BAD_KEY from now on.
  * Safe concurrently with every other call on the key. Costs a membarrier(2) and work in proportion to the
  * key's slabs. Memory of a thread that is inside an operation at that moment is given back by that thread
  * when it next calls. KS_BAD_KEY, for the second of two destroys too. KS_NO_MEMORY: the calling thread could not be
@@ -176,8 +184,7 @@ KS_API ks_status ks_key_purge(ks_key_t key);
  * with another alignment the former to 8 where that is 8, and the latter to 32 where it is 32, to 16 where it is less.
  * Zero bytes give a unique block. Returns NULL with the reason in `*status` where `status` is not NULL, which
  * KS_OK overwrites on success: KS_NO_MEMORY, KS_QUOTA, KS_TERMINATED, KS_BAD_KEY, KS_TOO_LARGE, KS_INVALID.
- * Costs a few nanoseconds from a thread's magazine; one slab from the arena every few hundred blocks at the
- * most.
+ * Costs a few nanoseconds: a bit of a word that only this thread writes. Memory comes from the arena a slab at a time.
  */
 KS_API void *ks_alloc(ks_key_t key, size_t size, ks_status *status) KS_ALLOCATES(2);
 KS_API void *ks_calloc(ks_key_t key, size_t count, size_t size, ks_status *status)
@@ -187,27 +194,30 @@ KS_API void *ks_calloc(ks_key_t key, size_t count, size_t size, ks_status *statu
 KS_API void *ks_aligned_alloc(ks_key_t key, size_t alignment, size_t size, ks_status *status) KS_ALLOCATES(3);
 
 /*
- * Resizes: stays in place where the size class fits, else moves, keeping the contents up to the smaller size.
- * NULL allocates; zero bytes free the block and return NULL with KS_OK. On failure the block is untouched; a
- * block of another thread may be resized, its memory then goes home. The result is aligned as that of ks_alloc.
+ * Resizes: stays in place where the size class fits, else moves, keeping the contents up to the smaller size. NULL
+ * allocates; zero bytes free the block and return NULL with KS_OK. On failure the block is untouched. A block of
+ * another thread may be resized: the old one is freed as by ks_free. The result is aligned as that of ks_alloc.
  * Errors as ks_alloc and ks_free.
  */
 KS_API void *ks_realloc(ks_key_t key, void *block, size_t size, ks_status *status) KS_RESIZES(3);
 
 /*
- * Frees a block of any thread. NULL is KS_OK. Takes any 64-bit value: KS_BAD_BLOCK, KS_WRONG_KEY,
- * KS_DOUBLE_FREE, KS_STALE, KS_BAD_KEY, and nothing has changed; KS_TERMINATED, and the block is free.
- * KS_NO_MEMORY: another thread's block could not be sent home for want of a kibibyte; it is still live, and
- * may be freed again. A second free of a block that another thread has freed and that is still on its way
- * home is answered KS_OK, refused at home, and reported through the error hook (so is a ks_realloc of it; the count
- * that tells the two apart comes round when the owner has reused the block 127 times in between). Costs a few nanoseconds,
- * for another thread's block too: those go home in batches.
+ * Frees a block of any thread. NULL is KS_OK. Takes any 64-bit value: KS_BAD_BLOCK, KS_WRONG_KEY, KS_DOUBLE_FREE,
+ * KS_STALE, KS_BAD_KEY, and nothing has changed; KS_TERMINATED, and the block is free. KS_NO_MEMORY: another
+ * thread's block could not be sent to its owner for want of a kibibyte; it is still live, and may be freed again.
+ * Costs a few nanoseconds, for another thread's block too: those are sent in batches.
+ *
+ * A free of another thread's block is pending until its owner takes it. A second free in that time gets
+ * KS_DOUBLE_FREE at once where this thread has just freed the same block. Otherwise it gets KS_OK; the owner refuses
+ * it, counts it, and reports it through the error hook, with `at_home`. So it is with a ks_realloc of the block. The
+ * owner can tell, unless the block has been handed out again in the meantime, and 8,192 allocations from the same 32
+ * neighbouring blocks have followed; or the 256 KiB that they lie in have been used anew 65,536 times.
  */
 KS_API ks_status ks_free(ks_key_t key, void *block);
 
 /*
- * Usable bytes of a live block of the key, as many as were asked for or more; 0 for anything else. A block that another
- * thread has freed counts as live until it is home.
+ * Usable bytes of a live block of the key, as many as were asked for or more; 0 for anything else. A block whose
+ * free is pending counts as live.
  */
 KS_API size_t ks_size(ks_key_t key, const void *block);
 
@@ -227,21 +237,20 @@ KS_API size_t ks_alloc_bulk(ks_key_t key, size_t size, void **blocks, size_t cou
 
 /*
  * Frees `count` blocks of any sizes and threads. Returns how many were freed: the others are skipped, and the
- * first reason is stored in `*status`. NULL counts as freed. In a terminated key all good blocks are freed
- * and counted, and
- * `*status` is KS_TERMINATED.
+ * first reason is stored in `*status`. NULL counts as freed. In a terminated key all good blocks are freed and
+ * counted, and `*status` is KS_TERMINATED.
  */
 KS_API size_t ks_free_bulk(ks_key_t key, void *const *blocks, size_t count, ks_status *status);
 
 /*
- * Sends home what this thread holds for other threads, in all keys. A thread that frees others' blocks and
- * then goes idle calls this; batches also go when full, with age, and at thread exit.
+ * Sends what this thread has freed of other threads' blocks to their owners, in all keys. A thread that frees others'
+ * blocks and then goes idle calls this; batches are also sent when they are full, with age, and at thread exit.
  */
 KS_API void ks_flush(void);
 
 /* ------------------------------------------------------------------ config */
 
-/* One error of a config file: "file:line: [section] setting: what is wrong: expected what", without a newline. */
+/* An error of a config file, or a warning: "file:line: [section] setting: what is wrong: expected what", without a newline. */
 typedef void ks_config_error(void *context, const char *text);
 
 /*
@@ -252,6 +261,9 @@ typedef void ks_config_error(void *context, const char *text);
  *
  * KS_INVALID for a file that cannot be read, or with errors: each of them is passed to `tell`, or goes to standard error where that is
  * NULL, and what was in effect stays. KS_NO_MEMORY. Waits for the file, and for a thread that is reading one for the first key.
+ *
+ * A setting that an earlier version had and this one has not is passed over with a warning. It goes where errors go, and does not make
+ * the file bad: what `tell` gets before KS_OK are warnings.
  */
 KS_API ks_status ks_config_load(const char *path, ks_config_error *tell, void *context);
 
@@ -297,19 +309,19 @@ struct ks_class_stats {
     uint64_t size;
     uint64_t allocated;    /* blocks handed out since the key was created */
     uint64_t freed_local;  /* by the thread that owns them */
-    uint64_t freed_remote; /* by other threads; those in flight included */
-    uint64_t dropped;      /* by resets, those in flight at that moment included */
+    uint64_t freed_remote; /* by other threads; pending ones included */
+    uint64_t dropped;      /* by resets, those whose free was pending included */
     uint64_t live;         /* blocks that the program holds */
-    uint64_t in_flight;    /* on their way home: in batches and return queues */
-    uint64_t held;         /* free in magazines */
+    uint64_t in_flight;    /* whose free is pending: in batches and message queues */
+    uint64_t held;         /* free, in groups of 32 that have been begun */
     uint64_t slabs;        /* slabs with blocks of this generation */
     uint64_t live_bytes;
     uint64_t reserved[4];
 };
 
 /*
- * Exact when no thread is inside a call on the key; never negative, and self-consistent at any time. A block that was
- * freed twice, and is not home yet, is in flight twice, at the expense of `live`.
+ * Exact when no thread is inside a call on the key; never negative, and self-consistent at any time. A block of which
+ * two frees are pending is in flight twice, at the expense of `live`.
  */
 struct ks_key_stats {
     char name[64];
@@ -328,8 +340,8 @@ struct ks_key_stats {
     uint64_t slabs_aside;                                                      /* empty, kept for reuse */
     uint64_t refused_memory, refused_quota, refused_terminated, refused_large; /* allocations, by reason */
     uint64_t bad_block, wrong_key, double_free, stale;                         /* frees and resizes, by reason */
-    uint64_t refused_at_home; /* of double_free: found when the block got home */
-    uint64_t damaged;         /* free blocks that were found written to; see KS_CHECKS_PARANOID */
+    uint64_t refused_at_home;                                                  /* of double_free: found by the owner */
+    uint64_t damaged; /* free blocks that were found written to; see KS_CHECKS_PARANOID */
     uint64_t reserved[15];
     uint32_t class_count;
     enum ks_backend backend; /* the same for every key of the process */

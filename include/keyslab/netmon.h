@@ -268,7 +268,7 @@ typedef struct {
 } NMEVENTDATA, *PNMEVENTDATA;
 
 /*
- * The host's functions, to be called inside Run. Each answers NMERR_SUCCESS, or NMERR_EXPERT_TERMINATE, upon
+ * The host's functions, to be called inside Run. Each returns NMERR_SUCCESS, or NMERR_EXPERT_TERMINATE, upon
  * which the expert cleans up and returns at once.
  */
 

@@ -1,5 +1,5 @@
 /* Aligned blocks over the process's key: posix_memalign, aligned_alloc, memalign, valloc, pvalloc. */
-#include "process_key.h"
+#include "malloc/process_key.h"
 
 #include <errno.h>
 #include <malloc.h>

@@ -1,6 +1,6 @@
 /* libkeyslab-malloc's arenas: extents always, and blocks that have room to grow. */
-#include "classes.h"
-#include "extents.h"
+#include "classes/classes.h"
+#include "memory/extents.h"
 
 #define FINE_MOST ((size_t)8) /* slabs: longer extents come in an eighth's steps of a power of two */
 

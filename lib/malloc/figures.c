@@ -2,7 +2,7 @@
  * The numbers behind the blocks: mallinfo2, mallinfo, malloc_stats, malloc_info, from the key's statistics; and
  * malloc_trim and mallopt.
  */
-#include "process_key.h"
+#include "malloc/process_key.h"
 
 #include <errno.h>
 #include <limits.h>

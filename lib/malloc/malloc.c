@@ -2,10 +2,10 @@
  * The malloc family over the process's key, as glibc 2.36 means it: malloc, calloc, realloc, reallocarray, free,
  * malloc_usable_size, and glibc's names for them under which some libraries ask for them.
  */
-#include "classes.h"
-#include "extents.h"
-#include "misuse.h"
-#include "process_key.h"
+#include "classes/classes.h"
+#include "malloc/misuse.h"
+#include "malloc/process_key.h"
+#include "memory/extents.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -40,7 +40,7 @@ EXPORTED void *calloc(size_t count, size_t size)
     return memset(block, 0, bytes);
 }
 
-/* A misuse has been told by now: see misuse_found. What the thread frees for want of memory stays allocated. */
+/* A misuse has been reported by now: see misuse_found. What the thread frees for want of memory stays allocated. */
 EXPORTED __attribute__((flatten)) void free(void *block)
 {
     if (block)

@@ -1,4 +1,4 @@
-#include "misuse.h"
+#include "malloc/misuse.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,17 +1,18 @@
-#include "process_key.h"
+#include "malloc/process_key.h"
 
-#include "misuse.h"
+#include "malloc/misuse.h"
 
 #include <pthread.h>
 
 ks_key_t process_key_handle;
 
+/* Publishes the handle, once (C2.6). */
 static void create(void)
 {
     ks_key_t key;
     struct ks_key_options options = {.name = "malloc", .on_error = misuse_found};
     if (ks_key_create(&options, &key) == KS_OK)
-        store_relaxed(&process_key_handle, key);
+        store_release(&process_key_handle, key);
 }
 
 /*

@@ -7,8 +7,8 @@
 #ifndef LIB_MALLOC_PROCESS_KEY_H
 #define LIB_MALLOC_PROCESS_KEY_H
 
+#include "base/platform.h"
 #include "keyslab/keyslab.h"
-#include "platform.h"
 
 /* What glibc's headers declare, and all that this library shows. See malloc.map. */
 #define EXPORTED __attribute__((visibility("default")))
@@ -23,10 +23,10 @@
 /* Any, atomic: 0 until process_key_start. */
 extern ks_key_t process_key_handle;
 
-/* The key, or 0, with which every call of the library is refused. */
+/* The key (C2.6), or 0, with which every call of the library is refused. */
 FAST_PATH ks_key_t process_key(void)
 {
-    return load_relaxed(&process_key_handle);
+    return load_acquire(&process_key_handle);
 }
 
 /* Creates the key, once. False where the system has no memory for it. */

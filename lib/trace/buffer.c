@@ -1,4 +1,4 @@
-#include "buffer.h"
+#include "trace/buffer.h"
 
 #include <sys/mman.h>
 

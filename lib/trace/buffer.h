@@ -7,9 +7,9 @@
 #ifndef TRACE_BUFFER_H
 #define TRACE_BUFFER_H
 
-#include "../compiler.h"
-#include "chunk.h"
-#include "event.h"
+#include "base/compiler.h"
+#include "trace/chunk.h"
+#include "trace/event.h"
 
 #include <stdatomic.h>
 

@@ -1,4 +1,4 @@
-#include "checksum.h"
+#include "trace/checksum.h"
 
 #include <pthread.h>
 #include <string.h>

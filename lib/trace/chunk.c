@@ -1,4 +1,4 @@
-#include "chunk.h"
+#include "trace/chunk.h"
 
 #include <errno.h>
 #include <fcntl.h>

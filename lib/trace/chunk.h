@@ -6,7 +6,7 @@
 #ifndef TRACE_CHUNK_H
 #define TRACE_CHUNK_H
 
-#include "file.h"
+#include "trace/file.h"
 
 /* All zero where none is mapped. */
 struct mapped_chunk {

@@ -1,4 +1,4 @@
-#include "clock.h"
+#include "trace/clock.h"
 
 #include <errno.h>
 #include <linux/futex.h>

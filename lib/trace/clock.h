@@ -2,7 +2,7 @@
 #ifndef TRACE_CLOCK_H
 #define TRACE_CLOCK_H
 
-#include "../compiler.h"
+#include "base/compiler.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>

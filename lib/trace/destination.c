@@ -1,4 +1,4 @@
-#include "destination.h"
+#include "trace/destination.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -2,7 +2,7 @@
 #ifndef TRACE_DESTINATION_H
 #define TRACE_DESTINATION_H
 
-#include "open.h"
+#include "trace/open.h"
 
 #include <limits.h>
 #include <sys/stat.h>

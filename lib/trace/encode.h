@@ -4,8 +4,8 @@
 #ifndef TRACE_ENCODE_H
 #define TRACE_ENCODE_H
 
-#include "../compiler.h"
-#include "event.h"
+#include "base/compiler.h"
+#include "trace/event.h"
 
 #include <endian.h>
 #include <string.h>

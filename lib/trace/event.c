@@ -1,4 +1,4 @@
-#include "encode.h"
+#include "trace/encode.h"
 
 #define KIND_MASK  ((1u << KIND_BITS) - 1)
 #define LATER_MASK ((1u << LATER_BITS) - 1)

@@ -1,6 +1,6 @@
-#include "file.h"
+#include "trace/file.h"
 
-#include "checksum.h"
+#include "trace/checksum.h"
 
 #include <errno.h>
 #include <stdatomic.h>

@@ -1,6 +1,6 @@
-#include "index.h"
+#include "trace/index.h"
 
-#include "event.h"
+#include "trace/event.h"
 
 #include <errno.h>
 #include <fcntl.h>

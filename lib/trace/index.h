@@ -5,7 +5,7 @@
 #ifndef TRACE_INDEX_H
 #define TRACE_INDEX_H
 
-#include "file.h"
+#include "trace/file.h"
 
 #define NO_PIECE UINT32_MAX
 

@@ -1,6 +1,6 @@
-#include "open.h"
+#include "trace/open.h"
 
-#include "event.h"
+#include "trace/event.h"
 
 #include <errno.h>
 #include <fcntl.h>

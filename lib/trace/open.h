@@ -2,7 +2,7 @@
 #ifndef TRACE_OPEN_H
 #define TRACE_OPEN_H
 
-#include "file.h"
+#include "trace/file.h"
 
 /* What chunks a file has. */
 struct trace_extent {

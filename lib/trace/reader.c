@@ -1,6 +1,6 @@
-#include "reader.h"
+#include "trace/reader.h"
 
-#include "index.h"
+#include "trace/index.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -268,7 +268,7 @@ static enum trace_result step(struct trace_reader *reader, struct lane *lane)
 }
 
 /* The top lane has stepped: it sinks to its place, or leaves. */
-static void settle(struct trace_reader *reader, enum trace_result result)
+static void conclude(struct trace_reader *reader, enum trace_result result)
 {
     if (result == TRACE_END) {
         struct lane *ended = reader->heap[0];
@@ -293,7 +293,7 @@ enum trace_result trace_next(struct trace_reader *reader, const struct trace_eve
         enum trace_result result = step(reader, lane);
         if (result == TRACE_BROKEN)
             return TRACE_BROKEN;
-        settle(reader, result);
+        conclude(reader, result);
     }
     return TRACE_END;
 }

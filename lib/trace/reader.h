@@ -7,8 +7,8 @@
 #ifndef TRACE_READER_H
 #define TRACE_READER_H
 
-#include "event.h"
-#include "file.h"
+#include "trace/event.h"
+#include "trace/file.h"
 
 struct trace_reader;
 

@@ -1,7 +1,7 @@
 /* What a thread does to record an event. */
-#include "encode.h"
-#include "recording.h"
-#include "writer.h"
+#include "trace/encode.h"
+#include "trace/recording.h"
+#include "trace/writer.h"
 
 #include <errno.h>
 #include <sched.h>

@@ -4,8 +4,8 @@
 #ifndef TRACE_RECORDING_H
 #define TRACE_RECORDING_H
 
-#include "../compiler.h"
-#include "buffer.h"
+#include "base/compiler.h"
+#include "trace/buffer.h"
 
 #include <pthread.h>
 

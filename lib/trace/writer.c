@@ -1,7 +1,7 @@
-#include "writer.h"
+#include "trace/writer.h"
 
-#include "destination.h"
-#include "recording.h"
+#include "trace/destination.h"
+#include "trace/recording.h"
 
 #include <errno.h>
 #include <limits.h>

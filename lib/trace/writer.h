@@ -10,8 +10,8 @@
 #ifndef TRACE_WRITER_H
 #define TRACE_WRITER_H
 
-#include "clock.h"
-#include "event.h"
+#include "trace/clock.h"
+#include "trace/event.h"
 
 struct trace_options {
     const char *path; /* NULL: a file is begun with the first block, as in a child of a fork */

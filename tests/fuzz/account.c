@@ -266,6 +266,14 @@ static uint64_t bytes_in_use(uint32_t key)
     return bytes;
 }
 
+/* No slab of the class is kept in which no block lives, and only its slabs have free blocks. */
+static void check_class_purged(const struct ks_class_stats *stats, size_t slab_bytes)
+{
+    check_between("slabs", stats->slabs, 0, stats->live);
+    uint64_t room = stats->size ? stats->slabs * (slab_bytes / stats->size) : stats->slabs;
+    check_between("held", stats->held, 0, room - stats->live);
+}
+
 void account_check_purged(uint32_t number)
 {
     struct key *key = &reference.keys[number];
@@ -273,7 +281,8 @@ void account_check_purged(uint32_t number)
     sync(key, stats);
     expect_number("still to be refused at home", key->pending, 0);
     expect_number("in flight", stats->in_flight, 0);
-    expect_number("held", stats->held, 0);
+    for (uint32_t i = 0; i < stats->class_count; i++)
+        check_class_purged(&stats->classes[i], key->slab_bytes);
     uint64_t retained = key->retain == KS_RETAIN_NONE ? 0 : stats->heaps * (key->retain / key->slab_bytes);
     check_between("slabs set aside", stats->slabs_aside, 0, retained);
     expect_number("arena_bytes", stats->arena_bytes, bytes_in_use(number) + stats->slabs_aside * key->slab_bytes);

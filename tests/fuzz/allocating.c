@@ -1,5 +1,7 @@
 /* Operations that hand out blocks, and those that ask for or change their sizes. */
+#include "entries.h"
 #include "operations.h"
+#include "slabs.h"
 
 #include <string.h>
 
@@ -232,6 +234,26 @@ static void check_resized(const struct given *given, size_t size, void *moved)
     block_sign(new);
 }
 
+/* The new block was there before the old one was refused. */
+static void check_resized_in_vain(const struct given *given, size_t size)
+{
+    uint32_t class = class_of(ks_good_size(size), size > CLASS_TOP);
+    struct count *count = &reference.keys[given->slot->key].counts[class];
+    uint32_t heap = heap_of(given->op->thread, given->slot->key);
+    count->allocated++;
+    count->freed_local++;
+    slabs_doubt(heap);
+    entries_doubt(heap);
+}
+
+/* Whether the free that ends a resize may be refused, which no resize in place makes. */
+static bool may_resize_in_vain(const struct given *given, size_t size)
+{
+    const struct block *block = given->block;
+    return block && given->allowed & ONLY(KS_OK) && block_joins(given->op->thread, block) != JOINS_NOT &&
+           !(size <= block->usable && size > block->usable / 2) && ks_good_size(size) != block->usable;
+}
+
 static void resize(const struct given *given, size_t size)
 {
     const struct request request = {.slot = given->slot, .size = size};
@@ -246,6 +268,13 @@ static void resize(const struct given *given, size_t size)
     }
     if (moved)
         fail("a block, and yet %s", ks_strerror(status));
+    if (expected == KS_OK && status == KS_DOUBLE_FREE && may_resize_in_vain(given, size)) {
+        struct given refusal = *given;
+        refusal.allowed = ONLY(KS_DOUBLE_FREE);
+        refused(&refusal, status);
+        check_resized_in_vain(given, size);
+        return;
+    }
     if (expected != KS_OK || given->allowed & ONLY(KS_OK))
         check_refusal(&request, expected, status);
     else

@@ -1,9 +1,8 @@
 /*
  * The config file's reader on any bytes. A file that it takes has settings in their ranges only, and means the same when its settings
- * are written out and read again; one that it does not take has at least one error, each a line of text.
+ * are written out and read again; one that it does not take has at least one error. Each error and each warning is a line of text.
  */
-#include "config.h"
-#include "lengths.h"
+#include "config/config.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,7 +24,7 @@ static void tell(void *context, const char *text)
 {
     (void)context;
     if (!*text || strchr(text, '\n'))
-        fail("an error that is not a line of text");
+        fail("an error or a warning that is not a line of text");
 }
 
 static bool read_bytes(const void *bytes, size_t size, struct config *config, uint32_t *errors)
@@ -35,7 +34,7 @@ static bool read_bytes(const void *bytes, size_t size, struct config *config, ui
     if (file < 0 || write(file, bytes, size) != (ssize_t)size)
         fail("no memory for a file");
     snprintf(path, sizeof path, "/proc/self/fd/%d", file);
-    struct config_errors told = {.path = path, .tell = tell};
+    struct config_errors told = {.path = path, .tell = tell, .warn = tell};
     bool good = config_read(path, config, &told);
     close(file);
     *errors = told.count;
@@ -50,7 +49,7 @@ static void check_value(const struct setting *setting, uint64_t value)
             words++;
         if (value >= words)
             fail("a word that is none");
-    } else if (setting->type != TYPE_CLASSES && setting->type != TYPE_LENGTHS && setting->type != TYPE_PATH &&
+    } else if (setting->type != TYPE_CLASSES && setting->type != TYPE_PATH &&
                !(setting->special && value == setting->special_value) && !setting_has(setting, value)) {
         fail("a value out of its range");
     }
@@ -64,18 +63,10 @@ static void check_settings(const struct settings *settings)
         fail("a path without an end");
     if (class_sizes_error(settings->sizes, settings->sizes_count, (uint32_t)settings->values[SET_ALIGNMENT]))
         fail("classes that are none");
-    if (lengths_end(&settings->lengths))
-        fail("lengths without an end");
-    for (uint32_t i = 0; i < settings->lengths.count; i++)
-        if (!settings->lengths.rungs[i].blocks || settings->lengths.rungs[i].blocks > MAGAZINE_SLOTS ||
-            (i && settings->lengths.rungs[i].bytes <= settings->lengths.rungs[i - 1].bytes))
-            fail("lengths that are none");
     struct class table[CLASS_COVERED + 1];
     class_table_fill(table, &(struct class_choice){
                                 .sizes = settings->sizes,
                                 .count = settings->sizes_count,
-                                .lengths = &settings->lengths,
-                                .magazine_bytes = (uint32_t)settings->values[SET_MAGAZINE_BYTES],
                             });
 }
 
@@ -88,8 +79,6 @@ static void write_settings(FILE *file, const struct settings *settings)
         fprintf(file, "%s = ", settings_table[i].name);
         if (i == SET_TRACE_FILE)
             fprintf(file, "%s", *settings->trace_file ? settings->trace_file : "none");
-        else if (i == SET_MAGAZINE)
-            fprintf(file, "%s", lengths_format(&settings->lengths, text));
         else if (i != SET_CLASSES)
             fprintf(file, "%s", setting_format(&settings_table[i], settings->values[i], text));
         for (uint32_t size = 0; i == SET_CLASSES && size < settings->sizes_count; size++)
@@ -102,7 +91,6 @@ static bool is_same(const struct section *a, const struct section *b)
 {
     bool same = !strcmp(a->name, b->name) && a->settings.sizes_count == b->settings.sizes_count &&
                 !memcmp(a->settings.sizes, b->settings.sizes, a->settings.sizes_count * sizeof *a->settings.sizes) &&
-                !memcmp(&a->settings.lengths, &b->settings.lengths, sizeof a->settings.lengths) &&
                 !strcmp(a->settings.trace_file, b->settings.trace_file);
     for (uint32_t i = 0; i < SETTINGS; i++)
         same = same && !a->settings.origins[i] == !b->settings.origins[i] &&

@@ -1,6 +1,8 @@
 /* Operations that hand in pointers, good and bad ones. */
 #include "account.h"
+#include "entries.h"
 #include "operations.h"
+#include "slabs.h"
 
 static bool is_one(uint32_t allowed)
 {
@@ -26,14 +28,26 @@ struct given give(const struct operation *op, struct slot *slot, const void *add
     return given;
 }
 
-/* What the hook is told of the class, where that is certain: a block of a destroyed key still has one. */
+/* A free that finds the block in the thread's open entry is refused at once; otherwise its home will see that it was freed before. */
+static uint32_t allowed_to_free(const struct given *given)
+{
+    bool joins = given->allowed & ONLY(KS_OK) && given->block && key_of(given->slot);
+    switch (joins ? block_joins(given->op->thread, given->block) : JOINS_NOT) {
+    case JOINS:
+        return ONLY(KS_DOUBLE_FREE);
+    case MAY_JOIN:
+        return given->allowed | ONLY(KS_DOUBLE_FREE);
+    default:
+        return given->allowed;
+    }
+}
+
+/* What the hook is told of the class, where that is certain. */
 static size_t class_size_of(const struct given *given, ks_status status)
 {
-    if (!given->block || !block_is_in_place(given->block))
-        return ANY_SIZE;
-    if (given->block->start != given->address)
-        return 0;
-    return status == KS_BAD_BLOCK ? ANY_SIZE : given->block->usable;
+    if (status == KS_BAD_BLOCK || !given->block || !block_is_in_place(given->block))
+        return slab_class_size(given->address, status);
+    return given->block->usable;
 }
 
 void refused(const struct given *given, ks_status status)
@@ -41,9 +55,9 @@ void refused(const struct given *given, ks_status status)
     if (!(given->allowed & ONLY(status)))
         fail("%p: one of %#x expected, got %s", given->address, given->allowed, ks_strerror(status));
     account_refused(given->slot->key, given->address, status, class_size_of(given, status));
-    /* A second free that is refused shows that the first is home. */
+    /* A second free that is refused, not because of the thread's own, shows that the first is home. */
     if (given->block && given->block->start == given->address && given->block->key == given->slot->key &&
-        given->block->state == AWAY)
+        given->block->state == AWAY && block_joins(given->op->thread, given->block) == JOINS_NOT)
         given->block->state = FREE;
 }
 
@@ -90,6 +104,7 @@ static void free_one(const struct operation *op, struct slot *slot, const void *
         return;
     }
     struct given given = give(op, slot, address);
+    given.allowed = allowed_to_free(&given);
     struct key *key = key_of(slot);
     bool terminated = key && key->terminated;
     if (terminated && is_undecidable(&given))
@@ -213,6 +228,7 @@ static size_t bulk_fill(struct operation *op, struct given *all, size_t count)
     for (size_t i = 0; i < count && reference.slots_used; i++) {
         before = bulk_next(op, &at, i % spice == spice - 1 ? 1 + op->variant % 3 : 0, before);
         struct given one = give(op, op->slot, before);
+        one.allowed = allowed_to_free(&one);
         if (bulk_takes(all, filled, &one))
             all[filled++] = one;
     }
@@ -238,8 +254,10 @@ static void bulk_check(struct given *all, size_t count, size_t freed_count, ks_s
     bool decided = false;
     size_t good = 0;
     for (size_t i = 0; i < count; i++) {
-        if (all[i].address)
+        if (all[i].address) {
             all[i].allowed = judge(all[i].slot->key, all[i].address, &all[i].block);
+            all[i].allowed = allowed_to_free(&all[i]);
+        }
         ks_status real = decide(&all[i]);
         freed(&all[i], real);
         good += real == KS_OK;

@@ -1,12 +1,14 @@
 /* Operations on keys and threads. */
 #include "account.h"
+#include "entries.h"
 #include "operations.h"
 
 #include <string.h>
 
-#include "testing.h"
+#include "base/testing.h"
 
-#define CHECKS_MOST 4 /* per input, to keep it quick */
+#define CHECKS_MOST 4                  /* per input, to keep it quick */
+#define OUTBOX      ((size_t)64 << 10) /* bytes that are collected where the key does not say */
 
 static void *tokens[THREADS];
 static uint32_t running; /* the thread that is being simulated */
@@ -49,6 +51,7 @@ void key_start(struct slot *slot, const struct ks_key_options *options)
     memset(key, 0, sizeof *key);
     key->live = true;
     key->quota = options->quota;
+    key->outbox = options->outbox_bytes ? options->outbox_bytes : OUTBOX;
     key->slab_bytes = options->slab_bytes ? options->slab_bytes : SLAB_BYTES;
     key->retain = options->retain;
     key->hooked = options->on_error != NULL;
@@ -94,6 +97,7 @@ void operate_reset(struct operation *op)
         return;
     /* A heap that has not seen the reset yet sees it before it looks at what comes home: nothing of it is judged. */
     blocks_drop(op->slot->key, true);
+    entries_sent_in(op->slot->key);
     account_forgive(op->slot->key);
     key->generation++;
 }
@@ -134,6 +138,7 @@ void purge_by_janitor(struct slot *slot)
     leave(JANITOR);
     become(thread);
     blocks_settle(slot->key);
+    entries_sent_in(slot->key);
     account_check_purged(slot->key);
 }
 
@@ -146,14 +151,15 @@ void operate_purge(struct operation *op)
         purge_by_janitor(op->slot);
     } else {
         expect_status("ks_key_purge", ks_key_purge(op->slot->handle), KS_OK);
+        entries_sent_in(op->slot->key);
         heaps_touch_key(op->slot->key, true);
     }
 }
 
 void operate_flush(struct operation *op)
 {
-    (void)op;
     ks_flush();
+    entries_sent_by(op->thread);
 }
 
 void operate_leave(struct operation *op)

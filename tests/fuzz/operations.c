@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 #include "account.h"
-#include "testing.h"
+#include "base/testing.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -1,6 +1,8 @@
 #include "reference.h"
 
 #include "account.h"
+#include "entries.h"
+#include "slabs.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -8,22 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SLABS 4096 /* entries of the table; an input cannot touch a quarter of them */
-
-struct slab {
-    uintptr_t number;
-    uint32_t input; /* the entry is of an earlier one otherwise */
-    uint32_t live;
-    uint32_t life;
-    uint32_t heap;
-    uint32_t class;
-    uint64_t generation;
-};
-
 struct reference reference;
 
-static struct slab slabs[SLABS];
-static uint32_t input;
 static uint16_t sorted[BLOCKS_MOST]; /* blocks_used of them, by address */
 
 /* ------------------------------------------------------------------ failing */
@@ -58,7 +46,7 @@ void reference_start(void)
     reference.keys_count = reference.heaps_count = 0;
     reference.slots_used = reference.blocks_used = 0;
     reference.name = "start";
-    input++;
+    reference.input++;
 }
 
 /* ------------------------------------------------------------------ heaps */
@@ -76,13 +64,21 @@ static uint32_t heap_adopt(uint32_t key)
     return reference.heaps_count++;
 }
 
-uint32_t heap_enter(uint32_t thread, uint32_t key)
+uint32_t heap_of(uint32_t thread, uint32_t key)
 {
     for (uint32_t i = 0; i < reference.heaps_count; i++)
         if (reference.heaps[i].key == key && reference.heaps[i].holder == thread)
             return i;
-    uint32_t heap = heap_adopt(key);
-    reference.heaps[heap].holder = thread;
+    return HEAPS_MOST;
+}
+
+uint32_t heap_enter(uint32_t thread, uint32_t key)
+{
+    uint32_t heap = heap_of(thread, key);
+    if (heap == HEAPS_MOST) {
+        heap = heap_adopt(key);
+        reference.heaps[heap].holder = thread;
+    }
     return heap;
 }
 
@@ -93,6 +89,7 @@ void heaps_abandon(uint32_t thread)
         if (heap->holder != thread)
             continue;
         heap->holder = NOBODY;
+        entries_sent(i);
         if (reference.keys[heap->key].retain)
             heap->touched_at = reference.operation;
     }
@@ -117,62 +114,6 @@ void heaps_touch_key(uint32_t key, bool all)
     for (uint32_t i = 0; i < reference.heaps_count; i++)
         if (reference.heaps[i].key == key && (all || reference.heaps[i].holder == NOBODY))
             reference.heaps[i].touched_at = reference.operation;
-}
-
-/* ------------------------------------------------------------------ slabs */
-
-/* The entry of the slab, or the one that is free for it. */
-static struct slab *slab_entry(const void *address)
-{
-    uintptr_t number = (uintptr_t)address >> SLAB_SHIFT;
-    struct slab *slab = &slabs[number % SLABS];
-    while (slab->input == input && slab->number != number)
-        slab = slab == slabs + SLABS - 1 ? slabs : slab + 1;
-    slab->number = number;
-    return slab;
-}
-
-static bool slab_is_known(const void *address)
-{
-    return slab_entry(address)->input == input;
-}
-
-/*
- * A slab without live blocks may have been set aside and begun anew, which shows only where it serves another heap, class
- * or generation. One with live blocks is in the same life.
- */
-static struct slab *slab_use(const struct block *block)
-{
-    struct slab *slab = slab_entry(block->start);
-    uint64_t generation = reference.keys[block->key].generation;
-    if (slab->input != input) {
-        slab->input = input;
-        slab->live = slab->life = 0;
-    }
-    if (!slab->live) {
-        slab->life++;
-        slab->heap = block->heap;
-        slab->class = block->class;
-        slab->generation = generation;
-    } else if (slab->heap != block->heap || slab->class != block->class || slab->generation != generation) {
-        fail("%p: its slab has live blocks of another heap, class or generation", (void *)block->start);
-    }
-    slab->live++;
-    return slab;
-}
-
-/* The slabs inside of a large block begin a new life, but for the last one's addresses behind the block's end. */
-static void slabs_cover(const struct block *block)
-{
-    for (size_t at = SLAB_BYTES; at < block->usable; at += SLAB_BYTES) {
-        struct slab *slab = slab_entry(block->start + at);
-        if (slab->input != input)
-            continue;
-        if (slab->live)
-            fail("%p: a large block covers a slab with live blocks", (void *)block->start);
-        if (block->usable - at >= SLAB_BYTES)
-            slab->life++;
-    }
 }
 
 /* ------------------------------------------------------------------ the sorted table */
@@ -232,8 +173,10 @@ uint32_t blocks_room(uint32_t wanted)
 {
     for (uint32_t place = reference.blocks_used; place-- > 0 && reference.blocks_used + wanted > BLOCKS_MOST;) {
         enum state state = reference.blocks[sorted[place]].state;
-        if (state == FREE || state == DROPPED)
+        if (state == FREE || state == DROPPED) {
+            slab_forget(&reference.blocks[sorted[place]]);
             sorted_remove(place);
+        }
     }
     uint32_t room = BLOCKS_MOST - reference.blocks_used;
     return wanted < room ? wanted : room;
@@ -244,11 +187,6 @@ uint32_t blocks_room(uint32_t wanted)
 bool block_is_surely_away(const struct block *block)
 {
     return block->state == AWAY && reference.heaps[block->heap].touched_at < block->freed_at;
-}
-
-bool block_is_in_place(const struct block *block)
-{
-    return slab_entry(block->start)->life == block->life;
 }
 
 /* What a new block covers is no longer to be found by its address. */
@@ -283,9 +221,7 @@ struct block *block_add(uint32_t thread, uint32_t key, void *start, size_t usabl
         .large = large,
         .used = true,
     };
-    block->life = slab_use(block)->life;
-    if (large)
-        slabs_cover(block);
+    slab_use(block);
     struct count *count = &reference.keys[key].counts[class];
     count->allocated++;
     count->live++;
@@ -298,7 +234,7 @@ static void block_end(struct block *block, enum state state)
     struct count *count = &reference.keys[block->key].counts[block->class];
     count->live--;
     count->live_bytes -= block->usable;
-    slab_entry(block->start)->live--;
+    slab_leave(block);
     block->state = state;
     block->freed_at = reference.operation;
 }
@@ -317,6 +253,8 @@ void block_freed(struct block *block, uint32_t thread)
     if (local) {
         block->state = FREE;
         reference.keys[block->key].counts[block->class].freed_local++;
+    } else {
+        entry_add(thread, block);
     }
 }
 
@@ -345,26 +283,20 @@ void blocks_settle(uint32_t key)
 
 /* ------------------------------------------------------------------ judgement */
 
-static uint32_t judge_start(uint32_t key, const struct block *block)
+static uint32_t judge_in_place(uint32_t key, const struct block *block)
 {
-    bool in_place = block_is_in_place(block);
-    if (block->key != key) {
-        if (!in_place)
-            return LOOSE;
-        /* What a destroyed key has left is nobody's. */
+    /* What a destroyed key has left is nobody's. */
+    if (block->key != key)
         return reference.keys[block->key].live ? ONLY(KS_WRONG_KEY) : ONLY(KS_BAD_BLOCK);
-    }
     switch (block->state) {
     case LIVE:
         return ONLY(KS_OK);
     case AWAY:
-        if (block_is_surely_away(block))
-            return ONLY(KS_OK);
-        return ONLY(KS_OK) | ONLY(KS_DOUBLE_FREE) | (in_place ? 0 : LOOSE);
+        return block_is_surely_away(block) ? ONLY(KS_OK) : ONLY(KS_OK) | ONLY(KS_DOUBLE_FREE);
     case FREE:
-        return in_place ? ONLY(KS_DOUBLE_FREE) : LOOSE;
+        return ONLY(KS_DOUBLE_FREE);
     default:
-        return in_place ? ONLY(KS_STALE) : LOOSE;
+        return ONLY(KS_STALE);
     }
 }
 
@@ -372,8 +304,12 @@ uint32_t judge(uint32_t key, const void *address, struct block **block)
 {
     *block = block_at(address);
     if (!*block)
-        return slab_is_known(address) ? LOOSE : ONLY(KS_BAD_BLOCK);
-    if ((*block)->start == address)
-        return judge_start(key, *block);
-    return block_is_in_place(*block) ? ONLY(KS_BAD_BLOCK) : LOOSE;
+        return slab_judge(key, address);
+    bool in_place = block_is_in_place(*block);
+    /* A block that is not home keeps its slab as it is. */
+    if ((*block)->start == address && (in_place || block_is_surely_away(*block)))
+        return judge_in_place(key, *block);
+    if ((*block)->start == address && (*block)->state == AWAY && (*block)->key == key)
+        return ONLY(KS_OK) | ONLY(KS_DOUBLE_FREE) | slab_judge(key, address);
+    return in_place ? ONLY(KS_BAD_BLOCK) : slab_judge(key, address);
 }

@@ -6,7 +6,8 @@
  *   key     one that was created in this input; the number of a slot's key changes when it is created anew
  *   heap    what one key has in one thread; the next thread that enters the key takes over one that was left
  *   block   an address that was handed out and has not been covered by another block since
- *   slab    256 KiB of addresses, in which all live blocks are of one heap, generation and class
+ *   slab    256 KiB of addresses, in which all live blocks are of one heap, generation and class: slabs.h
+ *   entry   blocks of one group that a heap's thread has freed for another, and has not sent: entries.h
  */
 #ifndef TESTS_FUZZ_REFERENCE_H
 #define TESTS_FUZZ_REFERENCE_H
@@ -30,11 +31,7 @@
 
 /* Sets of statuses. */
 #define ONLY(status) (1u << (status))
-/*
- * What a block that is not live may be answered once its slab may have begun another life. Its address is judged by an
- * earlier life then, of which the library keeps the one that reached furthest: that may be the block's own, one of
- * another key, or one that cut the slab differently.
- */
+/* Of an address in a slab of which the reference does not know how it is cut. */
 #define LOOSE (ONLY(KS_DOUBLE_FREE) | ONLY(KS_STALE) | ONLY(KS_WRONG_KEY) | ONLY(KS_BAD_BLOCK))
 
 enum state {
@@ -50,7 +47,7 @@ struct block {
     uint32_t key;
     uint32_t heap;
     uint32_t serial;   /* makes the pattern in it */
-    uint32_t life;     /* of its slab */
+    uint32_t epoch;    /* of its slab, as far as the reference can tell epochs apart */
     uint32_t freed_at; /* AWAY: the operation */
     uint32_t class;    /* index into the statistics */
     enum state state;
@@ -67,6 +64,7 @@ struct key {
     ks_key_t handle;
     bool live, terminated, hooked;
     size_t quota;
+    size_t outbox; /* bytes that are sent at once */
     size_t slab_bytes;
     size_t retain; /* as the option has it */
     uint64_t generation;
@@ -84,8 +82,9 @@ struct heap {
 };
 
 struct reference {
-    uint32_t operation;
-    const char *name; /* of the operation */
+    uint32_t input;     /* its number */
+    uint32_t operation; /* in it */
+    const char *name;   /* of the operation */
     uint32_t keys_count, heaps_count, slots_used, blocks_used;
     uint32_t serial;
     struct key keys[KEYS_MOST];
@@ -107,6 +106,9 @@ void reference_start(void);
 
 /* The thread's heap in the key, as every operation finds or makes it that allocates or frees there. */
 uint32_t heap_enter(uint32_t thread, uint32_t key);
+
+/* The same where it is there already, else HEAPS_MOST. */
+uint32_t heap_of(uint32_t thread, uint32_t key);
 
 /* The thread has left: others may take over its heaps; those of a key with something to retain it has settled. */
 void heaps_abandon(uint32_t thread);
@@ -137,9 +139,6 @@ struct block *block_in_order(uint32_t i);
 /* Whether the free is certainly not home: nobody has looked since. */
 bool block_is_surely_away(const struct block *block);
 
-/* Whether the block's slab has certainly begun no other life since. */
-bool block_is_in_place(const struct block *block);
-
 void block_verify(const struct block *block);
 
 /* Fills a block with a pattern of its own. */
@@ -157,7 +156,7 @@ void blocks_drop(uint32_t key, bool counted);
 /* All that was on its way in the key is home. */
 void blocks_settle(uint32_t key);
 
-/* What a free or resize of the address in a live key may be answered. `*block`: where it lies, if in one. */
+/* What its home would answer to a free or resize of the address in a live key. `*block`: where it lies, if in one. */
 uint32_t judge(uint32_t key, const void *address, struct block **block);
 
 #endif

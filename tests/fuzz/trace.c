@@ -1,8 +1,8 @@
 /* libFuzzer over the reader of traces: any bytes as events, and any file whose checksums are right. */
-#include "checksum.h"
-#include "event.h"
-#include "file.h"
-#include "reader.h"
+#include "trace/checksum.h"
+#include "trace/event.h"
+#include "trace/file.h"
+#include "trace/reader.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,63 +1,63 @@
 /*
  * The end of a thread: its heap waits on the key's list, the next thread that enters the key takes it over, while
- * others push to its queue, purge, settle orphans, or destroy the key.
+ * others push to its queue, purge, trim orphans, or destroy the key.
  *
- * Models lib/holder.c:heap_enter, heap_of_thread, entry_is_true, entry_let_go, heap_let_go, heap_retire, heaps_leave,
- * heap_adopt, heap_publish, heap_dead, heap_shut, heap_is_left_alone, heap_visit_begin, heap_visit_end, heap_open,
- * heaps_visit, orphans_settle; lib/heap.c:heap_reclaim; lib/lifetime.c:ks_key_destroy; lib/key.c:key_reference,
- * key_retain, key_release; lib/returns.c:returns_take, outbox_send (the push).
+ * Models lib/core/ownership.c:heap_enter, heap_of_thread, entry_is_true, entry_release, heap_part, heap_retire,
+ * heaps_release, heap_adopt, heap_publish, heap_dead, heap_lock, heap_is_idle, heap_ask, reclaim_begin, reclaim_end,
+ * heap_unlock, heaps_reclaim, orphans_trim; lib/core/heap.c:heap_reclaim; lib/api/key.c:ks_key_destroy;
+ * lib/core/key.c:key_reference, key_retain, key_release; lib/core/remote.c:remote_take, batch_send (the push).
  *
  * Asserts
  *   - at most one thread works on the heap at once, and none after it has been recycled
  *   - a reference is added only where there is one already
  *   - when all threads are gone, the heap of a destroyed key has been reclaimed once and recycled once, and no
  *     reference is left; that of a live key is held by nobody
- *   - each magazine pushed is in the queue still, or was taken once; after the end of the key the queue has only
- *     what was pushed later than the heap was reclaimed
+ *   - each message that was pushed is in the queue still, or was taken once; after the end of the key the queue has only
+ *     what was pushed after the heap was reclaimed
  *
- * Abstracted: one heap, which a first thread holds at the beginning, and a second thread may adopt; where it finds
+ * Abstracted: one heap, which a first thread owns at the beginning, and a second thread may adopt; where it finds
  * nothing to adopt it makes a heap of its own, which is left out. Memory is sequentially consistent, and a membarrier
- * always works: the owner's flag in its store buffer is purge.pml's matter. A recycled heap is at once the
- * orphan of another key, which is the worst that can become of it.
+ * always works: the owner's flag in its store buffer is purge.pml's matter. A recycled heap is at once the orphan of
+ * another key, which is the worst that can become of it.
  *
  * The mutations:
  */
-/* MUTATION let_go_blind: who lets go does not look at the key afterwards; a destroy has just left the heap to it */
-/* MUTATION let_go_unreferenced: who lets go has no reference meanwhile; it takes the orphan of another key */
-/* MUTATION retain_early: the reference is added before SHUT is ruled out; the visitor has given back the last one */
-/* MUTATION leave_silent: an ending thread does not let go of its heap; nobody reclaims or adopts it */
-/* MUTATION adopt_plain: the adopter stores its address without comparing; two threads hold one heap */
-/* MUTATION shut_plain: the visitor stores SHUT without comparing; it shuts a heap that has changed hands */
-/* MUTATION open_blind: a visitor that finds that the owner has let go opens the heap, and does not visit it */
-/* MUTATION reclaim_unseen: the visitor looks at the holder before the flag only; the holder has reclaimed in between */
-/* MUTATION visit_once: a purge does not look at the key afterwards; a destroy has left it the heap that was shut */
-/* MUTATION open_once: who opens a heap to nobody does not look at the key afterwards; a destroy has just left it */
-/* MUTATION reclaim_shallow: reclaiming does not take the queue; its magazines are lost */
+/* MUTATION release_blind: a thread that gives a heap up does not look at the key again; a destroy left it the heap */
+/* MUTATION release_unreferenced: a thread that gives a heap up has no reference then; it takes another key's orphan */
+/* MUTATION retain_early: the reference is added before LOCKED is ruled out; the reclaimer has given back the last one */
+/* MUTATION leave_silent: an ending thread does not give its heap up; nobody reclaims or adopts it */
+/* MUTATION adopt_plain: the adopter stores its address without comparing; two threads own one heap */
+/* MUTATION lock_plain: the reclaimer stores LOCKED without comparing; it locks a heap that has changed hands */
+/* MUTATION unlock_blind: a reclaimer that finds the heap given up unlocks it, and does not work on it */
+/* MUTATION reclaim_unseen: the reclaimer looks at the owner before the flag only; the owner has reclaimed in between */
+/* MUTATION reclaim_once: a purge does not look at the key afterwards; a destroy has left it the heap that was locked */
+/* MUTATION unlock_once: a reclaimer of an orphan does not look at the key again; a destroy has left it the heap */
+/* MUTATION reclaim_shallow: reclaiming does not take the queue; its messages are lost */
 
 #define NONE      0
-#define SHUT      1
+#define LOCKED    1
 #define FIRST     2 /* the address of the first thread */
 #define SECOND    4
 #define RECLAIMED 8
-#define VISITOR   16 /* a visitor that takes an orphan back, from where it does not come back */
+#define RECLAIMER   16 /* a reclaimer that takes an orphan back, and does not unlock it any more */
 
 #define HANDLE 1
 
-/* Visitors. */
+/* Reclaimers. */
 #define PURGE   1 /* ks_key_purge */
 #define ORPHANS 2 /* an allocation in a third thread that was refused; it has a reference by its own heap */
 #define DESTROY 3 /* ks_key_destroy; that only one gets that far is destroy.pml's matter */
 
-#define DESTROY_VISITS 2
+#define DESTROY_ROUNDS 2
 
 /* key */
 byte control = HANDLE;
 byte refs = 2; /* the live key's and the heap's */
 
 /* heap; its table entry is the one of the thread that it names */
-byte holder = FIRST;
+byte owner = FIRST;
 byte entry = FIRST;
-byte returns; /* how many magazines are in the queue */
+byte queue; /* how many messages are in the queue */
 bool wanted;
 
 /* threads, by address */
@@ -84,15 +84,15 @@ inline work_end()
     worked_on = false
 }
 
-/* Settling, and whatever else its holder does to a heap. */
+/* Trimming, and whatever else its owner does to a heap. */
 inline work()
 {
     work_begin();
-    atomic { taken = taken + returns; returns = 0 } /* returns_take: stack_take_all */
+    atomic { taken = taken + queue; queue = 0 } /* remote_take: stack_take_all */
     work_end()
 }
 
-/* key_release: fetch_sub(&key->refs, 1). Who takes the last one recycles the heap, and nobody looks any more. */
+/* key_release: fetch_sub(&key->refs, 1). The thread that takes the last one recycles the heap. */
 inline release()
 {
     d_step {
@@ -100,9 +100,9 @@ inline release()
         refs--;
         if
         :: refs == 0 ->
-            assert(control == 0 && holder == RECLAIMED && !worked_on);
+            assert(control == 0 && owner == RECLAIMED && !worked_on);
             recycled++;
-            holder = NONE
+            owner = NONE
         :: else
         fi
     }
@@ -145,38 +145,38 @@ inline retire()
 {
     work_begin();
 #ifndef MUTATE_reclaim_shallow
-    atomic { taken = taken + returns; returns = 0; reclaimed++ } /* heap_reclaim: returns_take */
+    atomic { taken = taken + queue; queue = 0; reclaimed++ } /* heap_reclaim: remote_take */
 #else
     reclaimed++;
 #endif
     work_end();
-    holder = RECLAIMED; /* heap_retire: store_release(&heap->holder, RECLAIMED) */
+    owner = RECLAIMED; /* heap_retire: store_release(&heap->owner, RECLAIMED) */
     release()
 }
 
 /*
- * heap_let_go. Once it has seen its own address without SHUT inside an operation, the heap is the thread's until it
- * says otherwise, and so is the heap's reference to the key.
+ * heap_part, heap_release. Once the thread has seen its own address without LOCKED inside an operation, the heap is its
+ * own until it gives it up, and so is the heap's reference to the key.
  */
-inline let_go()
+inline part()
 {
 #ifdef MUTATE_retain_early
     retain();
     retained = true;
 #endif
-    x = holder; /* load_acquire(&heap->holder) */
+    x = owner; /* load_acquire(&heap->owner) */
     do
-    :: (x & ~SHUT) != me -> break
-    :: x == (me | SHUT) ->
-        /* cas(T|SHUT -> SHUT) */
+    :: (x & ~LOCKED) != me -> break
+    :: x == (me | LOCKED) ->
+        /* cas(T|LOCKED -> LOCKED) */
         atomic {
             if
-            :: holder == x -> holder = SHUT; break
-            :: else -> x = holder
+            :: owner == x -> owner = LOCKED; break
+            :: else -> x = owner
             fi
         }
     :: x == me ->
-#ifndef MUTATE_let_go_unreferenced
+#ifndef MUTATE_release_unreferenced
         if
         :: !retained -> retain(); retained = true
         :: retained
@@ -189,21 +189,21 @@ inline let_go()
         /* cas(T -> NONE) */
         atomic {
             if
-            :: holder == x -> holder = NONE; x = NONE
-            :: else -> x = holder
+            :: owner == x -> owner = NONE; x = NONE
+            :: else -> x = owner
             fi
         }
         if
         :: x != NONE
         :: else ->
-#ifndef MUTATE_let_go_blind
+#ifndef MUTATE_release_blind
             if
             :: control == HANDLE /* key_is_live */
             :: else ->
                 /* cas(NONE -> T) */
                 atomic {
                     if
-                    :: holder == NONE -> holder = me; x = me
+                    :: owner == NONE -> owner = me; x = me
                     :: else
                     fi
                 }
@@ -223,13 +223,13 @@ inline let_go()
     x = 0
 }
 
-inline entry_let_go()
+inline entry_release()
 {
-    x = holder; /* entry_is_true: load_acquire(&heap->holder) */
+    x = owner; /* entry_is_true: load_acquire(&heap->owner) */
     handle[me] = 0; /* entry_forget: store_relaxed(&entry->handle, 0) */
     named = false;
     if
-    :: (x & ~SHUT) == me -> let_go()
+    :: (x & ~LOCKED) == me -> part()
     :: else -> x = 0
     fi
 }
@@ -238,14 +238,14 @@ inline entry_let_go()
 inline adopt()
 {
     if
-    :: holder == NONE -> /* heap_adopt: load_relaxed(&heap->holder) */
+    :: owner == NONE -> /* heap_adopt: load_relaxed(&heap->owner) */
         /* heap_adopt: cas(NONE -> T) */
         atomic {
             if
 #ifdef MUTATE_adopt_plain
-            :: true -> holder = me; named = true
+            :: true -> owner = me; named = true
 #else
-            :: holder == NONE -> holder = me; named = true
+            :: owner == NONE -> owner = me; named = true
             :: else
 #endif
             fi
@@ -265,13 +265,13 @@ inline publish()
     :: control != HANDLE -> handle[me] = 0; dead = true /* heap_publish: key_is_live */
     :: else ->
         if
-        :: holder == me /* heap_publish: load_ordered(&heap->holder) */
+        :: owner == me /* heap_publish: load_ordered(&heap->owner) */
         :: else -> handle[me] = 0
         fi
     fi
 }
 
-/* Letting go stands there once, at the end, for the three places that it is called from. */
+/* entry_release is expanded once, at the end, for the three places that call it. */
 #define LOST  1
 #define DEAD  2
 #define LEAVE 3
@@ -294,9 +294,9 @@ proctype Thread(byte me; bool named)
     if
     :: !referenced && named -> from = DEAD; goto give_up
     :: !referenced && !named -> goto use
-    /* heap_of_thread: load_acquire(&heap->holder) */
-    :: referenced && named && holder != me -> from = LOST; goto give_up
-    :: referenced && named && holder == me
+    /* heap_of_thread: load_acquire(&heap->owner) */
+    :: referenced && named && owner != me -> from = LOST; goto give_up
+    :: referenced && named && owner == me
     :: referenced && !named
     fi;
 join:
@@ -327,11 +327,11 @@ use:
 leave:
     busy[me] = true; /* thread_exit: store_relaxed(&thread->busy, 1) */
 #ifndef MUTATE_leave_silent
-    /* heaps_leave */
+    /* heaps_release */
     if
     :: named ->
         if
-        :: holder == me -> work() /* heap_of_entry: load_acquire(&heap->holder); outboxes_send */
+        :: owner == me -> work() /* heap_of_entry: load_acquire(&heap->owner); batches_close */
         :: else
         fi;
         from = LEAVE;
@@ -344,7 +344,7 @@ left:
     finished++;
     goto end;
 give_up:
-    entry_let_go();
+    entry_release();
     if
     :: from == LOST -> from = 0; goto join
     :: from == DEAD -> from = 0; goto entered
@@ -354,26 +354,26 @@ end:
     skip
 }
 
-/* heap_shut */
-inline shut_heap()
+/* heap_lock */
+inline lock_heap()
 {
-    x = holder; /* load_acquire(&heap->holder) */
+    x = owner; /* load_acquire(&heap->owner) */
     if
-    :: x == RECLAIMED || x & SHUT
+    :: x == RECLAIMED || x & LOCKED
     :: else ->
-        /* cas(T -> T|SHUT, NONE -> SHUT) */
+        /* cas(T -> T|LOCKED, NONE -> LOCKED) */
         atomic {
             if
-#ifdef MUTATE_shut_plain
-            :: true -> holder = x | SHUT; shut = true
+#ifdef MUTATE_lock_plain
+            :: true -> owner = x | LOCKED; locked = true
 #else
-            :: holder == x -> holder = x | SHUT; shut = true
+            :: owner == x -> owner = x | LOCKED; locked = true
             :: else
 #endif
             fi
         }
         if
-        :: shut && x != NONE ->
+        :: locked && x != NONE ->
             x = entry; /* load_ordered(&heap->entry) */
             handle[x] = 0 /* store_ordered(&entry->handle, 0) */
         :: else
@@ -382,36 +382,36 @@ inline shut_heap()
     x = 0
 }
 
-/* heap_visit_begin; `shut` stays where the heap is this thread's to work on */
-inline look(barrier)
+/* reclaim_begin; `locked` stays where the heap is this thread's to work on */
+inline begin(barrier)
 {
-    x = holder & ~SHUT; /* heap_is_left_alone: load_acquire(&heap->holder) */
+    x = owner & ~LOCKED; /* heap_is_idle: load_acquire(&heap->owner) */
     if
     :: x == NONE
-    :: x == RECLAIMED -> shut = false
-    :: x == FIRST || x == SECOND || x == VISITOR ->
+    :: x == RECLAIMED -> locked = false
+    :: x == FIRST || x == SECOND || x == RECLAIMER ->
         if
-        :: barrier && x != VISITOR && !busy[x] -> /* heap_is_left_alone: load_acquire(&holder->busy) */
+        :: barrier && x != RECLAIMER && !busy[x] -> /* heap_is_idle: load_acquire(&owner->busy) */
 #ifndef MUTATE_reclaim_unseen
-            /* Its last operation may have found the key destroyed: load_acquire(&heap->holder), again. */
+            /* Its last operation may have found the key destroyed: load_acquire(&heap->owner), again. */
             if
-            :: holder == RECLAIMED -> shut = false
+            :: owner == RECLAIMED -> locked = false
             :: else
             fi;
 #endif
             skip
         :: else ->
             wanted = true; /* store_ordered(&heap->wanted, 1) */
-            /* cas(T|SHUT -> T) */
+            /* cas(T|LOCKED -> T) */
             atomic {
                 if
-                :: holder == (x | SHUT) -> holder = x; shut = false
-#ifdef MUTATE_open_blind
-                :: holder == SHUT -> holder = NONE; shut = false
+                :: owner == (x | LOCKED) -> owner = x; locked = false
+#ifdef MUTATE_unlock_blind
+                :: owner == LOCKED -> owner = NONE; locked = false
 #else
-                :: holder == SHUT /* its owner has let go: the heap is this thread's */
+                :: owner == LOCKED /* its owner has given it up: the heap is this thread's */
 #endif
-                :: holder == RECLAIMED -> shut = false
+                :: owner == RECLAIMED -> locked = false
                 fi
             }
         fi
@@ -419,14 +419,14 @@ inline look(barrier)
     x = 0
 }
 
-/* heap_visit_end */
-inline visit()
+/* reclaim_end */
+inline end()
 {
     if
     :: control == HANDLE -> /* key_is_live */
         work();
-        atomic { holder = holder & ~SHUT; x = holder } /* heap_open: cas(T|SHUT -> T, SHUT -> NONE) */
-#ifndef MUTATE_open_once
+        atomic { owner = owner & ~LOCKED; x = owner } /* heap_unlock: cas(T|LOCKED -> T, LOCKED -> NONE) */
+#ifndef MUTATE_unlock_once
         /* orphan_reclaim */
         if
         :: x != NONE || control == HANDLE /* key_is_live */
@@ -434,12 +434,12 @@ inline visit()
             /* cas(NONE -> T) */
             atomic {
                 if
-                :: holder == NONE -> holder = VISITOR; x = VISITOR
+                :: owner == NONE -> owner = RECLAIMER; x = RECLAIMER
                 :: else
                 fi
             }
             if
-            :: x == VISITOR -> retire()
+            :: x == RECLAIMER -> retire()
             :: else
             fi
         fi;
@@ -448,29 +448,29 @@ inline visit()
     :: else ->
         retire()
     fi;
-    shut = false
+    locked = false
 }
 
-/* heaps_visit, and orphans_settle, which shuts only what nobody holds, and does without the barrier */
-inline heaps_visit(orphans)
+/* heaps_reclaim, and orphans_trim, which locks only what nobody owns, and does without the barrier */
+inline heaps_reclaim(orphans)
 {
     do
     ::
         live = (control == HANDLE); /* key_is_live */
         if
-        :: !orphans || holder == NONE -> shut_heap() /* orphans_settle: load_relaxed(&heap->holder) */
+        :: !orphans || owner == NONE -> lock_heap() /* orphans_trim: load_relaxed(&heap->owner) */
         :: else
         fi;
         if
-        :: shut -> look(!orphans)
-        :: !shut
+        :: locked -> begin(!orphans)
+        :: !locked
         fi;
         if
-        :: shut -> visit()
-        :: !shut
+        :: locked -> end()
+        :: !locked
         fi;
         if
-#ifdef MUTATE_visit_once
+#ifdef MUTATE_reclaim_once
         :: kind == PURGE -> break
 #endif
         :: kind == ORPHANS -> break
@@ -480,10 +480,10 @@ inline heaps_visit(orphans)
     od
 }
 
-proctype Visitor(byte kind)
+proctype Reclaimer(byte kind)
 {
-    byte x, visits;
-    bool referenced, shut, live;
+    byte x, rounds;
+    bool referenced, locked, live;
     if
     :: kind == DESTROY ->
         retain();
@@ -493,29 +493,29 @@ proctype Visitor(byte kind)
         x = entry; /* handles_clear: load_ordered(&heap->entry) */
         handle[x] = 0; /* handles_clear: store_ordered(&entry->handle, 0) */
         x = 0;
-        visits = DESTROY_VISITS
+        rounds = DESTROY_ROUNDS
     :: else ->
         reference();
-        visits = 1
+        rounds = 1
     fi;
     if
     :: !referenced
     :: referenced ->
         do
-        :: visits == 0 || (kind == DESTROY && refs == 1) -> break /* heaps_remain: load_acquire(&key->refs) */
+        :: rounds == 0 || (kind == DESTROY && refs == 1) -> break /* heaps_remain: load_acquire(&key->refs) */
         :: else ->
-            visits--;
-            heaps_visit((kind == ORPHANS))
+            rounds--;
+            heaps_reclaim((kind == ORPHANS))
         od;
         release()
     fi;
     finished++
 }
 
-/* outbox_send: a freer in another thread. */
+/* batch_send: a freer in another thread. */
 proctype Pusher()
 {
-    atomic { returns++; pushed++; pushed_late = pushed_late + (reclaimed > 0) }
+    atomic { queue++; pushed++; pushed_late = pushed_late + (reclaimed > 0) }
     finished++
 }
 
@@ -528,18 +528,18 @@ init {
     atomic {
         handle[FIRST] = HANDLE;
         if
-        :: run Thread(FIRST, true); run Thread(SECOND, false); run Visitor(DESTROY); run Pusher(); destroys = true
-        :: run Thread(FIRST, true); run Thread(SECOND, false); run Visitor(PURGE); run Pusher()
-        :: run Thread(FIRST, true); run Thread(SECOND, false); run Visitor(ORPHANS); finished++
-        :: run Thread(FIRST, true); run Visitor(PURGE); run Visitor(DESTROY); finished++; destroys = true
-        :: run Thread(FIRST, true); run Visitor(ORPHANS); run Visitor(DESTROY); finished++; destroys = true
-        :: run Visitor(PURGE); run Visitor(DESTROY); finished = 2; destroys = true
+        :: run Thread(FIRST, true); run Thread(SECOND, false); run Reclaimer(DESTROY); run Pusher(); destroys = true
+        :: run Thread(FIRST, true); run Thread(SECOND, false); run Reclaimer(PURGE); run Pusher()
+        :: run Thread(FIRST, true); run Thread(SECOND, false); run Reclaimer(ORPHANS); finished++
+        :: run Thread(FIRST, true); run Reclaimer(PURGE); run Reclaimer(DESTROY); finished++; destroys = true
+        :: run Thread(FIRST, true); run Reclaimer(ORPHANS); run Reclaimer(DESTROY); finished++; destroys = true
+        :: run Reclaimer(PURGE); run Reclaimer(DESTROY); finished = 2; destroys = true
         fi
     }
     finished == 4;
-    assert(pushed == taken + returns);
+    assert(pushed == taken + queue);
     if
-    :: destroys -> assert(reclaimed == 1 && recycled == 1 && refs == 0); assert(returns <= pushed_late)
-    :: !destroys -> assert(reclaimed == 0 && recycled == 0 && refs == 2); assert(holder == NONE)
+    :: destroys -> assert(reclaimed == 1 && recycled == 1 && refs == 0); assert(queue <= pushed_late)
+    :: !destroys -> assert(reclaimed == 0 && recycled == 0 && refs == 2); assert(owner == NONE)
     fi
 }

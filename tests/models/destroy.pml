@@ -1,12 +1,13 @@
 /*
  * The end of a key, while others look at it by the same or by older handles, and the next key in its slot.
  *
- * Models lib/key.c:key_take, key_reference, key_retain, key_release; lib/lifetime.c:ks_key_create, ks_key_destroy;
- * lib/heap.c:heap_take, heap_new; lib/holder.c:heap_enter, heap_of_thread, entry_is_true, entry_let_go, heap_let_go,
- * heap_retire, heap_publish, heap_dead, heap_give_up, heap_shut, heap_is_left_alone, heap_visit_begin, heaps_visit.
+ * Models lib/core/key.c:key_take, key_reference, key_retain, key_release; lib/api/key.c:ks_key_create, ks_key_destroy;
+ * lib/core/heap.c:heap_take, heap_new; lib/core/ownership.c:heap_enter, heap_of_thread, entry_is_true, entry_release,
+ * heap_part, heap_retire, heap_publish, heap_dead, heap_leave, heap_lock, heap_is_idle, heap_ask, reclaim_begin,
+ * heaps_reclaim.
  *
  * Asserts
- *   - who has a reference to the key of a handle finds that key in the slot until it gives the reference back
+ *   - a thread with a reference to the key of a handle finds that key in the slot until it gives the reference back
  *   - a slot is put in the pool once for each key, when nobody has a reference and its heaps are reclaimed
  *   - a heap is reclaimed once and recycled once for each key; a thread that uses one finds it to be of its key
  *   - of several destroys of one handle, one wins
@@ -14,22 +15,22 @@
  *
  * Abstracted: one slot, two keys in it one after the other; one heap structure, which is recycled too; one thread that
  * allocates by either handle, one that only looks at a key, two that destroy. Memory is sequentially consistent, and a
- * membarrier always works. Only destroys visit heaps; purges beside them are adoption.pml's matter.
+ * membarrier always works. Only destroys reclaim heaps; purges beside them are in adoption.pml.
  *
  * The mutations:
  */
 /* MUTATION look_once: the handle is not compared again under the reference; the slot has changed hands in between */
 /* MUTATION revive: a reference is taken from a count of 0; the slot is in the pool, and is put there once more */
 /* MUTATION destroy_plain: control is looked at and stored, not exchanged; two destroys give back one reference */
-/* MUTATION destroy_bare: a destroy has only the reference that the live key had; it visits heaps of the next key */
+/* MUTATION destroy_bare: a destroy has only the reference that the live key had; it reclaims heaps of the next key */
 /* MUTATION heap_bare: a heap has no reference; the slot is recycled before the heap is reclaimed */
 /* MUTATION slot_first: the slot is put in the pool before its heaps are; their list is the next key's by then */
-/* MUTATION reclaim_unseen: the visitor looks at the holder before the flag only; a heap is reclaimed twice */
+/* MUTATION reclaim_unseen: the reclaimer looks at the owner before the flag only; a heap is reclaimed twice */
 
 /* UNREACHED User "heap_free = 1": where it fails to get a reference, nobody can have reclaimed its heap */
 
 #define NONE      0
-#define SHUT      1
+#define LOCKED    1
 #define USER      2 /* the address of the thread that allocates */
 #define RECLAIMED 8
 
@@ -43,7 +44,7 @@ bool heaps; /* the heap is on the key's list */
 bool slot_free;
 
 /* the heap */
-byte holder;
+byte owner;
 byte heap_handle;
 bool heap_free = true;
 
@@ -60,7 +61,7 @@ byte destroyed[KEYS + 1];
 
 #define LOOK(h) assert(incarnation == (h) && !slot_free)
 
-/* key_release. Who takes the last reference is alone with the slot. */
+/* key_release. The thread that takes the last reference is alone with the slot. */
 inline release()
 {
     atomic { assert(refs > 0); refs--; last = (refs == 0) } /* fetch_sub(&key->refs, 1) */
@@ -74,7 +75,7 @@ inline release()
         :: heaps ->
             /* key_recycle_heap */
             atomic {
-                assert(holder == RECLAIMED && reclaimed == 1 && !heap_free);
+                assert(owner == RECLAIMED && reclaimed == 1 && !heap_free);
                 reclaimed = 0;
                 heap_free = true
             }
@@ -167,25 +168,25 @@ inline retire()
         assert(reclaimed == 0 && !heap_free);
         reclaimed++ /* heap_reclaim */
     }
-    holder = RECLAIMED; /* heap_retire: store_release(&heap->holder, RECLAIMED) */
+    owner = RECLAIMED; /* heap_retire: store_release(&heap->owner, RECLAIMED) */
 #ifndef MUTATE_heap_bare
     release_one()
 #endif
     skip
 }
 
-/* heap_let_go, with the heap's handle. With one thread there is no other who would take the heap: see adoption.pml. */
-inline let_go()
+/* heap_part, with the heap's handle. There is one thread, so no other takes the heap: see adoption.pml. */
+inline part()
 {
-    x = holder; /* load_acquire(&heap->holder) */
+    x = owner; /* load_acquire(&heap->owner) */
     do
-    :: (x & ~SHUT) != USER -> break
-    :: x == (USER | SHUT) ->
-        /* cas(T|SHUT -> SHUT) */
+    :: (x & ~LOCKED) != USER -> break
+    :: x == (USER | LOCKED) ->
+        /* cas(T|LOCKED -> LOCKED) */
         atomic {
             if
-            :: holder == x -> holder = SHUT; break
-            :: else -> x = holder
+            :: owner == x -> owner = LOCKED; break
+            :: else -> x = owner
             fi
         }
     :: x == USER ->
@@ -196,7 +197,7 @@ inline let_go()
             /* cas(T -> NONE) */
             atomic {
                 if
-                :: holder == x -> holder = NONE
+                :: owner == x -> owner = NONE
                 :: else
                 fi
             }
@@ -205,7 +206,7 @@ inline let_go()
                 /* cas(NONE -> T) */
                 atomic {
                     if
-                    :: holder == NONE -> holder = USER; x = RECLAIMED
+                    :: owner == NONE -> owner = USER; x = RECLAIMED
                     :: else
                     fi
                 }
@@ -217,12 +218,12 @@ inline let_go()
             fi
         fi;
         release();
-        x = holder
+        x = owner
     od;
     x = 0
 }
 
-/* What one call of the thread does, the places that it lets go at joined in one. */
+/* What one call of the thread does; entry_release is expanded once, for the three places that call it. */
 #define DEAD  1
 #define LOST  2
 #define LEAVE 3
@@ -244,10 +245,10 @@ next:
     /* heap_enter */
     reference(h);
     if
-    :: !referenced && named && heap_handle == h -> from = DEAD; goto give_up /* heap_dead: heap_give_up */
+    :: !referenced && named && heap_handle == h -> from = DEAD; goto give_up /* heap_dead: heap_leave */
     :: !referenced && !(named && heap_handle == h) -> goto done
-    :: referenced && named && holder == USER && heap_handle == h /* heap_of_thread: load_acquire(&heap->holder) */
-    :: referenced && named && !(holder == USER && heap_handle == h) -> from = LOST; goto give_up
+    :: referenced && named && owner == USER && heap_handle == h /* heap_of_thread: load_acquire(&heap->owner) */
+    :: referenced && named && !(owner == USER && heap_handle == h) -> from = LOST; goto give_up
     :: referenced && !named
     fi;
 join:
@@ -264,7 +265,7 @@ join:
         if
         :: named ->
             heap_handle = h; /* heap_new: store_relaxed(&heap->handle, handle) */
-            holder = USER; /* heap_new: store_relaxed(&heap->holder, T) */
+            owner = USER; /* heap_new: store_relaxed(&heap->owner, T) */
 #ifndef MUTATE_heap_bare
             retain(); /* heap_new: key_retain */
 #endif
@@ -282,7 +283,7 @@ join:
     :: else
     fi;
     if
-    :: holder == USER /* heap_publish: load_ordered(&heap->holder) */
+    :: owner == USER /* heap_publish: load_ordered(&heap->owner) */
     :: else -> table = 0
     fi;
 entered:
@@ -294,7 +295,7 @@ use:
         /* What the operation does to the heap. */
         d_step {
             LOOK(h);
-            assert(heap_handle == h && (holder & ~SHUT) == USER && reclaimed == 0)
+            assert(heap_handle == h && (owner & ~LOCKED) == USER && reclaimed == 0)
         }
     :: !named
     fi;
@@ -312,12 +313,12 @@ left:
     finished++;
     goto end;
 give_up:
-    /* entry_let_go */
-    x = holder; /* entry_is_true: load_acquire(&heap->holder) */
+    /* entry_release */
+    x = owner; /* entry_is_true: load_acquire(&heap->owner) */
     table = 0; /* entry_forget: store_relaxed(&entry->handle, 0) */
     named = false;
     if
-    :: (x & ~SHUT) == USER -> let_go()
+    :: (x & ~LOCKED) == USER -> part()
     :: else -> x = 0
     fi;
     if
@@ -345,53 +346,53 @@ active proctype Looker()
     finished++
 }
 
-/* heaps_visit, for a key that is destroyed */
-inline visit()
+/* heaps_reclaim, for a key that is destroyed */
+inline heaps_reclaim()
 {
     if
     :: !heaps /* load_ordered(&key->heaps) */
     :: heaps ->
-        x = holder; /* heap_shut: load_acquire(&heap->holder) */
+        x = owner; /* heap_lock: load_acquire(&heap->owner) */
         if
-        :: x == RECLAIMED || x & SHUT
+        :: x == RECLAIMED || x & LOCKED
         :: else ->
-            /* heap_shut: cas(T -> T|SHUT, NONE -> SHUT) */
+            /* heap_lock: cas(T -> T|LOCKED, NONE -> LOCKED) */
             atomic {
                 if
-                :: holder == x -> holder = x | SHUT; shut = true
+                :: owner == x -> owner = x | LOCKED; locked = true
                 :: else
                 fi
             }
             if
-            :: shut -> table = 0 /* heap_shut: store_ordered(&entry->handle, 0) */
-            :: !shut
+            :: locked -> table = 0 /* heap_lock: store_ordered(&entry->handle, 0) */
+            :: !locked
             fi
         fi;
         if
-        :: !shut
-        :: shut && x == NONE
-        :: shut && x != NONE && !busy -> /* heap_is_left_alone: load_acquire(&holder->busy) */
+        :: !locked
+        :: locked && x == NONE
+        :: locked && x != NONE && !busy -> /* heap_is_idle: load_acquire(&owner->busy) */
 #ifndef MUTATE_reclaim_unseen
             if
-            :: holder == RECLAIMED -> shut = false /* heap_is_left_alone: load_acquire(&heap->holder) */
+            :: owner == RECLAIMED -> locked = false /* heap_is_idle: load_acquire(&heap->owner) */
             :: else
             fi;
 #endif
             skip
         :: else ->
-            /* heap_visit_begin: cas(T|SHUT -> T) */
+            /* heap_ask: cas(T|LOCKED -> T) */
             atomic {
                 if
-                :: holder == (USER | SHUT) -> holder = USER; shut = false
-                :: holder == RECLAIMED -> shut = false
-                :: holder == SHUT /* its owner has let go */
+                :: owner == (USER | LOCKED) -> owner = USER; locked = false
+                :: owner == RECLAIMED -> locked = false
+                :: owner == LOCKED /* its owner has given it up */
                 fi
             }
         fi;
         x = 0;
         if
-        :: shut -> shut = false; retire()
-        :: !shut
+        :: locked -> locked = false; retire()
+        :: !locked
         fi
     fi
 }
@@ -400,7 +401,7 @@ inline visit()
 active [2] proctype Destroy()
 {
     byte x, h;
-    bool referenced, last, won, shut;
+    bool referenced, last, won, locked;
     if
     :: h = 1
     :: h = given
@@ -438,7 +439,7 @@ active [2] proctype Destroy()
         :: !heaps
         fi;
         LOOK(h);
-        visit()
+        heaps_reclaim()
     fi;
 #ifdef MUTATE_destroy_bare
     if
@@ -467,7 +468,7 @@ active proctype Create()
     if
     :: control == 0 -> assert(refs == 0 && slot_free && heap_free && reclaimed == 0)
     :: else ->
-        assert(!slot_free && lookers == 0 && reclaimed == 0 && (heap_free || holder == NONE));
+        assert(!slot_free && lookers == 0 && reclaimed == 0 && (heap_free || owner == NONE));
 #ifndef MUTATE_heap_bare
         assert(refs == 1 + (!heap_free))
 #endif

@@ -1,7 +1,7 @@
 /*
- * The stack of indices that heaps, key slots and chains of magazines are recycled through.
+ * The stack of indices that heaps, key slots and chains of messages are recycled through.
  *
- * Models lib/pool.h:pool_push and pool_pop.
+ * Models lib/base/pool.h:pool_push and pool_pop.
  *
  * Asserts
  *   - a member that is popped was in the pool: no two threads have the same one

@@ -1,16 +1,17 @@
 /*
- * The handle in a thread's table against reset, terminate and destroy: who changes a key clears the handle after that,
- * who publishes a handle looks at the key after that, so one of them notices the other.
+ * The handle in a thread's table against reset, terminate and destroy: a thread that changes a key clears the handle
+ * after that, a thread that publishes a handle looks at the key after that, so one of them notices the other.
  *
- * Models lib/holder.c:heap_enter, heap_adopt, heap_publish, heap_current; lib/heap.c:heap_new, heap_catch_up;
- * lib/lifetime.c:handles_clear, ks_key_reset, ks_key_terminate, ks_key_destroy (its first half).
+ * Models lib/core/ownership.h:heap_current; lib/core/ownership.c:heap_enter, heap_adopt, heap_publish;
+ * lib/core/heap.c:heap_new, heap_catch_up; lib/api/key.c:handles_clear, ks_key_reset,
+ * ks_key_terminate, key_end (its first half).
  *
  * Asserts, at each use of the heap by a call of the owner
  *   - the heap is at the generation of every reset that had returned when the call began
  *   - no terminate and no destroy had returned when the call began
  *
  * Abstracted: one heap, which the owner makes, or adopts from a thread that is gone and whose table it names still; two
- * changes of the key at a time. Who holds a heap is purge.pml's and adoption.pml's matter. Memory is sequentially
+ * changes of the key at a time. Ownership of heaps is in purge.pml and adoption.pml. Memory is sequentially
  * consistent, because all stores to a handle that matter here are; what a plain one would do is a mutation.
  *
  * The mutations:
@@ -65,7 +66,7 @@ inline catch_up()
 {
     g = generation; /* heap_catch_up: load_ordered(&key->generation) */
     if
-    :: heap_generation != g -> heap_generation = g /* heap_rewind */
+    :: heap_generation != g -> heap_generation = g /* heap_drop */
     :: else
     fi
 }
@@ -120,7 +121,7 @@ inline join()
 {
     if
     :: on_list ->
-        /* heap_adopt: cas(&heap->holder, NONE -> T), then store_ordered(&heap->entry, ...) */
+        /* heap_adopt: cas(&heap->owner, NONE -> T), then store_ordered(&heap->entry, ...) */
 #ifndef MUTATE_entry_late
         heap_entry = OWN;
 #endif

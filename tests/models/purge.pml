@@ -2,39 +2,38 @@
  * Purge against an owner that wakes up: the purger works on the heap of a thread that it has seen outside every
  * operation, though that thread raises and lowers its flag by plain stores.
  *
- * Models lib/thread.h:thread_begin, thread_end; lib/holder.c:heap_current, heap_enter, heap_of_thread, entry_is_true,
- * entry_let_go, heap_let_go, heap_adopt, heap_publish, heap_shut, heap_is_left_alone, heap_visit_begin, heap_visit_end,
- * heap_open, heaps_visit; lib/heap.c:heap_new.
+ * Models lib/core/thread.h:thread_begin, thread_end; lib/core/ownership.h:heap_current;
+ * lib/core/ownership.c:heap_enter, heap_of_thread, entry_is_true, entry_release, heap_part, heap_adopt, heap_publish,
+ * heap_lock, heap_is_idle, heap_ask, reclaim_begin, reclaim_end, heap_unlock, heaps_reclaim; lib/core/heap.c:heap_new.
  *
- * A handle that was published before the heap was shut is cleared by whoever shuts it. One that is published later
- * would not be: so the owner looks for SHUT after it has published, and withdraws. Then no call that begins after the
- * barrier gets past the slow path until the heap is open again, and the flag says all.
+ * A handle that was published before the heap was locked is cleared by the purger that locks it. One that is published
+ * later would not be: so the owner looks for LOCKED after it has published, and withdraws. Then no call that begins
+ * after the barrier gets past the slow path until the heap is unlocked, and the flag says all.
  *
  * Asserts
  *   - at most one thread works on a heap at once
- *   - a purger that works on a heap sees everything that the holder wrote: none of it is in the holder's store buffer
- *   - a purge that has shut a heap and left it to its holder is served: when all is quiet and the holder has made one
- *     more call, the heap has been settled since it was shut
+ *   - a purger that works on a heap sees everything that the owner wrote: none of it is in the owner's store buffer
+ *   - a purge that has locked a heap and left it to its owner is served: when all is quiet and the owner has made one
+ *     more call, the heap has been trimmed since it was locked
  *
- * Memory is x86-TSO: the owner's plain stores go through a first-in first-out buffer that empties at any time;
- * locked instructions (exchanges, stores in the one total order) wait until it is empty, and the owner reads its own
- * buffer first. A membarrier is an instant at which the buffer is empty. It may be refused: then nobody counts as
- * outside.
+ * Memory is x86-TSO: the owner's plain stores go through a first-in first-out buffer that empties at any time; locked
+ * instructions (exchanges, stores in the one total order) wait until it is empty, and the owner reads its own buffer
+ * first. A membarrier is an instant at which the buffer is empty. It may be refused: then nobody counts as outside.
  *
  * Abstracted: one owner; one purger, and beside it another or two resets, whose own buffers do not matter, because they
- * write by locked instructions only; the key stays live (adoption.pml and destroy.pml are about its end); two heaps:
- * a call that would need a third is refused; the buffer holds four stores.
+ * write by locked instructions only; the key stays live (adoption.pml and destroy.pml are about its end); two heaps: a
+ * call that would need a third is refused; the buffer holds four stores.
  *
  * The mutations:
  */
 /* MUTATION no_membarrier: the owner's flag is in its buffer while the purger reads that it is down; two work at once */
 /* MUTATION flag_unread: a cleared handle is enough for the purger; the owner is inside an operation since before */
-/* MUTATION handle_left: shutting does not clear the handle; the owner's next call is on its fast path */
-/* MUTATION holder_unchecked: an owner that finds its handle gone goes on with the heap that its table names */
-/* MUTATION publish_blind: the owner does not look for SHUT after publishing; its next call is on its fast path */
+/* MUTATION handle_left: locking does not clear the handle; the owner's next call is on its fast path */
+/* MUTATION owner_unchecked: an owner that finds its handle gone goes on with the heap that its table names */
+/* MUTATION publish_blind: the owner does not look for LOCKED after publishing; its next call is on its fast path */
 /* MUTATION handle_as_sign: the same, and the purger takes a handle that is set for the owner's sign instead; a reset
    clears the handle that the owner has just read on its fast path, its flag still in its buffer */
-/* MUTATION wanted_after_open: the request is made when the heap is open again; the owner has looked for it too early */
+/* MUTATION wanted_after_unlock: the request is made when the heap is unlocked; the owner has looked for it too early */
 /* MUTATION wanted_late: the owner takes back the request after the work; one that came meanwhile is lost */
 /* MUTATION wanted_plain: the request is taken back by a plain store, which lands on the next purger's request */
 /* MUTATION busy_early: the flag is lowered before the last store of the operation; the purger does not see that one */
@@ -42,7 +41,7 @@
 #define CALLS 2
 
 #define NONE  0
-#define SHUT  1
+#define LOCKED  1
 #define OWNER 2 /* T: the owner's address */
 
 #define HEAPS   2
@@ -53,7 +52,7 @@
 /* Shared memory. */
 bool busy;
 byte handle = HANDLE; /* the owner's table entry, that both heaps name */
-byte holder[HEAPS] = OWNER; /* the second is made later */
+byte owner[HEAPS] = OWNER; /* the second is made later */
 bool wanted[HEAPS];
 byte heaps_count = 1; /* the heaps that are on the key's list */
 
@@ -108,18 +107,18 @@ inline owner_works(h)
     work_end(h)
 }
 
-inline let_go(h)
+inline part(h)
 {
-    x = holder[h]; /* heap_let_go: load_acquire(&heap->holder) */
+    x = owner[h]; /* heap_part: load_acquire(&heap->owner) */
     do
-    :: (x & ~SHUT) != OWNER -> break
+    :: (x & ~LOCKED) != OWNER -> break
     :: else ->
-        /* heap_let_go: cas(T -> NONE, T|SHUT -> SHUT) */
+        /* heap_part: cas(T -> NONE, T|LOCKED -> LOCKED) */
         atomic {
             FLUSHED;
             if
-            :: holder[h] == x -> holder[h] = x & SHUT; break
-            :: else -> x = holder[h]
+            :: owner[h] == x -> owner[h] = x & LOCKED; break
+            :: else -> x = owner[h]
             fi
         }
     od
@@ -129,19 +128,19 @@ inline join()
 {
     if
     :: named != NO_HEAP ->
-        x = holder[named]; /* heap_of_entry: load_acquire(&heap->holder) */
+        x = owner[named]; /* heap_of_entry: load_acquire(&heap->owner) */
         if
-#ifdef MUTATE_holder_unchecked
+#ifdef MUTATE_owner_unchecked
         :: true
 #else
         :: x == OWNER
         :: else ->
             old = named;
             named = NO_HEAP;
-            x = holder[old]; /* entry_let_go: entry_is_true */
+            x = owner[old]; /* entry_release: entry_is_true */
             d_step { nfull(buffer) -> buffer!CLEAR(0); clear_buffered = true } /* entry_forget: store_relaxed */
             if
-            :: (x & ~SHUT) == OWNER -> let_go(old)
+            :: (x & ~LOCKED) == OWNER -> part(old)
             :: else
             fi;
             old = 0
@@ -158,12 +157,12 @@ inline join()
         :: else ->
             index--;
             if
-            :: holder[index] == NONE -> /* heap_adopt: load_relaxed(&heap->holder) */
+            :: owner[index] == NONE -> /* heap_adopt: load_relaxed(&heap->owner) */
                 /* heap_adopt: cas(NONE -> T) */
                 atomic {
                     FLUSHED;
                     if
-                    :: holder[index] == NONE -> holder[index] = OWNER; named = index
+                    :: owner[index] == NONE -> owner[index] = OWNER; named = index
                     :: else
                     fi
                 }
@@ -174,15 +173,15 @@ inline join()
         if
         :: named != NO_HEAP
         :: named == NO_HEAP && heaps_count < HEAPS ->
-            /* heap_new: store_relaxed(&heap->holder, T); cas(&key->heaps, ...) */
-            atomic { FLUSHED; holder[heaps_count] = OWNER; named = heaps_count; heaps_count++ }
+            /* heap_new: store_relaxed(&heap->owner, T); cas(&key->heaps, ...) */
+            atomic { FLUSHED; owner[heaps_count] = OWNER; named = heaps_count; heaps_count++ }
         :: named == NO_HEAP && heaps_count == HEAPS
         fi
     fi
 }
 
 /* The work that a purger has asked for. */
-inline settle(h)
+inline trim(h)
 {
     requests[h] = 0;
     owner_works(h)
@@ -201,14 +200,14 @@ inline call()
             atomic { FLUSHED; handle = HANDLE } /* heap_publish: store_ordered(published, handle) */
 #if !defined(MUTATE_publish_blind) && !defined(MUTATE_handle_as_sign)
             if
-            :: holder[named] == OWNER /* heap_publish: load_ordered(&heap->holder) */
+            :: owner[named] == OWNER /* heap_publish: load_ordered(&heap->owner) */
             :: else -> handle = 0 /* heap_publish: store_ordered(published, 0); the operation goes on without */
             fi;
 #endif
             if
             :: served_buffered != named && wanted[named] -> /* heap_enter: load_relaxed(&heap->wanted) */
 #ifdef MUTATE_wanted_late
-                settle(named);
+                trim(named);
 #endif
 #ifdef MUTATE_wanted_plain
                 d_step { nfull(buffer) -> buffer!SERVED(named); served_buffered = named }
@@ -216,7 +215,7 @@ inline call()
                 atomic { FLUSHED; wanted[named] = false } /* heap_enter: store_ordered(&heap->wanted, 0) */
 #endif
 #ifndef MUTATE_wanted_late
-                settle(named)
+                trim(named)
 #endif
             :: else
             fi;
@@ -265,23 +264,23 @@ active proctype Owner()
     finished = true
 }
 
-/* heap_is_left_alone */
+/* heap_is_idle */
 inline look(h)
 {
-    x = holder[h] & ~SHUT; /* load_acquire(&heap->holder) */
+    x = owner[h] & ~LOCKED; /* load_acquire(&heap->owner) */
     if
-    :: x == NONE -> alone = true
-    :: x != NONE && !barrier -> alone = false
+    :: x == NONE -> idle = true
+    :: x != NONE && !barrier -> idle = false
     :: x != NONE && barrier ->
 #ifdef MUTATE_flag_unread
-        alone = (handle == 0);
+        idle = (handle == 0);
 #else
-        alone = !busy; /* load_acquire(&holder->busy) */
+        idle = !busy; /* load_acquire(&owner->busy) */
 #endif
 #ifdef MUTATE_handle_as_sign
         if
-        :: alone -> alone = (handle == 0)
-        :: !alone
+        :: idle -> idle = (handle == 0)
+        :: !idle
         fi
 #endif
     fi;
@@ -291,29 +290,29 @@ inline look(h)
 proctype Purger()
 {
     byte h, count, x;
-    bool shut[HEAPS];
-    bool barrier, alone;
-    count = heaps_count; /* heaps_visit: load_ordered(&key->heaps) */
+    bool locked[HEAPS];
+    bool barrier, idle;
+    count = heaps_count; /* heaps_reclaim: load_ordered(&key->heaps) */
     do
     :: h == count -> break
     :: else ->
-        x = holder[h]; /* heap_shut: load_acquire(&heap->holder) */
+        x = owner[h]; /* heap_lock: load_acquire(&heap->owner) */
         if
-        :: x & SHUT -> skip
+        :: x & LOCKED -> skip
         :: else ->
-            /* heap_shut: cas(T -> T|SHUT, NONE -> SHUT) */
+            /* heap_lock: cas(T -> T|LOCKED, NONE -> LOCKED) */
             atomic {
                 if
-                :: holder[h] == x ->
-                    holder[h] = x | SHUT;
-                    shut[h] = true;
+                :: owner[h] == x ->
+                    owner[h] = x | LOCKED;
+                    locked[h] = true;
                     requests[h] = requests[h] | (1 << _pid)
                 :: else
                 fi
             }
 #ifndef MUTATE_handle_left
             if
-            :: shut[h] && x != NONE -> handle = 0 /* heap_shut: store_ordered(&entry->handle, 0) */
+            :: locked[h] && x != NONE -> handle = 0 /* heap_lock: store_ordered(&entry->handle, 0) */
             :: else
             fi
 #endif
@@ -321,7 +320,7 @@ proctype Purger()
         x = 0;
         h++
     od;
-    /* heaps_visit: platform_barrier_everywhere */
+    /* heaps_reclaim: platform_barrier_everywhere */
     if
 #ifdef MUTATE_no_membarrier
     :: barrier = true
@@ -333,26 +332,26 @@ proctype Purger()
     h = 0;
     do
     :: h == count -> break
-    :: h < count && !shut[h] -> h++
-    :: h < count && shut[h] ->
+    :: h < count && !locked[h] -> h++
+    :: h < count && locked[h] ->
         look(h);
         if
-        :: alone
-        :: !alone ->
-#ifndef MUTATE_wanted_after_open
-            wanted[h] = true; /* heap_visit_begin: store_ordered(&heap->wanted, 1) */
+        :: idle
+        :: !idle ->
+#ifndef MUTATE_wanted_after_unlock
+            wanted[h] = true; /* heap_ask: store_ordered(&heap->wanted, 1) */
 #endif
 #if defined(MUTATE_publish_blind) || defined(MUTATE_handle_as_sign)
             handle = 0; /* so that the request at least is not overlooked */
 #endif
-            /* heap_visit_begin: cas(T|SHUT -> T); SHUT alone: the owner has let go, and the heap is this thread's */
+            /* heap_ask: cas(T|LOCKED -> T); LOCKED alone: the owner has given the heap up, and it is this thread's */
             atomic {
                 if
-                :: holder[h] == (OWNER | SHUT) -> holder[h] = OWNER; shut[h] = false
-                :: else -> assert(holder[h] == SHUT)
+                :: owner[h] == (OWNER | LOCKED) -> owner[h] = OWNER; locked[h] = false
+                :: else -> assert(owner[h] == LOCKED)
                 fi
             }
-#ifdef MUTATE_wanted_after_open
+#ifdef MUTATE_wanted_after_unlock
             wanted[h] = true;
 #endif
             skip
@@ -362,15 +361,15 @@ proctype Purger()
     h = 0;
     do
     :: h == count -> break
-    :: h < count && !shut[h] -> h++
-    :: h < count && shut[h] ->
-        /* heap_visit_end: heap_settle */
+    :: h < count && !locked[h] -> h++
+    :: h < count && locked[h] ->
+        /* reclaim_end: heap_trim */
         work_begin(h);
         assert(buffered[h] == 0);
         requests[h] = 0;
         work_end(h);
-        /* heap_open: cas(T|SHUT -> T, SHUT -> NONE) */
-        holder[h] = holder[h] & ~SHUT;
+        /* heap_unlock: cas(T|LOCKED -> T, LOCKED -> NONE) */
+        owner[h] = owner[h] & ~LOCKED;
         h++
     od;
     h = 0;

@@ -24,7 +24,7 @@ import time
 
 SKIPPED = 77
 HERE = pathlib.Path(__file__).resolve().parent
-DEPTH = 20_000
+DEPTH = 1_000_000
 MEGABYTES = 1024
 SECONDS = 120
 
@@ -136,7 +136,7 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--build-dir", type=pathlib.Path, metavar="DIR",
                         help="where to build and leave searches and trails (default: a temporary directory, removed)")
-    parser.add_argument("models", nargs="*", metavar="MODEL", help="returns, or returns.pml; default: all")
+    parser.add_argument("models", nargs="*", metavar="MODEL", help="entries, or entries.pml; default: all")
     return parser.parse_args()
 
 

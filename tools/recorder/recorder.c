@@ -6,7 +6,7 @@
  */
 #include "recorder.h"
 
-#include "writer.h"
+#include "trace/writer.h"
 
 #include <dlfcn.h>
 #include <errno.h>

@@ -37,9 +37,10 @@ static _Noreturn void become_replay(const struct child *child, int output, pid_t
     if (!keyslab && strcmp(child->allocator, "malloc") != 0)
         setenv("LD_PRELOAD", child->allocator, 1);
     snprintf(threads, sizeof threads, "%" PRIu64, child->threads);
-    const char *arguments[ARGUMENTS] = {program_invocation_name, "replay", "--json", "--peer",
-                                        keyslab ? "keyslab" : "malloc"};
+    /* One of many rounds: this process has told what there is to say of the config. */
+    const char *arguments[ARGUMENTS] = {program_invocation_name, "replay", "--quiet", "--json", "--peer"};
     size_t count = 5;
+    arguments[count++] = keyslab ? "keyslab" : "malloc";
     if (child->config) {
         arguments[count++] = "--config";
         arguments[count++] = child->config;

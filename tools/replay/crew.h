@@ -3,7 +3,7 @@
 #define REPLAY_CREW_H
 
 #include "allocator.h"
-#include "classes.h"
+#include "classes/classes.h"
 #include "optimum.h"
 #include "plan.h"
 

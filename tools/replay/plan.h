@@ -8,7 +8,7 @@
 #define REPLAY_PLAN_H
 
 #include "live.h"
-#include "reader.h"
+#include "trace/reader.h"
 
 #include <stdatomic.h>
 

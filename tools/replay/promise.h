@@ -2,7 +2,7 @@
 #ifndef REPLAY_PROMISE_H
 #define REPLAY_PROMISE_H
 
-#include "config.h"
+#include "config/config.h"
 #include "tuning.h"
 
 /* Counts the trace's blocks. False after a complaint. */

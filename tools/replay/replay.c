@@ -31,6 +31,7 @@ struct replay_options {
     uint64_t rounds;  /* 0: the default */
     bool salvage;
     bool weigh;
+    bool quiet;
     bool json;
 };
 
@@ -60,6 +61,8 @@ static void print_help(void)
          "                        like, or 'malloc', which a preloaded library may be\n"
          "      --weigh           with --peer: ask every block what it can hold, not one of\n"
          "                        seventeen; no time to compare\n"
+         "  -q, --quiet           with --peer: a good config file is used without a message of\n"
+         "                        what has no effect\n"
          "  -t, --threads N       the trace's threads are dealt out to so many, up to 64;\n"
          "                        default as many as the trace has\n"
          "      --salvage         replay what can be read of a damaged or cut trace\n"
@@ -78,14 +81,20 @@ static int parse_options(int argc, char **argv, struct replay_options *options)
 {
     enum { SALVAGE = 256, WEIGH };
     static const struct option names[] = {
-        {"peer", required_argument, NULL, 'p'},    {"compare", required_argument, NULL, 'c'},
-        {"config", required_argument, NULL, 'C'},  {"rounds", required_argument, NULL, 'r'},
-        {"threads", required_argument, NULL, 't'}, {"salvage", no_argument, NULL, SALVAGE},
-        {"weigh", no_argument, NULL, WEIGH},       {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},          {0},
+        {"peer", required_argument, NULL, 'p'},
+        {"compare", required_argument, NULL, 'c'},
+        {"config", required_argument, NULL, 'C'},
+        {"rounds", required_argument, NULL, 'r'},
+        {"threads", required_argument, NULL, 't'},
+        {"salvage", no_argument, NULL, SALVAGE},
+        {"weigh", no_argument, NULL, WEIGH},
+        {"json", no_argument, NULL, 'j'},
+        {"quiet", no_argument, NULL, 'q'},
+        {"help", no_argument, NULL, 'h'},
+        {0},
     };
     int option;
-    while ((option = getopt_long(argc, argv, "p:c:C:r:t:jh", names, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "p:c:C:r:t:qjh", names, NULL)) != -1) {
         switch (option) {
         case 'p':
             options->peer = optarg;
@@ -111,6 +120,9 @@ static int parse_options(int argc, char **argv, struct replay_options *options)
             break;
         case WEIGH:
             options->weigh = true;
+            break;
+        case 'q':
+            options->quiet = true;
             break;
         case 'j':
             options->json = true;
@@ -176,10 +188,15 @@ static bool all_preloaded(void)
     return all;
 }
 
-static void tell_error(void *context, const char *text)
+static void tell(void *context, const char *text)
 {
     (void)context;
     complain("%s", text);
+}
+
+static void tell_nothing(void *context, const char *text)
+{
+    (void)context, (void)text;
 }
 
 /* Where a good file asks for what a replay does not do: crew.c. */
@@ -193,11 +210,11 @@ static void tell_of_trace(const char *path, const struct config *config)
     }
 }
 
-/* All errors are told. NULL with them. */
+/* All errors and warnings are told. NULL with errors. */
 static struct config *read_config(const char *name, const char *path)
 {
     struct config *config = calloc(1, sizeof *config);
-    struct config_errors errors = {.path = input_path_shown(name), .tell = tell_error};
+    struct config_errors errors = {.path = input_path_shown(name), .tell = tell, .warn = tell};
     if (config && config_read(path, config, &errors)) {
         tell_of_trace(errors.path, config);
         return config;
@@ -206,6 +223,20 @@ static struct config *read_config(const char *name, const char *path)
         complain("out of memory for %s", input_path_shown(name));
     free(config);
     return NULL;
+}
+
+/* Of this process, whatever file the environment names: what is replayed is what was asked for, and that file is not read. */
+static bool load_config(const struct replay_options *options)
+{
+    const char *name = options->configs_count ? options->configs[0] : NULL;
+    const char *path = name ? input_path(name) : NULL;
+    if (name && !path)
+        return false;
+    setenv("KEYSLAB_CONF", "", 1);
+    bool good = ks_config_load(path, tell_nothing, NULL) == KS_OK;
+    if (path && (!good || !options->quiet))
+        free(read_config(name, path));
+    return good;
 }
 
 static int replay_once(const struct replay_options *options)
@@ -217,13 +248,8 @@ static int replay_once(const struct replay_options *options)
         return usage_error("replay", "--peer %s: expected keyslab or malloc", options->peer);
     if (options->configs_count > 1 || (options->configs_count && allocator == &allocator_malloc))
         return usage_error("replay", "--config: expected one at the most with --peer keyslab, and none with malloc");
-    /* Whatever file the environment names: what is replayed is what was asked for. */
-    const char *config = options->configs_count ? input_path(options->configs[0]) : NULL;
-    if ((options->configs_count && !config) || ks_config_load(config, tell_error, NULL) != KS_OK)
+    if (!load_config(options))
         return EXIT_FAILED;
-    /* With --json it may be one of many rounds: whoever compares has told. */
-    if (config && !options->json)
-        free(read_config(options->configs[0], config));
     struct trace_reader *reader = all_preloaded() ? open_trace(options) : NULL;
     if (!reader)
         return EXIT_FAILED;
@@ -450,6 +476,8 @@ static int replay(int argc, char **argv)
         return usage_error("replay", "--peer is for one allocator, --compare for several");
     if (options.weigh && !options.peer)
         return usage_error("replay", "--weigh goes with --peer: a comparison weighs by itself");
+    if (options.quiet && !options.peer)
+        return usage_error("replay", "--quiet goes with --peer: a comparison says it once");
     return interrupt_status(options.peer ? replay_once(&options) : replay_compared(&options));
 }
 

@@ -38,7 +38,7 @@ double demand_cost(const struct demand *demand, const struct size_table *table, 
         }
     }
     for (uint32_t i = 0; i < table->count; i++)
-        sum += used[i] ? threads * demand->standing * magazine_cost(table->bytes[i]) : 0;
+        sum += used[i] ? threads * demand->standing * partial_cost(demand->slab, table->bytes[i]) : 0;
     return sum;
 }
 

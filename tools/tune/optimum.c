@@ -10,10 +10,12 @@ enum {
 
 /* ------------------------------------------------------------------ what a class costs */
 
+/* A block's part of what its slab takes beside blocks. */
 static double tail_of(uint32_t slab, uint32_t bytes)
 {
     uint32_t capacity = slab / bytes;
-    return (double)(slab - capacity * bytes) / capacity + STATE;
+    uint32_t groups = (capacity + GROUP_BLOCKS - 1) / GROUP_BLOCKS;
+    return (double)(slab - capacity * bytes + groups * GROUP_BYTES) / capacity;
 }
 
 double block_cost(uint32_t slab, uint32_t bytes)
@@ -21,14 +23,11 @@ double block_cost(uint32_t slab, uint32_t bytes)
     return bytes + tail_of(slab, bytes);
 }
 
-double magazine_cost(uint32_t bytes)
+double partial_cost(uint32_t slab, uint32_t bytes)
 {
-    uint32_t blocks = MAGAZINE_BYTES / bytes;
-    if (blocks > MAGAZINE_SLOTS)
-        blocks = MAGAZINE_SLOTS;
-    if (blocks < MAGAZINE_LEAST)
-        blocks = MAGAZINE_LEAST;
-    return MAGAZINE + (double)blocks * bytes / 2;
+    uint32_t capacity = slab / bytes;
+    uint32_t blocks = capacity < GROUP_BLOCKS ? capacity : GROUP_BLOCKS;
+    return (GROUP_BYTES + (double)blocks * bytes) / 2;
 }
 
 static struct spending spend_on(const struct weights *weights, const struct size_table *table, double threads,
@@ -48,7 +47,7 @@ static struct spending spend_on(const struct weights *weights, const struct size
         sum.asked += asked;
         sum.internal += weight * table->bytes[class] - asked;
         sum.tails += weight * tail_of(weights->slab, table->bytes[class]);
-        sum.magazines += weight > 0 ? threads * weights->standing * magazine_cost(table->bytes[class]) : 0;
+        sum.partial += weight > 0 ? threads * weights->standing * partial_cost(weights->slab, table->bytes[class]) : 0;
         sum.used += weight > 0;
     }
     return sum;
@@ -88,7 +87,7 @@ struct spending spend_least(const struct weights *weights, uint32_t alignment)
         }
         sum.asked += asked;
         sum.internal += weight * size - asked;
-        sum.tails += weight * STATE;
+        sum.tails += weight * GROUP_BYTES / GROUP_BLOCKS;
         sum.used += weight > 0;
     }
     return sum;
@@ -112,9 +111,9 @@ void blend(const struct weights *seen, double unseen, struct weights *blended)
  *
  * least[n][c]: the least that n classes spend on all sizes up to candidate c, which is the last of them; from[n][c] is the
  * candidate before it. least[n][c] = min over p of least[n - 1][p] + cost(p, c), where cost(p, c) = W(p, c) e(c) - B(p, c) + M(c):
- * the weight of the sizes above p and up to c times what a block takes of its slab, without what was asked for, and the magazine.
+ * the weight of the sizes above p and up to c times what a block takes of its slab, without what was asked for, and the partial group.
  *
- * A block takes no less of its slab where it is larger, e(c) <= e(c'). So for p < p' < c < c'
+ * A block takes no less of its slab where it is larger, e(c) <= e(c'); tests look at every size. So for p < p' < c < c'
  *
  *     cost(p, c) + cost(p', c') - cost(p, c') - cost(p', c) = W(p, p') (e(c) - e(c')) <= 0,
  *
@@ -123,7 +122,7 @@ void blend(const struct weights *seen, double unseen, struct weights *blended)
  * candidates take N log N sums for each n and not N^2. (Aggarwal et al., Geometric applications of a matrix-searching
  * algorithm, 1987, have the general case.)
  *
- * The condition would not hold with a class of no weight, which has no magazine: these are looked at by themselves.
+ * The condition would not hold with a class of no weight, which has no partial group: these are looked at by themselves.
  */
 struct search {
     uint32_t count;
@@ -132,8 +131,8 @@ struct search {
     uint32_t first[CANDIDATES_MOST + 1]; /* the least candidate that one may follow */
     double weight[CANDIDATES_MOST + 1];  /* of all sizes up to that candidate */
     double bytes[CANDIDATES_MOST + 1];
-    double taken[CANDIDATES_MOST + 1];    /* of a slab by one block */
-    double magazine[CANDIDATES_MOST + 1]; /* what those of all threads cost */
+    double taken[CANDIDATES_MOST + 1];   /* of a slab by one block */
+    double partial[CANDIDATES_MOST + 1]; /* what the partial groups of all threads cost */
     double least[CLASSES_MOST + 1][CANDIDATES_MOST + 1];
     uint16_t from[CLASSES_MOST + 1][CANDIDATES_MOST + 1];
 };
@@ -155,7 +154,7 @@ static void list_candidates(struct search *search, const struct weights *weights
             search->bytes[c] += weights->bytes[granule];
         }
         search->taken[c] = block_cost(weights->slab, size);
-        search->magazine[c] = limits->threads * weights->standing * magazine_cost(size);
+        search->partial[c] = limits->threads * weights->standing * partial_cost(weights->slab, size);
     }
     search->count = c;
 }
@@ -163,7 +162,7 @@ static void list_candidates(struct search *search, const struct weights *weights
 static double cost(const struct search *search, uint32_t before, uint32_t class)
 {
     return (search->weight[class] - search->weight[before]) * search->taken[class] -
-           (search->bytes[class] - search->bytes[before]) + search->magazine[class];
+           (search->bytes[class] - search->bytes[before]) + search->partial[class];
 }
 
 /* What least[n][c] is with `before` as the class before, if that is less. */

@@ -1,24 +1,20 @@
 /*
- * The best table of size classes for a distribution of sizes: exact, by dynamic programming over all tables that lib/classes.h
- * allows.
+ * The best table of size classes for a distribution of sizes: exact, by dynamic programming over all tables that
+ * lib/classes/classes.h allows.
  */
 #ifndef TUNE_OPTIMUM_H
 #define TUNE_OPTIMUM_H
 
 #include "tally.h"
 
-enum {
-    CLASSES_MOST = CLASS_LIMIT - 1, /* beside that of the large blocks */
-    STATE = 1,                      /* bytes beside each block */
-    MAGAZINE = 1024,                /* bytes of one */
-};
+#define CLASSES_MOST (CLASS_LIMIT - 1) /* beside that of the large blocks */
 
 /* Weights of the sizes, granule by granule: blocks, or the time that they live. */
 struct weights {
     double weight[GRANULES];
     double bytes[GRANULES]; /* weight times size */
     uint32_t slab;          /* bytes of the slabs that blocks are cut from */
-    /* weight of what is there all the time: a byte of a magazine, for as long as the blocks were watched */
+    /* weight of what is there all the time: a byte of a partial group, for as long as the blocks were watched */
     double standing;
 };
 
@@ -30,17 +26,17 @@ struct size_table {
 /* Where the memory goes, as sums of bytes times weight. */
 struct spending {
     double asked;
-    double internal;  /* class bytes beyond what was asked for */
-    double tails;     /* of slabs, and state bytes */
-    double magazines; /* and the blocks that lie free in them: an estimate, half of each */
-    uint32_t used;    /* classes that have blocks */
+    double internal; /* class bytes beyond what was asked for */
+    double tails;    /* of slabs, and what groups take beside their blocks */
+    double partial;  /* what is free in partial groups, one of each class and thread: an estimate, half of each */
+    uint32_t used;   /* classes that have blocks */
 };
 
 struct limits {
     uint32_t classes;   /* most, CLASSES_MOST or fewer */
     double step;        /* most of a block that may be lost between one class and the next: 0.5 for half */
-    double threads;     /* each has a magazine of each class that is used */
-    uint32_t alignment; /* of the key's blocks: see class_multiple in lib/classes.h */
+    double threads;     /* each has a partial group of each class that is used */
+    uint32_t alignment; /* of the key's blocks: see class_multiple in classes/classes.h */
 };
 
 /*
@@ -56,21 +52,21 @@ uint32_t size_after(uint32_t size, const struct limits *limits);
 /* The smallest request above `before` loses no more than `step` of a block of `size`; or no class could lie between the two. */
 bool step_is_good(uint32_t before, uint32_t size, const struct limits *limits);
 
-/* Bytes that a block takes of its slab, the tail and its state included. */
+/* Bytes that a block takes of its slab, its part of the tail and of the groups included: no less for a larger block. */
 double block_cost(uint32_t slab, uint32_t bytes);
 
-/* Bytes of a magazine, in one thread, and of half its blocks, which lie free in it: an estimate. */
-double magazine_cost(uint32_t bytes);
+/* Half a group: of the one that a thread hands out blocks of a class from, so much is free. An estimate. */
+double partial_cost(uint32_t slab, uint32_t bytes);
 
 /* The least number of classes that keeps the limits on steps and alignment. */
 uint32_t optimum_least(const struct limits *limits);
 
 struct spending spend(const struct weights *weights, const struct size_table *table, double threads);
 
-/* The same of blocks that only classes whose sizes are multiples of `alignment` may hold. Without magazines. */
+/* The same of blocks that only classes whose sizes are multiples of `alignment` may hold. Without partial groups. */
 struct spending spend_aligned(const struct weights *weights, const struct size_table *table, uint32_t alignment);
 
-/* What no table can spare: the best that alignment allows, if every size that may be a class were one. Without magazines. */
+/* What no table can spare: the best that alignment allows, if every size that may be a class were one. Without partial groups. */
 struct spending spend_least(const struct weights *weights, uint32_t alignment);
 
 /*

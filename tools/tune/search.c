@@ -25,63 +25,59 @@ static bool has_setting(const struct search_options *options, uint32_t setting)
     return false;
 }
 
-/* The settings that there are ladders for, each once, in their order. */
-static void all_settings(struct search_options *options)
-{
-    for (const struct ladder *ladder = NULL; (ladder = ladder_next(ladder));)
-        if (!has_setting(options, ladder_setting(ladder)))
-            options->settings[options->count++] = ladder_setting(ladder);
-}
-
-/* "magazine, magazine bytes, outbox or flush". */
-static char *names_join(const struct search_options *all, char *text)
+/* "slab, retain, outbox or flush". */
+static char *names_join(char *text)
 {
     size_t used = 0;
-    for (uint32_t i = 0; i < all->count; i++) {
-        const char *between = !i ? "" : i + 1 < all->count ? ", " : " or ";
-        used += (size_t)snprintf(text + used, NAMES_BYTES - used, "%s%s", between, setting_name(all->settings[i]));
+    for (uint32_t i = 0; i < GRID_SETTINGS; i++) {
+        const char *between = !i ? "" : i + 1 < GRID_SETTINGS ? ", " : " or ";
+        used += (size_t)snprintf(text + used, NAMES_BYTES - used, "%s%s", between, setting_name(grid[i].setting));
     }
     return text;
+}
+
+/* Each once, in the order in which they were named. False where the grid has no such setting. */
+static bool add_setting(struct search_options *options, uint32_t setting)
+{
+    uint32_t i = 0;
+    while (i < GRID_SETTINGS && grid[i].setting != setting)
+        i++;
+    if (i < GRID_SETTINGS && !has_setting(options, setting))
+        options->settings[options->count++] = setting;
+    return i < GRID_SETTINGS;
 }
 
 bool search_parse(const char *list, struct search_options *options)
 {
     char names[NAMES_BYTES];
     char expected[NAMES_BYTES];
-    struct search_options all = {0};
-    all_settings(&all);
     options->count = 0;
-    if (!list) {
-        all_settings(options);
+    for (uint32_t i = 0; !list && i < GRID_SETTINGS; i++)
+        add_setting(options, grid[i].setting);
+    if (!list)
         return true;
-    }
     snprintf(names, sizeof names, "%s", list);
     for (char *rest = NULL, *name = strtok_r(names, ",", &rest); name; name = strtok_r(NULL, ",", &rest)) {
-        uint32_t setting = setting_find(name);
-        if (!has_setting(&all, setting)) {
-            complain("--search=%s: '%s': expected %s, with commas between them", list, name,
-                     names_join(&all, expected));
+        if (!add_setting(options, setting_find(name))) {
+            complain("--search=%s: '%s': expected %s, with commas between them", list, name, names_join(expected));
             return false;
         }
-        if (!has_setting(options, setting))
-            options->settings[options->count++] = setting;
     }
     if (!options->count)
-        complain("--search=: expected %s, with commas between them", names_join(&all, expected));
+        complain("--search=: expected %s, with commas between them", names_join(expected));
     return options->count;
 }
 
-static bool is_wanted(const struct search *search, const struct ladder *ladder)
+static bool is_wanted(const struct search *search, const struct grid_setting *tried)
 {
-    return !(ladder_is_between_threads(ladder) && search->one_thread) &&
-           has_setting(search->options, ladder_setting(ladder));
+    return !(tried->between_threads && search->one_thread) && has_setting(search->options, tried->setting);
 }
 
 const struct trial *search_kept(const struct search *search, uint32_t tuning, uint32_t setting)
 {
     for (uint32_t i = search ? search->count : 0; i-- > 0;) {
         const struct trial *trial = &search->trials[i];
-        if (trial->kept && trial->tuning == tuning && trial->candidate.setting == setting)
+        if (trial->kept && trial->tuning == tuning && trial->setting == setting)
             return trial;
     }
     return NULL;
@@ -187,8 +183,7 @@ static bool judge(struct work *work, struct trial *trial)
     char what[SETTING_TEXT * 2];
     struct series series;
     const char *key = work->tunings->tunings[trial->tuning].name;
-    snprintf(what, sizeof what, "%s: %s = %s", key ? key : "all keys", setting_name(trial->candidate.setting),
-             trial->candidate.value);
+    snprintf(what, sizeof what, "%s: %s = %s", key ? key : "all keys", setting_name(trial->setting), trial->value);
     for (uint32_t turn = 0; turn < 2; turn++) {
         if (!take_series(work, &work->tried, &work->best, what, turn, &series))
             return false;
@@ -206,7 +201,7 @@ static bool judge(struct work *work, struct trial *trial)
 }
 
 /* False where the search has to end; then the trial counts for nothing. */
-static bool try_candidate(struct work *work, uint32_t tuning, const struct candidate *candidate)
+static bool try_value(struct work *work, uint32_t tuning, uint32_t setting, const char *value)
 {
     struct search *search = work->search;
     if (search->count == TRIALS_MOST) {
@@ -214,7 +209,7 @@ static bool try_candidate(struct work *work, uint32_t tuning, const struct candi
         return false;
     }
     struct trial *trial = &search->trials[search->count++];
-    *trial = (struct trial){.tuning = tuning, .candidate = *candidate, .kept = true};
+    *trial = (struct trial){.tuning = tuning, .setting = setting, .value = value, .kept = true};
     bool written = config_write(work, &work->tried);
     trial->kept = false;
     work->broken = !written;
@@ -227,14 +222,15 @@ static bool try_candidate(struct work *work, uint32_t tuning, const struct candi
     return !work->broken;
 }
 
-static bool try_ladder(struct work *work, uint32_t index, const struct ladder *ladder)
+/* All but the one that the section has already. */
+static bool try_values(struct work *work, uint32_t tuning, const struct grid_setting *tried)
 {
-    const struct tuning *tuning = &work->tunings->tunings[index];
-    for (uint32_t i = 0; i < ladder_count(ladder); i++) {
-        const struct trial *kept = search_kept(work->search, index, ladder_setting(ladder));
-        struct candidate candidate;
-        if (ladder_candidate(ladder, i, tuning, kept ? &kept->candidate : NULL, &candidate) &&
-            !try_candidate(work, index, &candidate))
+    char start[SETTING_TEXT];
+    grid_start(tried->setting, &work->tunings->tunings[tuning], start);
+    for (uint32_t i = 0; i < GRID_VALUES && tried->values[i]; i++) {
+        const struct trial *kept = search_kept(work->search, tuning, tried->setting);
+        if (strcmp(tried->values[i], kept ? kept->value : start) != 0 &&
+            !try_value(work, tuning, tried->setting, tried->values[i]))
             return false;
     }
     return true;
@@ -258,8 +254,8 @@ static void try_all(struct work *work)
         done[tuning] = true;
         if (!tuning_has_section(&work->tunings->tunings[tuning]))
             continue;
-        for (const struct ladder *ladder = NULL; (ladder = ladder_next(ladder));)
-            if (is_wanted(work->search, ladder) && !try_ladder(work, tuning, ladder))
+        for (const struct grid_setting *tried = grid; tried < grid + GRID_SETTINGS; tried++)
+            if (is_wanted(work->search, tried) && !try_values(work, tuning, tried))
                 return;
     }
 }

@@ -5,25 +5,26 @@
 #ifndef TUNE_SEARCH_H
 #define TUNE_SEARCH_H
 
-#include "ladder.h"
+#include "grid.h"
 #include "series.h"
 
 #include <stdio.h>
 
-enum { TRIALS_MOST = 1024, SEARCHED_MOST = SETTINGS };
+enum { TRIALS_MOST = 1024 };
 
 struct search_options {
-    uint32_t settings[SEARCHED_MOST]; /* of settings_table */
+    uint32_t settings[GRID_SETTINGS]; /* of settings_table */
     uint32_t count;                   /* 0: no search */
     double seconds;
     const char *trace;
     bool salvage;
 };
 
-/* One candidate in one tuning's section. Ratios are to the best that was known before, of paired rounds. */
+/* One value in one tuning's section. Ratios are to the best that was known before, of paired rounds. */
 struct trial {
     uint32_t tuning;
-    struct candidate candidate;
+    uint32_t setting; /* of settings_table */
+    const char *value;
     struct ratio time;     /* nanoseconds an operation */
     struct ratio resident; /* at the peak */
     uint32_t rounds;
@@ -36,7 +37,7 @@ struct search {
     uint32_t count;
     struct trial trials[TRIALS_MOST];
     bool late;         /* the time was up before all was tried */
-    bool one_thread;   /* of the trace: nothing goes home to another thread */
+    bool one_thread;   /* of the trace: no block goes to another thread */
     struct ratio time; /* the same ratios of all that is kept to none of it; 0 where nothing is */
     struct ratio resident;
 };

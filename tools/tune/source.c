@@ -4,7 +4,7 @@
 #include "command.h"
 #include "input_path.h"
 #include "lines.h"
-#include "reader.h"
+#include "trace/reader.h"
 
 #include <ctype.h>
 #include <errno.h>

@@ -7,7 +7,7 @@
 #ifndef TUNE_TALLY_H
 #define TUNE_TALLY_H
 
-#include "classes.h"
+#include "classes/classes.h"
 #include "live.h"
 
 #include <stdbool.h>

@@ -58,16 +58,15 @@ static void print_help(void)
          "      --unseen PERCENT part of the bytes that is taken to be of sizes that were not\n"
          "                       seen, spread evenly over all; default 1\n"
          "      --blocks         weigh all blocks alike, however long they live\n"
-         "      --threads N      threads that will use a key: each has magazines of its own;\n"
-         "                       default 1\n"
+         "      --threads N      threads that will use a key: each has a partial group of blocks\n"
+         "                       of each class; default 1\n"
          "      --headroom N     bytes beside each frame of a capture\n"
          "  -k, --key NAME       only this key\n"
          "      --joint          one table for all keys; else one for each\n"
          "      --search[=LIST]  try other values of settings beside the classes by replaying\n"
          "                       the trace, and keep what is better by more than the noise:\n"
-         "                       'magazine', 'magazine bytes', 'slab', 'retain', 'outbox',\n"
-         "                       'flush', or some of them with commas between; default all.\n"
-         "                       FILE is one trace\n"
+         "                       'slab', 'retain', 'outbox', 'flush', or some of them with\n"
+         "                       commas between; default all. FILE is one trace\n"
          "      --search-seconds N  the search ends after so many; default 120. SIGINT\n"
          "                       (Ctrl-C), SIGTERM and SIGHUP end it earlier: what was found\n"
          "                       until then is reported and written\n"
@@ -253,7 +252,7 @@ static bool search_settings(const struct tune_options *options, const struct sou
     return search_run(&search, report->tunings, write_candidate, report);
 }
 
-static void tell_config_error(void *context, const char *text)
+static void tell_of_config(void *context, const char *text)
 {
     (void)context;
     complain("%s", text);
@@ -267,7 +266,7 @@ static const struct config *config_in_effect(void)
     const char *path = config_path(&source);
     if (!path)
         return NULL;
-    struct config_errors errors = {.path = path, .tell = tell_config_error};
+    struct config_errors errors = {.path = path, .tell = tell_of_config, .warn = tell_of_config};
     if (config_read(path, &config, &errors))
         return &config;
     complain("built-in settings are used instead");

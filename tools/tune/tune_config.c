@@ -80,15 +80,15 @@ static void write_classes(FILE *file, const struct size_table *table)
     }
 }
 
-/* What the classes are multiples of, and cut from: another file would not know it. */
-static void write_grounds(FILE *file, const struct tuning *tuning)
+/* What the classes are multiples of, and cut from: another file would not know it. The search may have found another slab. */
+static void write_grounds(FILE *file, const struct tuning *tuning, bool slab)
 {
     char text[SETTING_TEXT];
     if (tuning->alignment != settings_table[SET_ALIGNMENT].initial)
         fprintf(file, "# Blocks of 512 bytes and more are at multiples of %u, smaller ones of %u.\nalignment = %u\n",
                 class_multiple(SIZE_TOP, tuning->alignment), class_multiple(CLASS_LEAST, tuning->alignment),
                 tuning->alignment);
-    if (tuning->all.slab != SLAB_BYTES)
+    if (slab && tuning->all.slab != SLAB_BYTES)
         fprintf(file, "# As in the config file in effect.\nslab = %s\n",
                 setting_format(&settings_table[SET_SLAB], tuning->all.slab, text));
 }
@@ -104,7 +104,7 @@ static void write_searched(FILE *file, const struct search *search, uint32_t tun
                 file,
                 "# From the search: %.3f of the time before (noise %.3f), %.3f of the resident memory at the peak.\n",
                 trial->time.median, trial->time.noise, trial->resident.median);
-        fprintf(file, "%s = %s\n", setting_name(setting), trial->candidate.value);
+        fprintf(file, "%s = %s\n", setting_name(setting), trial->value);
     }
 }
 
@@ -132,7 +132,7 @@ static void write_section(FILE *file, const struct report *report, uint32_t inde
         fputs("[defaults]\n", file);
     else
         fprintf(file, "[key %s]\n", tuning->name);
-    write_grounds(file, tuning);
+    write_grounds(file, tuning, !search_kept(report->search, index, SET_SLAB));
     write_classes(file, &tuning->rows[ROW_TUNED].table);
     write_searched(file, report->search, index);
 }

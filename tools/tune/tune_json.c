@@ -16,8 +16,8 @@ static json_t *table_json(const struct size_table *table)
 static json_t *spending_json(const struct spending *spending)
 {
     return json_pack("{s:f, s:f, s:f, s:f, s:f, s:i}", "asked", spending->asked, "internal", spending->internal,
-                     "internal_part", internal_part(spending), "slab_tails", spending->tails, "magazines",
-                     spending->magazines, "classes_used", (int)spending->used);
+                     "internal_part", internal_part(spending), "slab_tails", spending->tails, "partial_groups",
+                     spending->partial, "classes_used", (int)spending->used);
 }
 
 static json_t *row_json(const struct row *row)
@@ -68,10 +68,10 @@ static json_t *search_json(const struct report *report)
         json_array_append_new(trials,
                               json_pack("{s:o, s:s, s:s, s:f, s:f, s:f, s:f, s:i, s:b, s:s}", "key",
                                         json_text_or_null(report->tunings->tunings[trial->tuning].name), "setting",
-                                        setting_name(trial->candidate.setting), "value", trial->candidate.value, "time",
-                                        trial->time.median, "noise", trial->time.noise, "resident",
-                                        trial->resident.median, "resident_noise", trial->resident.noise, "rounds",
-                                        (int)trial->rounds, "kept", trial->kept, "verdict", trial->verdict));
+                                        setting_name(trial->setting), "value", trial->value, "time", trial->time.median,
+                                        "noise", trial->time.noise, "resident", trial->resident.median,
+                                        "resident_noise", trial->resident.noise, "rounds", (int)trial->rounds, "kept",
+                                        trial->kept, "verdict", trial->verdict));
     }
     json_t *json =
         json_pack("{s:o, s:b, s:b}", "trials", trials, "late", search->late, "interrupted", (int)interrupted());

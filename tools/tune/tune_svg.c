@@ -1,8 +1,8 @@
 /* Two pictures of a tuning: its sizes with the classes' boundaries, and the curve of waste against the number of classes. */
+#include "base/utf8.h"
 #include "command.h"
 #include "output.h"
 #include "tune_report.h"
-#include "utf8.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -247,7 +247,7 @@ static void draw_curve(struct picture *picture, const struct tuning *tuning, con
     snprintf(title, sizeof title, "What a number of classes loses: %s", name);
     begin(picture, title,
           "What the best table of each number of classes loses, as a part of the blocks' bytes; in all: slab tails and "
-          "magazines too");
+          "partial groups too");
     vertical_axis(picture);
     for (unsigned of_all = 0; of_all < 2; of_all++)
         draw_line(picture, tuning, threads, of_all);

@@ -24,7 +24,7 @@ static void print_row(struct table *table, const char *name, const struct spendi
     table_cell(table, 3, "%.2f %%", 100 * internal_part(spending));
     table_cell(table, 4, "%s", bytes_text(spending->internal));
     table_cell(table, 5, "%s", bytes_text(spending->tails));
-    table_cell(table, 6, "%s", spending->magazines > 0 ? bytes_text(spending->magazines) : "-");
+    table_cell(table, 6, "%s", spending->partial > 0 ? bytes_text(spending->partial) : "-");
     table_cell(table, 7, "%s", bytes_text(overhead(spending)));
 }
 
@@ -32,7 +32,7 @@ static void print_rows(const struct tuning *tuning)
 {
     struct table table = {
         .columns = 11,
-        .titles = {"table", "classes", "used", "inside", "blocks", "slab tails", "magazines", "in all", "less",
+        .titles = {"table", "classes", "used", "inside", "blocks", "slab tails", "partial groups", "in all", "less",
                    "held out:", "less"},
         .left = {true},
     };
@@ -153,8 +153,8 @@ static void print_search(const struct report *report)
         const struct trial *trial = &search->trials[i];
         const char *key = report->tunings->tunings[trial->tuning].name;
         table_row(&table);
-        table_cell(&table, 0, "%s: %s", key ? key : "all keys", setting_name(trial->candidate.setting));
-        table_cell(&table, 1, "%s", trial->candidate.value);
+        table_cell(&table, 0, "%s: %s", key ? key : "all keys", setting_name(trial->setting));
+        table_cell(&table, 1, "%s", trial->value);
         table_cell(&table, 2, "%.3f", trial->time.median);
         table_cell(&table, 3, "%.3f", trial->time.noise);
         table_cell(&table, 4, "%.3f", trial->resident.median);

@@ -14,7 +14,7 @@ double internal_part(const struct spending *spending)
 
 double overhead(const struct spending *spending)
 {
-    return spending->internal + spending->tails + spending->magazines;
+    return spending->internal + spending->tails + spending->partial;
 }
 
 double less(double spending, double than)
@@ -272,7 +272,7 @@ static bool chosen_row(struct tuning *tuning, const struct samples *samples, str
     return true;
 }
 
-/* The least inside blocks: magazines are left out. */
+/* The least inside blocks: partial groups are left out. */
 static bool inside_row(struct tuning *tuning, const struct samples *samples, unsigned row, const char *name,
                        struct limits limits, uint32_t classes)
 {

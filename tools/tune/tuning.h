@@ -2,7 +2,7 @@
 #ifndef TUNE_TUNING_H
 #define TUNE_TUNING_H
 
-#include "config.h"
+#include "config/config.h"
 #include "demand.h"
 #include "source.h"
 
@@ -56,10 +56,10 @@ struct tunings {
 /* One for each key that has blocks, or a joint one. False after a complaint. */
 bool tune_all(const struct tally *tally, const struct tuning_options *options, struct tunings *tunings);
 
-/* What a table spends on one key's blocks, each at the alignment that it was asked for with. Without magazines. */
+/* What a table spends on one key's blocks, each at the alignment that it was asked for with. Without partial groups. */
 struct spending tuning_spend(const struct tally_key *key, bool by_time, const struct size_table *table);
 
-/* The same of a tuning's keys, of all that was seen, with the magazines of so many threads. */
+/* The same of a tuning's keys, of all that was seen, with the partial groups of so many threads. */
 struct spending tuning_spend_all(const struct tuning *tuning, const struct size_table *table, double threads);
 
 /* The key's blocks have lived for some length of time: weights can be bytes over time. */

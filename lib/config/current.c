@@ -1,0 +1,82 @@
+#include "config/current.h"
+
+#include "keyslab/keyslab.h"
+#include "memory/arena.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+/*
+ *     current == NULL: built-in settings
+ *     a reader is counted from before it loads `current` until it has done with what it got
+ */
+static struct config *current; /* any, atomic */
+static uint32_t readers;       /* any, atomic */
+
+/* With one write, and no memory: this may run inside the program's malloc. */
+static void tell_stderr(void *context, const char *text)
+{
+    (void)context;
+    char line[1200];
+    int length = snprintf(line, sizeof line, "keyslab: %s\n", text);
+    platform_log(line, (size_t)length);
+}
+
+/* The old config is unmapped, unless another thread is reading it at this moment (C12.1). */
+static void current_replace(struct config *config)
+{
+    /* Once it is in place, another thread may replace it in turn. */
+    struct settings settings;
+    config_settings(config, "", &settings);
+    struct config *old = swap(&current, config);
+    POINT("config: in place");
+    arena_decay_shared(setting_decay(&settings));
+    POINT("config: replaced");
+    if (old && !load_ordered(&readers))
+        platform_unmap(old, sizeof *old);
+}
+
+static ks_status config_adopt(const char *path, ks_config_error *tell, void *context)
+{
+    struct config *config = platform_map(sizeof *config);
+    if (!config)
+        return KS_NO_MEMORY;
+    struct config_errors errors = {.path = path, .tell = tell, .warn = tell, .context = context};
+    if (!config_read(path, config, &errors)) {
+        platform_unmap(config, sizeof *config);
+        return KS_INVALID;
+    }
+    current_replace(config);
+    return KS_OK;
+}
+
+/* The program did not ask for it, and keeps its errno. */
+static void current_find(void)
+{
+    int before = errno;
+    enum config_source source;
+    const char *path = config_path(&source);
+    if (path && config_adopt(path, tell_stderr, NULL) != KS_OK)
+        tell_stderr(NULL, "built-in settings are used instead");
+    errno = before;
+}
+
+/* Counts itself among the readers before it loads the config, which is not unmapped meanwhile (C12.1). */
+void current_settings(const char *key_name, struct settings *settings)
+{
+    platform_once(ONCE_CONFIG, current_find);
+    fetch_add(&readers, 1);
+    const struct config *config = load_ordered(&current);
+    POINT("config: loaded");
+    config_settings(config, key_name, settings);
+    fetch_sub(&readers, 1);
+}
+
+ks_status current_load(const char *path, ks_config_error *tell, void *context)
+{
+    platform_once(ONCE_CONFIG, current_find);
+    if (path)
+        return config_adopt(path, tell ? tell : tell_stderr, context);
+    current_replace(NULL);
+    return KS_OK;
+}

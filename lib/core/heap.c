@@ -1,0 +1,375 @@
+#include "core/heap.h"
+
+#include "core/key.h"
+#include "core/large.h"
+
+#include "base/pool.h"
+#include "base/stretch.h"
+
+#define HEAPS_STEP ((size_t)64 << 10)
+
+struct heap *heaps;
+
+static struct stretch stretch;
+static struct pool free_heaps;
+uint32_t heaps_used; /* any, atomic: the first that was never used; 0 is no heap */
+
+static_assert(HEAPS_MAX - 1 == TAG_INDEX_MASK, "a tag's index names any heap");
+static_assert(sizeof(struct heap) / RECENTS_BYTES % 2 == 1, "neighbouring heaps' bins fall in different cache sets");
+static_assert(CLASS_LIMIT <= 64, "heap.used has a bit for each class");
+
+/* ------------------------------------------------------------------ birth and death */
+
+static uint32_t index_of(const struct heap *heap)
+{
+    return (uint32_t)(heap - heaps);
+}
+
+/* Into the pool of heap structures (C0.5). */
+void heap_recycle(struct heap *heap)
+{
+    pool_push(&free_heaps, index_of(heap));
+}
+
+bool heap_start(void)
+{
+    if (!stretch_start(&stretch, window_share(HEAPS_MAX * sizeof *heaps), HEAPS_STEP))
+        return false;
+    heaps = (struct heap *)stretch.base;
+    heaps_used = 1;
+    free_heaps = (struct pool){
+        .members = (char *)heaps,
+        .stride = sizeof *heaps,
+        .link_offset = offsetof(struct heap, pool_link),
+    };
+    return true;
+}
+
+/* From the pool, else one that was never used (C8.4); its structure stays for ever (C0.2). */
+static struct heap *heap_take(void)
+{
+    uint32_t index = pool_pop(&free_heaps);
+    if (index)
+        return &heaps[index];
+    /* Readable before it is counted: a child that is forked in between looks at every heap that is. */
+    index = load_relaxed(&heaps_used);
+    do {
+        if (!stretch_reach(&stretch, (index + 1) * sizeof *heaps))
+            return NULL;
+    } while (!cas(&heaps_used, &index, index + 1));
+    struct heap *heap = &heaps[index];
+    /* Another thread may have the tag from a slab before the heap is on any list. */
+    store_relaxed(&heap->tag, (uint64_t)index);
+    return heap;
+}
+
+/*
+ * From now on nothing of the old incarnation is taken for this heap's: slabs, and messages that are still to come
+ * (C3.4).
+ */
+static void heap_reincarnate(struct heap *heap)
+{
+    store_relaxed(&heap->tag, heap->tag + TAG_INDEX_MASK + 1);
+}
+
+static struct recent *recents_floor(struct heap *heap, uint32_t class)
+{
+    return heap->recents[class].places + 1;
+}
+
+/* The list of the class of large blocks is full for ever: a free of one meets the slow path. */
+static struct recent *recents_start(struct heap *heap, uint32_t class)
+{
+    return class >= CLASS_LARGE ? heap->recents[CLASS_LARGE].places : recents_floor(heap, class);
+}
+
+static void bin_start(struct heap *heap, uint32_t class)
+{
+    heap->bins[class] = (struct bin){
+        .group = &group_none,
+        .top = recents_start(heap, class),
+        .countdown = PASS_ALLOCATIONS,
+        .target = PASS_ALLOCATIONS,
+        .block_bytes = heap->classes->table[class].bytes,
+    };
+}
+
+static void supply_start(struct supply *supply)
+{
+    *supply = (struct supply){0};
+    TAILQ_INIT(&supply->partial);
+    TAILQ_INIT(&supply->waiting);
+}
+
+/* Complete, with an owner and its entry, before it is on the key's list (C3.5). */
+struct heap *heap_new(struct thread *thread, struct key *key, ks_key_t handle)
+{
+    struct heap *heap = heap_take();
+    if (!heap)
+        return NULL;
+    heap_reincarnate(heap);
+    store_relaxed(&heap->handle, handle);
+    heap->key = key;
+    heap->classes = key->classes;
+    store_relaxed(&heap->wanted, 0u);
+    store_relaxed(&heap->low_memory, 0u);
+    heap->arena_bytes = 0;
+    heap->large_allocated = heap->large_out = heap->large_dropped = 0;
+    heap->large_sent = heap->large_received = 0;
+    heap->empty_count = heap->empty_low = heap->surplus = 0;
+    heap->passes = 0;
+    heap->random = key->seed ^ heap->tag;
+    heap->slow_paths = heap->visited = heap->trimmed = 0;
+    heap->timed = heap->slow_paths - 1;
+    heap->used = 0;
+    heap->exchanged = false;
+    heap->batches_open = 0;
+    TAILQ_INIT(&heap->slabs);
+    TAILQ_INIT(&heap->large);
+    TAILQ_INIT(&heap->empty);
+    TAILQ_INIT(&heap->dropped_large);
+    TAILQ_INIT(&heap->pending);
+    for (uint32_t batch = 0; batch < BATCHES; batch++)
+        heap->batches[batch].tag = BATCH_CLOSED;
+    for (uint32_t class = 0; class < CLASSES; ++class) {
+        bin_start(heap, class);
+        supply_start(&heap->supplies[class]);
+    }
+    store_relaxed(&heap->generation, load_acquire(&key->generation));
+    store_ordered(&heap->entry, thread_entry(thread, handle));
+    store_relaxed(&heap->owner, (uintptr_t)thread);
+    key_retain(key);
+    POINT("new: not listed yet");
+    heap->key_next = load_relaxed(&key->heaps);
+    while (!cas(&key->heaps, &heap->key_next, heap))
+        ;
+    return heap;
+}
+
+/* ------------------------------------------------------------------ groups of a bin */
+
+/* The first lines of free blocks, which other threads wrote to last and the program will write to next. */
+static void bin_prefetch(const struct bin *bin)
+{
+    for (uint32_t left = bin->group->free; left; left &= left - 1)
+        prefetch_for_write(bin->base + (size_t)__builtin_ctz(left) * bin->block_bytes);
+}
+
+void bin_load(struct bin *bin, struct group *group, uintptr_t base)
+{
+    last_forget();
+    bin_set(bin, group, base & ~RECENT_REMOTE);
+    if (born_is_due(group))
+        born_cut(group);
+    if (base & RECENT_REMOTE)
+        bin_prefetch(bin);
+}
+
+void heap_carve(struct heap *heap, struct slab *slab)
+{
+    uint32_t group = slab_carve(heap, slab);
+    bin_load(&heap->bins[slab->class], slab_group(slab, group), group_base(slab, group));
+    heap->supplies[slab->class].carving = slab->carved < slab->limit ? slab : NULL;
+}
+
+/* A group of which the first block is known goes into its slab's summary. */
+static void group_summarize(struct heap *heap, const char *base)
+{
+    size_t offset = (size_t)(base - range.base);
+    struct slab *slab = slab_at(offset);
+    uint32_t index;
+    class_index(offset & (SLAB_BYTES - 1), slab->reciprocal, &index);
+    slab_summarize(heap, slab, group_of(index));
+}
+
+/* The `count` that have become recent first. */
+static void recents_summarize(struct heap *heap, uint32_t class, size_t count)
+{
+    struct bin *bin = &heap->bins[class];
+    struct recent *floor = recents_floor(heap, class);
+    for (size_t i = 0; i < count; i++)
+        group_summarize(heap, (const char *)(floor[i].base & ~RECENT_REMOTE));
+    bin->top -= count;
+    for (struct recent *recent = floor; recent < bin->top; recent++)
+        *recent = recent[count];
+}
+
+void recents_spill(struct heap *heap, uint32_t class)
+{
+    recents_summarize(heap, class, (RECENTS + 1) / 2);
+}
+
+static void group_push_recent(struct heap *heap, const struct slab *slab, uint32_t number, uintptr_t remote)
+{
+    struct bin *bin = heap_bin(heap, slab->bin);
+    struct group *group = slab_group(slab, number);
+    uintptr_t base = group_base(slab, number) | remote;
+    if (bin_push_recent(bin, group, base))
+        return;
+    recents_spill(heap, slab->class);
+    bin_push_recent(bin, group, base);
+}
+
+void heap_group_freed(struct heap *heap, const struct slab *slab, uint32_t number)
+{
+    if (heap_bin(heap, slab->bin)->group != slab_group(slab, number))
+        group_push_recent(heap, slab, number, 0);
+}
+
+void heap_free_remote(struct heap *heap, struct slab *slab, uint32_t number, uint32_t blocks)
+{
+    struct group *group = slab_group(slab, number);
+    uint64_t before = group->word;
+    bool was_empty = !(uint32_t)before;
+    group_free(group, before, blocks);
+    slab->is_shared = true;
+    if (heap_bin(heap, slab->bin)->group == group)
+        return;
+    bool is_whole = group->free == group_blocks(slab, number);
+    if (is_whole && (was_empty || slab_leave_summary(heap, slab, number)))
+        group_push_recent(heap, slab, number, RECENT_REMOTE);
+    else if (was_empty)
+        slab_summarize(heap, slab, number);
+}
+
+void class_summarize(struct heap *heap, uint32_t class)
+{
+    struct bin *bin = &heap->bins[class];
+    recents_summarize(heap, class, (size_t)(bin->top - recents_floor(heap, class)));
+    if (bin->group->free)
+        group_summarize(heap, bin->base);
+    bin->group = &group_none;
+    last_forget();
+}
+
+/* ------------------------------------------------------------------ reset, as the owner carries it out */
+
+/* Blocks that are out: held by the program, or freed and pending. The owner reads its own counters plainly (C0.1). */
+static uint64_t class_out(const struct bin *bin, const struct supply *supply)
+{
+    return bin->target - bin->countdown - bin->freed - supply->freed_remote - supply->dropped;
+}
+
+/*
+ * The slab that a class goes on with after a reset, so that scopes that are alike find their classes as they have left
+ * them: that of the bin's group, where the class has been used since the last reset. NULL for none.
+ */
+static struct slab *class_kept(const struct heap *heap, uint32_t class)
+{
+    const struct bin *bin = &heap->bins[class];
+    if (bin->group == &group_none || heap->key->checks)
+        return NULL;
+    struct slab *slab = slab_at((size_t)(bin->base - range.base));
+    bool used = slab->carved > GROUP_BLOCKS || bin->group->free != group_blocks(slab, 0);
+    return used ? slab : NULL;
+}
+
+/*
+ * Of a class that has had a slab; supply.carving is the one that it goes on with. Returns how many others it had.
+ * Owner-only stores; relaxed is enough (C0.1).
+ */
+static uint64_t class_drop(struct heap *heap, uint32_t class, bool goes_on)
+{
+    struct bin *bin = &heap->bins[class];
+    struct supply *supply = &heap->supplies[class];
+    uint64_t slabs = class == CLASS_LARGE ? 0 : supply->slabs;
+    owner_add(&supply->dropped, class_out(bin, supply));
+    store_relaxed(&supply->carved, (uint64_t)0);
+    store_relaxed(&supply->slabs, (uint64_t)0);
+    supply->carving = goes_on ? class_kept(heap, class) : NULL;
+    if (supply->carving)
+        TAILQ_REMOVE(&heap->slabs, supply->carving, link);
+    TAILQ_INIT(&supply->partial);
+    bin->group = &group_none;
+    bin->top = recents_start(heap, class);
+    return slabs - (supply->carving != NULL);
+}
+
+/* Goes on with supply.carving, in the new incarnation. */
+static void class_restart(struct heap *heap, uint32_t class)
+{
+    struct slab *slab = heap->supplies[class].carving;
+    if (!slab)
+        return;
+    slab_restart(heap, slab);
+    heap_carve(heap, slab);
+}
+
+/* What was sent and received of any class, with slabs here or not. Owner-only stores (C0.1). */
+static void counts_drop(struct heap *heap)
+{
+    for (uint32_t class = 0; class < CLASSES; ++class) {
+        store_relaxed(&heap->bins[class].sent, (uint64_t)0);
+        store_relaxed(&heap->supplies[class].received, (uint64_t)0);
+    }
+    store_relaxed(&heap->large_sent, (uint64_t)0);
+    store_relaxed(&heap->large_received, (uint64_t)0);
+}
+
+/*
+ * Drops every block of the heap, at a cost that does not grow with their number: the slabs become empty ones as
+ * they are, and begin anew when they are used again, those first, since they are in the cache. The tag changes
+ * before the generation (C3.4).
+ */
+static void heap_drop(struct thread *thread, struct heap *heap, uint64_t generation, bool goes_on)
+{
+    uint64_t slabs = 0;
+    uint64_t used = heap->used;
+    last_forget();
+    if (heap->key->checks)
+        heap->key->checks->dropped(heap);
+    for (uint64_t left = used; left; left &= left - 1)
+        slabs += class_drop(heap, (uint32_t)__builtin_ctzl(left), goes_on);
+    heap->used = 0;
+    if (heap->exchanged)
+        counts_drop(heap);
+    heap->exchanged = false;
+    batches_drop(thread, heap);
+    message_put_list(thread, &heap->pending);
+    TAILQ_CONCAT(&heap->slabs, &heap->empty, link);
+    TAILQ_CONCAT(&heap->empty, &heap->slabs, link);
+    owner_add(&heap->empty_count, slabs);
+    TAILQ_CONCAT(&heap->dropped_large, &heap->large, link);
+    owner_add(&heap->large_dropped, heap->large_out);
+    store_relaxed(&heap->large_out, (uint64_t)0);
+    POINT("drop: old tag");
+    heap_reincarnate(heap);
+    POINT("drop: new tag");
+    store_relaxed(&heap->generation, generation);
+    for (uint64_t left = used; left; left &= left - 1)
+        class_restart(heap, (uint32_t)__builtin_ctzl(left));
+    store_relaxed(&heap->low_memory, 0u);
+}
+
+/* The generation is read in the total order, as the look after publishing is (C3.2). */
+void heap_catch_up(struct thread *thread, struct heap *heap)
+{
+    uint64_t generation = load_ordered(&heap->key->generation);
+    if (heap->generation != generation)
+        heap_drop(thread, heap, generation, true);
+}
+
+/* ------------------------------------------------------------------ giving memory back */
+
+void heap_trim(struct heap *heap, uint64_t kept)
+{
+    struct thread *thread = thread_self;
+    heap_catch_up(thread, heap);
+    batches_close(thread, heap);
+    remote_take(thread, heap);
+    if (heap->key->checks)
+        heap->key->checks->release(heap);
+    for (uint64_t left = heap->used & ~((uint64_t)1 << CLASS_LARGE); left; left &= left - 1)
+        class_summarize(heap, (uint32_t)__builtin_ctzl(left));
+    slabs_find_empty(heap, UINT64_MAX);
+    large_give_dropped(heap, UINT64_MAX);
+    slabs_give_empty(heap, heap_empty_above(heap, kept));
+}
+
+void heap_reclaim(struct thread *thread, struct heap *heap)
+{
+    heap_drop(thread, heap, heap->generation, false);
+    remote_take(thread, heap);
+    large_give_dropped(heap, UINT64_MAX);
+    slabs_give_empty(heap, UINT64_MAX);
+}
