@@ -17,11 +17,7 @@ FAST_PATH struct batch *heap_batch(struct heap *heap, uint64_t tag)
     return &heap->batches[tag % BATCHES];
 }
 
-/*
- * Looks an address up in another thread's slab: false where it is no block that may be handed out, or the block is
- * free. Every field is read for itself while the slab may be changing hands, which takes a free of a block that is
- * not live; the epoch is read first (C6.1).
- */
+/* What a lookup has found. */
 struct remote_block {
     struct remote_entry entry; /* that frees it */
     uint32_t index;
@@ -29,8 +25,10 @@ struct remote_block {
 };
 
 /*
- * Acquire: what is read after an epoch is of that epoch, or of a later one (C6.1). The group's two words are one
- * load.
+ * Looks an address up in another thread's slab: false where it is no block that may be handed out, or the block is
+ * free. Every field is read for itself while the slab may be changing hands, which takes a free of a block that is
+ * not live. The epoch is read first, with acquire: what is read after it is of that epoch, or of a later one. The
+ * group's clock and bits are one load (C6.1).
  */
 FAST_PATH bool remote_find(const struct slab *slab, size_t within, struct remote_block *found)
 {
@@ -61,9 +59,9 @@ FAST_PATH bool remote_find(const struct slab *slab, size_t within, struct remote
 /* What became of a block that was to be added to a batch. */
 enum added {
     ADDED,
-    ADDED_LAST /* the batch is to be sent */,
-    ADDED_NOT /* there is no room for another entry: send first */,
-    ADDED_TWICE
+    ADDED_LAST,  /* the batch is to be sent now */
+    ADDED_NOT,   /* there is no room for another entry: send first */
+    ADDED_TWICE, /* it is in the last entry already */
 };
 
 /*
