@@ -112,8 +112,9 @@ static inline void refuse_as(struct stage *stage, void *block, ks_status status,
 }
 
 /*
- * An address that no block of the key has had since the slab of `young`, a live small block of it, was begun: KS_STALE with the class of
- * `young` where a block of that slab may begin, KS_BAD_BLOCK where none may. False in another slab, which is left to the caller.
+ * An address that no block of the key has had since the slab of `young`, a live small block of it, was begun:
+ * KS_STALE with the class of `young` where a block of that slab may begin, KS_BAD_BLOCK where none may. False in
+ * another slab, which is left to the caller.
  */
 bool refuse_beside(struct stage *stage, void *address, const void *young, size_t size);
 

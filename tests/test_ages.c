@@ -1,6 +1,6 @@
 /*
- * Blocks that outlive what their group's clock can tell. A block that is freed once is freed, however often its group has been allocated
- * from since it was handed out, and since another thread has freed it.
+ * Blocks that outlive what their group's clock can tell. A block that is freed once is freed, however often its group
+ * has been allocated from since it was handed out, and since another thread has freed it.
  */
 #include "freers.h"
 
@@ -118,8 +118,9 @@ static void a_block_of_any_age_is_freed_by_its_owner(void **state)
 }
 
 /*
- * Another thread has freed it, and so has its owner, who has handed it out again: that block is no old one, however late the free of the
- * first one gets home. What can be told of a block's age can be told for 8,191 allocations from its group.
+ * Another thread has freed it, and so has its owner, who has handed it out again: that block is no old one, however
+ * late the free of the first one gets home. What can be told of a block's age can be told for 8,191 allocations from
+ * its group.
  */
 static void free_late(size_t before, size_t after)
 {
@@ -170,7 +171,10 @@ static void *take_any(void **blocks, size_t *count, unsigned *seed)
     return block;
 }
 
-/* Most of the time the same blocks come and go; some stay for long, and some of those are freed by others, who send them late. */
+/*
+ * Most of the time the same blocks come and go; some stay for long, and some of those are freed by others, who send
+ * them late.
+ */
 static void live(struct life *life, unsigned *seed)
 {
     for (int step = 0; step < STEPS; step++) {

@@ -1,7 +1,7 @@
 /*
  * One block, freed by its owner and by two other threads in every order that matters, with flushes, purges and resets
- * in between. A free that cannot be told to be wrong when it is made is refused when it gets home: once each. Of keys with paranoid
- * checks, too.
+ * in between. A free that cannot be told to be wrong when it is made is refused when it gets home: once each. Of keys
+ * with paranoid checks, too.
  */
 #include "misuse.h"
 
@@ -10,8 +10,8 @@
  *     o a b    the owner, or one of the others, frees the block: KS_OK
  *     O A B    KS_DOUBLE_FREE at once
  *     x y z    KS_STALE at once
- *     g h      one of the others frees again what it has freed last: KS_DOUBLE_FREE at once; where the first free was sent at once,
- *              because the block is as large as what a thread may hold back, KS_OK, and refused when it gets home
+ *     g h      one of the others frees again what it has freed last: KS_DOUBLE_FREE at once; where the first free was sent
+ *              at once, because the block is as large as what a thread may hold back, KS_OK, and refused when it gets home
  *     2        one of the others frees the block twice in one bulk: the second as `g`
  *     D        the owner frees the block twice in one bulk: the second is KS_DOUBLE_FREE
  *     f        the others send what they hold
@@ -136,7 +136,9 @@ struct scene {
     unsigned sent;               /* frees of what the same thread had freed last, and sent */
 };
 
-/* Where the block may be moved to there is room already, so that who moves it does not look for what has come home. */
+/*
+ * Where the block may be moved to there is room already, so that who moves it does not look for what has come home.
+ */
 static void allocate(void *argument)
 {
     struct scene *scene = argument;
@@ -313,8 +315,8 @@ static void move_again(void *argument)
 }
 
 /*
- * Another thread's free has been sent, and the owner, which moves the block, needs memory of a class that it has none of, or a large
- * block: it takes in what was sent, and finds out before it has moved anything.
+ * Another thread's free has been sent, and the owner, which moves the block, needs memory of a class that it has none
+ * of, or a large block: it takes in what was sent, and finds out before it has moved anything.
  */
 static void a_block_that_is_moved_by_its_owner_while_its_free_gets_home(void **state)
 {
@@ -403,8 +405,8 @@ static void bytes_of_large_blocks_are_right_after_a_double_free(void **state)
 /* ------------------------------------------------------------------ the clock that travels with a block */
 
 /*
- * Freed elsewhere, then by the owner, who hands it out again and again: each time it is another block. After 8,191 allocations from its
- * group nobody can tell any more, which the interface names as its limit.
+ * Freed elsewhere, then by the owner, who hands it out again and again: each time it is another block. After 8,191
+ * allocations from its group nobody can tell any more, which the interface names as its limit.
  */
 static void a_block_used_many_times_is_not_taken_for_its_old_self(void **state)
 {

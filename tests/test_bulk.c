@@ -1,6 +1,7 @@
 /*
- * Bursts that are freed with something bad in them: in a run of blocks of one group, at its start, in its middle and at its end, of the
- * caller's own blocks and of another thread's. All that is good is freed, and all that is bad is told, once.
+ * Bursts that are freed with something bad in them: in a run of blocks of one group, at its start, in its middle and
+ * at its end, of the caller's own blocks and of another thread's. All that is good is freed, and all that is bad is
+ * told, once.
  */
 #include "freers.h"
 
@@ -279,7 +280,8 @@ static void in_a_run_of_another_threads_blocks(void **state)
 
 /* ------------------------------------------------------------------ the end of a slab
  *
- * The last group of a slab may have fewer blocks than others: where the next one would begin, inside of the slab's addresses, there is none.
+ * The last group of a slab may have fewer blocks than others: where the next one would begin, inside of the slab's
+ * addresses, there is none.
  */
 static void free_with_one_beyond(size_t size, size_t slab_bytes, bool remote, size_t at)
 {
@@ -321,9 +323,10 @@ static void the_end_of_a_slab(void **state)
         for (size_t s = 0; s < COUNT(sizes); s++) {
             size_t limit = slab_bytes / sizes[s];
             size_t run = limit - (limit - 1) / GROUP * GROUP;
+            size_t step = run > 8 ? 3 : 1;
             if (limit % GROUP == 0 || limit * sizes[s] >= SLAB)
                 continue;
-            for (size_t at = 0; at<run; at += run> 8 ? 3 : 1)
+            for (size_t at = 0; at < run; at += step)
                 for (int remote = 0; remote < 2; remote++)
                     free_with_one_beyond(sizes[s], slab_bytes, remote, at);
         }
@@ -331,8 +334,8 @@ static void the_end_of_a_slab(void **state)
 
 /* ------------------------------------------------------------------ several groups
  *
- * Two blocks that are in the burst twice, with one of another group between: for another thread's there is nothing to tell them by when
- * they are freed, and they are refused when they get home.
+ * Two blocks that are in the burst twice, with one of another group between: for another thread's there is nothing to
+ * tell them by when they are freed, and they are refused when they get home.
  */
 static void doubles_between_groups(void **state)
 {

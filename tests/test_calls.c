@@ -1,6 +1,7 @@
 /*
- * Every call on blocks, at random, against a model that knows of each address of three slabs whether it is a block, and a live one. What is
- * freed is mostly what was handed out last, or freed last: where a thread keeps in mind what it did last, it must not be wrong.
+ * Every call on blocks, at random, against a model that knows of each address of three slabs whether it is a block,
+ * and a live one. What is freed is mostly what was handed out last, or freed last: where a thread keeps in mind what
+ * it did last, it must not be wrong.
  */
 #include "freers.h"
 
@@ -88,7 +89,10 @@ static ks_status status_of(struct class *class, const char *block)
     }
 }
 
-/* One that is not on its way: of the last ones, most of the time, but never the first of all. NULL where there is none. */
+/*
+ * One that is not on its way: of the last ones, most of the time, but never the first of all. NULL where there is
+ * none.
+ */
 static char *any_block(struct class *class)
 {
     char *block = class->lately[random_below(LATELY)];
@@ -349,7 +353,7 @@ static void allocate_others(void *argument)
 }
 
 /* Each of the others is sent at once, in a slow path of this thread's heap. */
-static void its_slab_is_given_back(void)
+static void its_slab_is_looked_at(void)
 {
     for (size_t i = 0; i < OTHERS; i++)
         assert_status(ks_free(key, others[i]), KS_OK);
@@ -381,7 +385,7 @@ static void its_key_is_looked_after(void)
 }
 
 static void (*const ends[])(void) = {
-    its_slab_is_given_back,
+    its_slab_is_looked_at,
     its_slab_is_purged,
     its_slab_is_purged_by_another_thread,
     its_key_is_looked_after,

@@ -4,8 +4,8 @@
 enum { OTHER_SIZE = 200 }; /* of no class that is misused */
 
 /*
- * What is allocated after the reset begins in slabs that the class had before, in no order that a program could rely on: of so many
- * blocks some are left alone.
+ * What is allocated after the reset begins in slabs that the class had before, in no order that a program could rely
+ * on: of so many blocks some are left alone.
  */
 enum { DROPPED = 8 * GOOD };
 
@@ -144,8 +144,8 @@ static void block_that_a_reset_dropped(void **state)
 
 /* ------------------------------------------------------------------ in a slab that is in use again
  *
- * What lay at an address in an earlier epoch of its slab is forgotten: the address is stale where a block may begin now, and no block
- * where none may.
+ * What lay at an address in an earlier epoch of its slab is forgotten: the address is stale where a block may begin
+ * now, and no block where none may.
  */
 enum { YOUNG = 4 };
 

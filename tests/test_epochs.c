@@ -1,6 +1,7 @@
 /*
- * Remote frees that are pending while their slab is dropped by a reset, begins anew with any class, or serves another key: they free nothing
- * that was handed out since, whatever the two classes are, and no later free suffers from them.
+ * Remote frees that are pending while their slab is dropped by a reset, begins anew with any class, or serves another
+ * key: they free nothing that was handed out since, whatever the two classes are, and no later free suffers from
+ * them.
  */
 #include "freers.h"
 
@@ -175,8 +176,8 @@ static void the_freer_goes_on_after_a_reset(void **state)
 
 /* ------------------------------------------------------------------ the slab's next epoch, in the same generation
  *
- * It takes a double free: the owner frees the blocks as well, and the slab is empty while the frees of the other thread are still on their
- * way. The key's quota is one slab, so that the next class has to have this one.
+ * It takes a double free: the owner frees the blocks as well, and the slab is empty while the frees of the other
+ * thread are still on their way. The key's quota is one slab, so that the next class has to have this one.
  */
 static void key_of_one_slab(void)
 {
@@ -207,8 +208,9 @@ static void frees_are_pending_across_an_epoch(void **state)
 }
 
 /*
- * After another class has had the slab it is the first one's again, the records of whose groups go on from what the other has left there:
- * block, group and clock may be what they were. A free that is pending since then is not taken for one of now.
+ * After another class has had the slab it is the first one's again, the records of whose groups go on from what the
+ * other has left there: block, group and clock may be what they were. A free that is pending since then is not taken
+ * for one of now.
  */
 enum {
     BEFORE_MOST = 128,

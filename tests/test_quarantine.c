@@ -1,6 +1,6 @@
 /*
- * What a paranoid key's freed blocks wait for: so many others of their class, in the order in which they were freed, and whoever frees one
- * meanwhile is told at once. And what `held` counts.
+ * What a paranoid key's freed blocks wait for: so many others of their class, in the order in which they were freed,
+ * and whoever frees one meanwhile is told at once. And what `held` counts.
  */
 #include "freers.h"
 
@@ -122,7 +122,10 @@ static void whoever_frees_one_that_waits_is_told(void **state)
             assert_status(ks_free(key, block), KS_DOUBLE_FREE);
             assert_null(ks_realloc(key, block, 100000, &status));
             assert_status(status, KS_DOUBLE_FREE);
-            /* With and without another one of its group held back; what is as large as all that may be is sent at once. */
+            /*
+             * With and without another one of its group held back; what is as large as all that may be is sent at
+             * once.
+             */
             bool sent = sizes[s] == 65536;
             for (size_t i = 0; i < 2; i++) {
                 assert_status(free_in(1, key, block), KS_DOUBLE_FREE);

@@ -1,6 +1,6 @@
 /*
- * One block, freed by its owner and by two other threads, freed again and handed out again in every order of a few steps: what each step
- * is answered, and what has become of the block, against a model.
+ * One block, freed by its owner and by two other threads, freed again and handed out again in every order of a few
+ * steps: what each step is answered, and what has become of the block, against a model.
  */
 #include "freers.h"
 
@@ -18,7 +18,7 @@ static unsigned orders;
 /* ------------------------------------------------------------------ every order
  *
  *     o      the owner frees the block
- *     n      the owner allocates: the block again, if it is free, since it is the lowest of its group; else another one of the group
+ *     n      the owner allocates: the block again, if it is free, since it is the lowest of its group; else another one
  *     a b    one of the others frees it
  *     A B    it sends what it holds back
  *     t      the owner takes in what was sent
@@ -28,7 +28,9 @@ static const char letters[] = "onabABtr";
 
 enum { STEPS_MOST = 12, PENDING_MOST = STEPS_MOST };
 
-/* A free on its way: how often the group had been allocated from when it was made, and which reset had been the last. */
+/*
+ * A free on its way: how often the group had been allocated from when it was made, and which reset had been the last.
+ */
 struct entry {
     unsigned clock;
     unsigned resets;
@@ -236,7 +238,10 @@ static void play_all(struct play play, size_t steps)
     orders++;
 }
 
-/* The others are alike: the first that does anything is the first of them. A thread that sends without having freed is no new order. */
+/*
+ * The others are alike: the first that does anything is the first of them. A thread that sends without having freed
+ * is no new order.
+ */
 static bool is_redundant(const char *steps)
 {
     const char *a = strpbrk(steps, "aA");

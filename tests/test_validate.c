@@ -1,7 +1,7 @@
 /*
- * Every address of a slab, of every class, handed to every call that takes a block: what it is answered, in its owner thread, in another
- * thread, and in another key, and that nothing live is touched. The slab has live blocks, free ones, some that were never handed out, groups
- * that have not been begun and, behind its last block, room for none.
+ * Every address of a slab, of every class, handed to every call that takes a block: what it is answered, in its owner
+ * thread, in another thread, and in another key, and that nothing live is touched. The slab has live blocks, free
+ * ones, some that were never handed out, groups that have not been begun and, behind its last block, room for none.
  */
 #include "test.h"
 

@@ -59,7 +59,7 @@ FAST_PATH void born_set_all(struct group *group, uint32_t clock)
 {
     uint64_t four = (uint16_t)clock * (uint64_t)0x0001000100010001;
     record_word *born = (record_word *)group->born;
-    for (size_t i = 0; i < sizeof group->born / sizeof *born; i++)
+    for (size_t i = 0; i < sizeof group->born / (sizeof *born); i++)
         store_relaxed(&born[i], four);
     POINT("alloc: born noted");
 }

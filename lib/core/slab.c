@@ -319,7 +319,7 @@ static bool slab_is_unused(const struct slab *slab)
 {
     const record_word *born = (const record_word *)slab_group(slab, 0)->born;
     uint64_t any = 0;
-    for (size_t i = 0; i < sizeof slab_group(slab, 0)->born / sizeof *born; i++)
+    for (size_t i = 0; i < sizeof slab_group(slab, 0)->born / (sizeof *born); i++)
         any |= born[i];
     return slab->carved <= GROUP_BLOCKS && !any;
 }
