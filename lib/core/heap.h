@@ -172,7 +172,7 @@ void class_summarize(struct heap *heap, uint32_t class);
 /* The first block of a group. */
 FAST_PATH uintptr_t group_base(const struct slab *slab, uint32_t group)
 {
-    return (uintptr_t)slab_start(slab) + group * GROUP_BLOCKS * slab->block_bytes;
+    return (uintptr_t)slab_start(slab) + (size_t)group * GROUP_BLOCKS * slab->block_bytes;
 }
 
 /* A group that had no free blocks has some now, and becomes recent, where it is not the bin's. Of no large block. */

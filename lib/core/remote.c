@@ -151,7 +151,7 @@ static bool entry_refuse(struct thread *thread, const struct heap *heap, const s
         return false;
     uint32_t class = PLACE_CLASS(entry->place);
     size_t bytes = class == CLASS_LARGE ? LARGE_PAGES(entry->mask) * PAGE : heap->classes->table[class].bytes;
-    const char *base = slab_start(&range.slabs[entry->slab]) + PLACE_GROUP(entry->place) * GROUP_BLOCKS * bytes;
+    const char *base = slab_start(&range.slabs[entry->slab]) + (size_t)PLACE_GROUP(entry->place) * GROUP_BLOCKS * bytes;
     for (; refused; refused &= refused - 1)
         report_refused(thread, heap, KS_DOUBLE_FREE, base + (size_t)__builtin_ctz(refused) * bytes, bytes, true);
     return true;

@@ -16,7 +16,7 @@
 #define SMALL_SIDE_BYTES ((size_t)1024)
 
 /* From a slab's first record on, a thread that looks an address up while the slab begins anew may read so far: C7.2. */
-#define SIDE_REACH (SLAB_BYTES / CLASS_LEAST / GROUP_BLOCKS * (GROUP_STRIDE_MOST + sizeof(uint32_t)))
+#define SIDE_REACH (SLAB_BYTES / CLASS_LEAST / GROUP_BLOCKS * ((size_t)GROUP_STRIDE_MOST + sizeof(uint32_t)))
 
 #define RANGE_MOST ((size_t)1 << 40)
 

@@ -246,6 +246,17 @@ static bool is_decided(const struct given *all, size_t i, size_t count)
     return true;
 }
 
+/*
+ * A free that would find the block in an open entry does not, where a slow path of the same call has sent that entry: for its age, when what was
+ * freed of other homes has made up messages.
+ */
+static uint32_t allowed_in_bulk(const struct given *given, bool is_first)
+{
+    uint32_t allowed = allowed_to_free(given);
+    bool joins = allowed == ONLY(KS_DOUBLE_FREE) && given->allowed & ONLY(KS_OK);
+    return joins && !is_first ? allowed | ONLY(KS_OK) : allowed;
+}
+
 /* The answers one after another, as the reference has them. */
 static void bulk_check(struct given *all, size_t count, size_t freed_count, ks_status status)
 {
@@ -256,7 +267,7 @@ static void bulk_check(struct given *all, size_t count, size_t freed_count, ks_s
     for (size_t i = 0; i < count; i++) {
         if (all[i].address) {
             all[i].allowed = judge(all[i].slot->key, all[i].address, &all[i].block);
-            all[i].allowed = allowed_to_free(&all[i]);
+            all[i].allowed = allowed_in_bulk(&all[i], i == 0);
         }
         ks_status real = decide(&all[i]);
         freed(&all[i], real);
