@@ -212,6 +212,10 @@ static const void *bulk_next(const struct operation *op, uint32_t *at, uint32_t 
  */
 static bool bulk_takes(const struct given *all, size_t count, const struct given *one)
 {
+    /* Whether its entry is still open then depends on what is freed before it in the same call. */
+    if (one->block && key_of(one->slot) && !key_of(one->slot)->hooked &&
+        block_joins(one->op->thread, one->block) != JOINS_NOT)
+        return false;
     bool certain = one->allowed == ONLY(KS_OK) && one->block && one->block->state == LIVE;
     for (size_t i = 0; i < count; i++)
         if (all[i].address && all[i].address == one->address)
