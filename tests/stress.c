@@ -13,6 +13,10 @@
  */
 #include <keyslab/keyslab.h>
 
+#if defined(KS_CHECK) && KS_CHECK
+#include "base/testing.h"
+#endif
+
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -354,6 +358,10 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: stress [SECONDS [THREADS (1 to %d) [SEED [KIB]]]]\n", THREADS_MOST);
         return 2;
     }
+#if defined(KS_CHECK) && KS_CHECK
+    /* Each second seed: heaps are trimmed by other threads all the time. */
+    ks_sleep_set(seed & 1 ? KS_SLEEP_ALWAYS : KS_SLEEP_BY_CLOCK);
+#endif
     printf("stress: seed %" PRIu64 ", %zu threads, %g s\n", seed, threads, seconds);
     fflush(stdout);
     for (unsigned k = 0; k < KEYS; k++)

@@ -38,6 +38,7 @@ int main(int argc, char **argv)
 {
     bool more = argc > 1 && !strcmp(argv[1], "--more");
     unsigned long schedules = 0;
+    ks_sleep_set(KS_SLEEP_NEVER);
     size_t scenarios = 0;
     for (size_t kind = 0; kind < COUNT(kinds); kind++)
         for (size_t i = 0; i < kinds[kind]->count; i++) {

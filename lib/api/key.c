@@ -186,11 +186,11 @@ static bool key_trim(struct thread *thread, struct key *key, ks_key_t handle)
     thread->reports_full = false;
     struct heap *own = heap_of_thread(thread, handle);
     if (own)
-        heap_trim(own, key->retain_least);
+        heap_trim(own, key->retain_least, TRIM_ALL);
     heaps_reclaim(thread, key, handle, WANTED_TRIMMED);
     /* The others have sent what they held for this thread by now. */
     if (own)
-        heap_trim(own, key->retain_least);
+        heap_trim(own, key->retain_least, TRIM_ALL);
     return !thread->reports_full;
 }
 

@@ -34,6 +34,10 @@ KS_API void ks_thread_leave(void);
 #define KS_NODE_OF_SYSTEM (-1)
 KS_API void ks_node_set(int node);
 
+/* When a heap counts as one whose owner sleeps, for threads that look after the others' heaps. */
+enum ks_sleep { KS_SLEEP_BY_CLOCK, KS_SLEEP_ALWAYS, KS_SLEEP_NEVER };
+KS_API void ks_sleep_set(enum ks_sleep sleep);
+
 /* Heaps of destroyed keys that nobody has reclaimed yet. No other thread may be inside a call. */
 KS_API size_t ks_leaks(void);
 

@@ -119,7 +119,12 @@ struct heap *heap_new(struct thread *thread, struct key *key, ks_key_t handle)
     heap->empty_count = heap->empty_low = heap->surplus = 0;
     heap->passes = 0;
     heap->random = key->seed ^ heap->tag;
-    heap->slow_paths = heap->visited = heap->trimmed = 0;
+    heap->visited = 0;
+    store_relaxed(&heap->slow_paths, 0u);
+    store_relaxed(&heap->trimmed, 0u);
+    store_relaxed(&heap->idle_mark, 0u);
+    store_relaxed(&heap->idle_since, platform_milliseconds());
+    heap->neighbour = heap;
     heap->timed = heap->slow_paths - 1;
     heap->used = 0;
     heap->exchanged = false;
@@ -351,7 +356,17 @@ void heap_catch_up(struct thread *thread, struct heap *heap)
 
 /* ------------------------------------------------------------------ giving memory back */
 
-void heap_trim(struct heap *heap, uint64_t kept)
+/*
+ * The next operation of the owner finds no handle, and notes that the heap is trimmed no more, whatever it does to it (C6.8). The table may be
+ * that of an owner who has ended: then it costs the thread that has it now one slow path (C3.3).
+ */
+static void heap_set_trimmed(struct heap *heap)
+{
+    store_ordered(&load_ordered(&heap->entry)->handle, (ks_key_t)0);
+    store_relaxed(&heap->trimmed, heap->slow_paths);
+}
+
+void heap_trim(struct heap *heap, uint64_t kept, uint64_t most)
 {
     struct thread *thread = thread_self;
     heap_catch_up(thread, heap);
@@ -362,8 +377,11 @@ void heap_trim(struct heap *heap, uint64_t kept)
     for (uint64_t left = heap->used & ~((uint64_t)1 << CLASS_LARGE); left; left &= left - 1)
         class_summarize(heap, (uint32_t)__builtin_ctzl(left));
     slabs_find_empty(heap, UINT64_MAX);
-    large_give_dropped(heap, UINT64_MAX);
-    slabs_give_empty(heap, heap_empty_above(heap, kept));
+    large_give_dropped(heap, most);
+    uint64_t surplus = heap_empty_above(heap, kept);
+    slabs_give_empty(heap, surplus < most ? surplus : most);
+    if (surplus <= most && TAILQ_EMPTY(&heap->dropped_large))
+        heap_set_trimmed(heap);
 }
 
 void heap_reclaim(struct thread *thread, struct heap *heap)

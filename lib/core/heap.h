@@ -198,8 +198,9 @@ void heap_free_remote(struct heap *heap, struct slab *slab, uint32_t number, uin
 /* Drops every block if the key has been reset since. */
 void heap_catch_up(struct thread *thread, struct heap *heap);
 
-/* Takes in what was freed, and gives all that is free back to the arena, but for `kept` empty slabs. */
-void heap_trim(struct heap *heap, uint64_t kept);
+/* Takes in what was freed, and gives what is free back to the arena, but for `kept` empty slabs: `most` slabs, and as many large blocks. */
+#define TRIM_ALL UINT64_MAX
+void heap_trim(struct heap *heap, uint64_t kept, uint64_t most);
 
 /* Drops every block and gives all memory back: its key is destroyed. */
 void heap_reclaim(struct thread *thread, struct heap *heap);

@@ -9,16 +9,17 @@
 #define LOOKED_A_PASS   4  /* slabs that may be empty */
 #define GIVEN_AT_ONCE   4  /* slabs above what the key retains, at each slow path */
 #define LOOKED_AT_ONCE  8  /* slabs, there */
+#define ASLEEP_MS       64 /* after which another thread gives back what a heap does not use */
 
 /* The hint is set when everything else has been tried (C6.5). */
 void heap_make_room(struct heap *heap)
 {
     struct thread *thread = thread_self;
-    heap_trim(heap, 0);
+    heap_trim(heap, 0, TRIM_ALL);
     orphans_trim(thread, heap->key);
     /* The others have sent what they held for this thread by then. */
     if (key_has_retain(heap->key) && others_trim(thread, heap))
-        heap_trim(heap, 0);
+        heap_trim(heap, 0, TRIM_ALL);
     /* Whatever else is free is in other threads' batches, which are sent as soon as they read the hint. */
     store_relaxed(&heap->low_memory, 1u);
 }
@@ -84,8 +85,7 @@ static void heap_visit(struct thread *thread, struct heap *heap)
         return;
     }
     if (heap->visited == heap->slow_paths) {
-        heap_trim(heap, heap->key->retain_least);
-        heap->trimmed = heap->slow_paths;
+        heap_trim(heap, heap->key->retain_least, TRIM_ALL);
     } else {
         batches_send(thread, heap, 0);
         remote_take(thread, heap);
@@ -116,15 +116,18 @@ static void thread_visit_next(struct thread *thread, const struct heap *working)
     struct heap *heap = entry ? heap_of_entry(thread, entry) : NULL;
     if (!heap)
         return;
-    if (key_is_live(heap->key, heap->handle))
+    if (key_is_live(heap->key, heap->handle)) {
         heap_visit(thread, heap);
-    else
+        neighbours_trim(thread, heap, 1, ASLEEP_MS);
+    } else {
         entry_release(thread, entry);
+    }
 }
 
 static SLOW_PATH void heap_maintain(struct thread *thread, struct heap *heap)
 {
     heap_give_surplus(heap);
+    neighbours_trim(thread, heap, 1, ASLEEP_MS);
     thread_visit_next(thread, heap);
 }
 
@@ -135,10 +138,11 @@ static SLOW_PATH void heap_retain(struct heap *heap)
     slabs_give_empty(heap, at_most(heap_empty_above(heap, heap->key->retain_most), GIVEN_AT_ONCE));
 }
 
+/* Other threads tell by the count whether the owner sleeps (C6.8). */
 void heap_slow_path(struct thread *thread, struct heap *heap)
 {
     const struct key *key = heap->key;
-    ++heap->slow_paths;
+    store_relaxed(&heap->slow_paths, heap->slow_paths + 1);
     if (unlikely(heap->batches_open) && heap->slow_paths % key->flush == 0)
         batches_send(thread, heap, key->flush);
     if (unlikely(key_has_retain(key)))

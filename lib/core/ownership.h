@@ -97,6 +97,13 @@ bool heap_is_left_behind(struct heap *heap);
 void orphans_trim(struct thread *thread, struct key *key);
 
 /*
+ * Looks after the next `count` of the other threads' heaps in the key: gives back what is free of those that have no owner, or whose owner
+ * has done nothing with them for so many milliseconds. Threads that sleep would keep it, and what others have freed of theirs. Not in a
+ * paranoid key, where blocks are meant to wait.
+ */
+void neighbours_trim(struct thread *thread, struct heap *heap, uint32_t count, int64_t asleep);
+
+/*
  * Empties the other threads' heaps, or asks their owners to, if any of them may have empty slabs: for an allocation that was
  * refused, in a key whose threads may keep some for good. Whether there was one.
  */

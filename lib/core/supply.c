@@ -17,12 +17,28 @@ bool heap_supply_partial(struct heap *heap, struct bin *bin)
     return stack_is_empty(&heap->queue) && load_partial(heap, bin, class);
 }
 
+#define NEIGHBOURS 8
+#define PAUSED_MS  4
+
+/*
+ * Another slab. What the arena has to map anew costs more than a look at some of the key's other heaps, whose owners may have paused with
+ * memory that is free: there may be many more threads than processors.
+ */
+static struct slab *heap_grow(struct heap *heap, uint32_t class, ks_status *status)
+{
+    uint64_t before = heap->arena_bytes;
+    struct slab *slab = slab_begin(heap, class, status);
+    if (heap->arena_bytes > before)
+        neighbours_trim(thread_self, heap, NEIGHBOURS, PAUSED_MS);
+    return slab;
+}
+
 /* The next group of the slab that is being carved, or of a new one. */
 static bool load_carved(struct heap *heap, uint32_t class, ks_status *status)
 {
     struct slab *slab = heap->supplies[class].carving;
     if (!slab)
-        slab = slab_begin(heap, class, status);
+        slab = heap_grow(heap, class, status);
     if (slab)
         heap_carve(heap, slab);
     return slab;
