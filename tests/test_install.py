@@ -12,7 +12,7 @@ import unittest
 BUILD, ROOT, OPTION = sys.argv[1:4]
 
 PROGRAM = """
-#include <keyslab/keyslab.h>
+#include <keyslab/inline.h>
 #include <netmon.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -5,9 +5,14 @@
 #include "core/ownership.h"
 #include "core/report.h"
 
+#include <keyslab/inline.h>
+
 struct thread thread_nobody;
 
 THREAD_LOCAL struct thread *thread_self = &thread_nobody;
+
+/* Under the name that programs with keyslab/inline.h link to. */
+extern __thread struct ks_thread_ *ks_thread_ __attribute__((alias("thread_self")));
 
 /* Set for ever by the exit hook: what the thread still does, other destructors do. */
 static THREAD_LOCAL bool thread_left;
