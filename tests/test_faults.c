@@ -88,8 +88,22 @@ static bool space_limit(rlim_t bytes)
     (void)bytes;
     return false;
 #else
-    return setrlimit(RLIMIT_AS, &(struct rlimit){bytes, bytes}) == 0;
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_AS, &limit))
+        return false;
+    limit.rlim_cur = bytes;
+    return setrlimit(RLIMIT_AS, &limit) == 0;
 #endif
+}
+
+/* What runs at exit, counters of a build with coverage among it, is not under test. */
+static void space_unlimit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_AS, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_AS, &limit);
+    }
 }
 
 /* False where this system cannot. */
@@ -968,6 +982,7 @@ static _Noreturn void leave(int result)
 #if defined(__SANITIZE_ADDRESS__)
     _exit(result);
 #else
+    space_unlimit();
     exit(result);
 #endif
 }
