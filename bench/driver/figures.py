@@ -1,15 +1,7 @@
 """What is made of one value a round: medians, quartiles, and ratios that are taken round by round."""
 
+import statistics
 from dataclasses import dataclass
-
-
-def quantile(values, share):
-    """Between the two nearest values, linearly; `values` in any order, one at least."""
-    ordered = sorted(values)
-    position = share * (len(ordered) - 1)
-    below = int(position)
-    above = min(below + 1, len(ordered) - 1)
-    return ordered[below] + (ordered[above] - ordered[below]) * (position - below)
 
 
 @dataclass(frozen=True)
@@ -30,7 +22,8 @@ def spread(values):
     there = [value for value in values if value is not None]
     if not there:
         return None
-    return Spread(quantile(there, 0.5), quantile(there, 0.25), quantile(there, 0.75), len(there))
+    first, median, third = statistics.quantiles(there, method="inclusive") if len(there) > 1 else there * 3
+    return Spread(median, first, third, len(there))
 
 
 def ratios(ours, theirs):
