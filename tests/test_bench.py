@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import unittest.mock
 import xml.etree.ElementTree
 
 BUILD, CRASH, ROOT = (os.path.abspath(path) for path in sys.argv[1:4])
@@ -19,10 +20,12 @@ BENCH = os.path.join(ROOT, "tools", "bench")
 sys.path.insert(0, os.path.join(ROOT, "bench", "driver"))
 
 import figures  # noqa: E402
-import runner  # noqa: E402
+import microbenchmarks  # noqa: E402
+import programs  # noqa: E402
 import sizes  # noqa: E402
 import targets  # noqa: E402
 import text  # noqa: E402
+from peers import Peer, PeerFailed  # noqa: E402
 from results import Metric, Results  # noqa: E402
 
 WORKLOADS = {"pair", "batch", "bulk", "bulk-apart", "handoff", "churn", "ticktock", "scope", "flows", "reset", "keys",
@@ -98,8 +101,8 @@ class Values(unittest.TestCase):
         self.assertEqual(Metric("bulk-apart/64B/32", "free_ns").name, "bulk-apart/64B/32 free")
         self.assertEqual((Metric("reset/1000", "after_ns").unit, Metric("reset/1000", "after/steady").unit), ("ns", ""))
         for name in ("reset/1000/iterations:1/manual_time", "reset/1000/manual_time", "reset/1000"):
-            self.assertEqual(runner.row_name(name), "reset/1000")
-        self.assertEqual(runner.row_name("threads/pair/64/threads:64"), "threads/pair/64")
+            self.assertEqual(microbenchmarks.row_name(name), "reset/1000")
+        self.assertEqual(microbenchmarks.row_name("threads/pair/64/threads:64"), "threads/pair/64")
 
     def test_numbers(self):
         self.assertEqual([text.number(value) for value in (12345, 123, 12.34, 1.234, 0.01234, 0)],
@@ -325,6 +328,52 @@ class Settings(unittest.TestCase):
             self.assertIn("dpdk is not installed (package libdpdk-dev)", bench(*arguments).stdout)
             refused = bench(*arguments, "--peers", "dpdk", status=2)
             self.assertIn("--peers dpdk: it is not installed; the package is libdpdk-dev", refused.stderr)
+
+
+@unittest.skipIf(programs.workloads.Git.missing(), "git is not installed")
+class WholePrograms(unittest.TestCase):
+    LIBRARY = os.path.realpath(os.path.join(BUILD, "..", "lib", "malloc", "libkeyslab-malloc.so"))
+
+    def git(self, *arguments, status=0):
+        with tempfile.TemporaryDirectory() as folder:
+            return run("--filter", "^program/git$", "--peers", "glibc", "--out", folder, *arguments, status=status)
+
+    def test_figures(self):
+        data = json.loads(self.git("--programs", "--json", "--preload", "again=" + self.LIBRARY).stdout)
+        self.assertEqual([row["counter"] for row in data["rows"]], ["", "cpu_ns", "peak_bytes"])
+        for row in data["rows"]:
+            self.assertEqual(set(row["values"]), {"keyslab", "glibc", "again"})
+        wall, cpu, peak = ({peer: values[0] for peer, values in row["values"].items()} for row in data["rows"])
+        for peer, nanoseconds in cpu.items():
+            self.assertGreater(nanoseconds, 1e6)
+            self.assertGreater(wall[peer], 1e6)
+        # The launcher's own peak is not in it: git's is a few MiB.
+        self.assertLess(peak["glibc"], 10 << 20)
+
+    def test_a_filter_that_names_one_is_enough(self):
+        self.assertRegex(self.git().stdout, r"(?m)^program/git peak .* MiB ")
+
+    def test_only_they_are_run(self):
+        self.assertRegex(run("--programs", "--list").stdout, r"rows:\n  program/")
+        self.assertNotIn("program/", run("--list").stdout)
+
+    def test_one_that_cannot_be_loaded(self):
+        broken = os.path.join(ROOT, "LICENSE")
+        self.assertRegex(self.git("--preload", "mine=" + broken).stdout, "(?m)^PROBLEM: mine.*was not loaded")
+
+    def test_one_that_crashes(self):
+        self.assertRegex(self.git("--preload", f"mine={CRASH}").stdout, "(?m)^PROBLEM: mine.*status")
+
+    def test_another_output_than_without(self):
+        kind = programs.workloads.Git
+        peer = Peer("keyslab", "")
+        with tempfile.TemporaryDirectory() as folder:
+            source = programs.Programs(BUILD, True, folder)
+            outputs = iter([b"one", b"one", b"another"])
+            source.workloads = {"program/git": lambda folder, size: unittest.mock.Mock(
+                spec=kind, prepare=lambda: None, run=lambda launcher: next(outputs))}
+            with self.assertRaisesRegex(PeerFailed, "its output is another one"):
+                source.measure(peer, ["program/git"])
 
 
 class BadPeers(unittest.TestCase):

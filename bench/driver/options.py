@@ -4,12 +4,14 @@ import argparse
 import re
 
 import sizes
+from results import OURS
 
 DESCRIPTION = """\
 keyslab against what one would pick instead, on this machine: every workload with every peer that is
 installed, a process each, in turn, for several rounds. Prints ratios with their quartiles, and leaves
 JSON, CSV and plots in a folder with an index page. About nine minutes; --quick about two. What is
-missing is installed and built first. docs/benchmarks.md says what each workload is."""
+missing is installed and built first. Rows of whole programs are run with --programs or a --filter that
+names them only: they take long. docs/benchmarks.md says what each workload is."""
 
 EPILOG = """\
 examples:
@@ -18,7 +20,8 @@ examples:
   tools/bench --preload mine=/usr/local/lib/libmine.so --filter churn
   tools/bench --sizes my.pcap --filter churn --capture my.pcap
   tools/bench --from build-bench/report/results.json --markdown
-  tools/bench --programs --help     whole programs, with keyslab as their malloc
+  tools/bench --programs --quick
+  tools/bench --filter '^program/(tshark|tcpdump)$'
 
 exit status: 0 done, 1 keyslab has no results or something could not be built, 2 wrong usage, 130 interrupted"""
 
@@ -68,15 +71,17 @@ def parse(arguments):
     add("--targets", action="store_true", help="print what keyslab is meant to reach, and whether it did")
     add("--from", dest="source", metavar="RESULTS",
         help="run nothing, report on an earlier run's results.json, or on a part of it")
-    add("--programs", action="store_true", help="whole programs instead (tools/bench-programs); comes first")
+    add("--programs", action="store_true",
+        help="instead, whole programs with each general peer as their malloc (libkeyslab-malloc.so for keyslab): a minute "
+             "or two a round, with --quick a fifth; those that are not installed are named and left out")
     add("--build", metavar="FOLDER", help="take the programs in that folder, and build nothing")
     options = parser.parse_args(arguments)
-    if options.programs:
-        parser.error("--programs comes first, what follows goes to tools/bench-programs")
     if options.json + options.markdown + options.targets + options.list > 1:
         parser.error("one of --json, --markdown, --targets and --list at a time")
     if options.rounds is None:
         options.rounds = 3 if options.quick else 5
     if options.seconds is None:
         options.seconds = 0.01 if options.quick else 0.02
+    options.wants_row = options.filter.search if options.filter else lambda row: True
+    options.wants_peer = lambda peer: peer.general or peer.name == OURS or not options.programs
     return parser, options

@@ -5,7 +5,7 @@ import re
 import shutil
 import subprocess
 
-from results import workload_of
+from results import Metric, workload_of
 
 WIDTH = 900
 HEIGHT = 460
@@ -31,7 +31,7 @@ def figures_of(results):
         parts = metric.row.split("/")
         name = "/".join(parts[:-1] if len(parts) > 2 else parts[:1])
         plots.setdefault((name, metric.counter), []).append(metric)
-    return {f"{name} {counter.removesuffix('_ns')}".strip(): metrics for (name, counter), metrics in plots.items()}
+    return {Metric(name, counter).name: metrics for (name, counter), metrics in plots.items()}
 
 
 def file_name(title):
@@ -62,7 +62,7 @@ def write_data(path, results, metrics, peers, numeric):
 
 
 def script(title, metrics, peers, numeric, data, image):
-    label = "nanoseconds" if metrics[0].unit else metrics[0].counter.replace("/", " over ")
+    label = {"ns": "nanoseconds"}.get(metrics[0].unit) or metrics[0].unit or metrics[0].counter.replace("/", " over ")
     lines = [
         f'set terminal svg size {WIDTH},{HEIGHT} font "sans-serif,12" background rgb "white"',
         f"set output {quoted_path(image)}", f"set title {quoted(title)}",

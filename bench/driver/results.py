@@ -20,10 +20,14 @@ class Metric:
 
     @property
     def name(self):
-        return f"{self.row} {self.counter.removesuffix('_ns')}" if self.counter else self.row
+        counter = self.counter.removesuffix("_ns").removesuffix("_bytes")
+        return f"{self.row} {counter}".rstrip()
 
     @property
     def unit(self):
+        """ns, bytes, or none where it is a ratio."""
+        if self.counter.endswith("_bytes"):
+            return "bytes"
         return "" if "/" in self.counter else "ns"
 
 

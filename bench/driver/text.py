@@ -20,6 +20,8 @@ def number(value):
 
 
 def quantity(value, unit):
+    if unit == "bytes":
+        return f"{number(value / 2**20)} MiB"
     if unit != "ns" or value < 10000:
         return number(value)
     return f"{number(value / 1000)} us" if value < 1e7 else f"{number(value / 1e6)} ms"
@@ -120,7 +122,8 @@ def circumstances(results):
     yield machine.busy_sentence(about["busy"])
     yield versions(results)
     for missing in about["missing"]:
-        yield f"left out: {missing['name']} is not installed (package {missing['package']})"
+        package = f" (package {missing['package']})" if missing["package"] else ""
+        yield f"left out: {missing['name']} is not installed{package}"
     for problem in results.problems:
         rows = f" on {problem['rows']}" if problem["rows"] else ""
         yield f"PROBLEM: {problem['peer']}{rows}: {problem['problem']}"
