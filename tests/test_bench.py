@@ -19,9 +19,11 @@ BUILD, CRASH, ROOT = (os.path.abspath(path) for path in sys.argv[1:4])
 BENCH = os.path.join(ROOT, "tools", "bench")
 sys.path.insert(0, os.path.join(ROOT, "bench", "driver"))
 
+import distance  # noqa: E402
 import figures  # noqa: E402
 import microbenchmarks  # noqa: E402
 import programs  # noqa: E402
+import runner  # noqa: E402
 import sizes  # noqa: E402
 import targets  # noqa: E402
 import text  # noqa: E402
@@ -72,10 +74,11 @@ class Figures(unittest.TestCase):
         self.assertAlmostEqual(figures.spread([8, 9, 10, 11, 12]).noise, 0.2)
 
     def test_ratios_are_taken_round_by_round(self):
-        self.assertEqual(figures.ratios([1, 20, 3], [2, 40, 6]), [0.5, 0.5, 0.5])
-        self.assertEqual(figures.ratios([1, None, 3, 4], [2, 2, None, 0]), [0.5])
+        self.assertEqual(figures.ratios([(1, 2), (20, 40), (3, 6)]), [0.5, 0.5, 0.5])
+        self.assertEqual(figures.ratios([(1, 2), (None, 2), (3, None), (4, 0)]), [0.5])
         # The ratio of the medians would be 1.
-        self.assertEqual(figures.ratio([1, 2, 3], [3, 1, 2]).median, 1.5)
+        results = results_of({("pair/64B", ""): {"keyslab": [1, 2, 3], "malloc": [3, 1, 2]}})
+        self.assertEqual(results.ratio(Metric("pair/64B"), "malloc").median, 1.5)
 
 
 class Values(unittest.TestCase):
@@ -109,6 +112,93 @@ class Values(unittest.TestCase):
                          ["12,345", "123", "12.3", "1.23", "0.012", "0.00"])
         self.assertEqual([text.quantity(value, "ns") for value in (9999, 12345, 2.5e7)],
                          ["9,999", "12.3 us", "25.0 ms"])
+
+
+class Meter:
+    def look(self):
+        pass
+
+
+class Source:
+    """Measures a row of two peers: for each call, what it takes and how long a line does before and after."""
+
+    def __init__(self, **calls):
+        self.calls = {peer: iter(of_peer) for peer, of_peer in calls.items()}
+        self.counts = dict.fromkeys(calls, 0)
+
+    def rows_of(self, _):
+        return ["handoff/1to1/64B"]
+
+    def measure(self, peer, rows):
+        self.counts[peer.name] += 1
+        value, before, after = next(self.calls[peer.name])
+        return [(Metric(rows[0]), value), (Metric(rows[0], distance.BEFORE), before),
+                (Metric(rows[0], distance.AFTER), after)]
+
+
+class Distance(unittest.TestCase):
+    METRIC = Metric("handoff/1to1/64B")
+
+    def measured(self, source, rounds=1, tries=10):
+        peers = [Peer(name, "") for name in source.calls]
+        about = {"peers": [{"name": peer.name, "version": "", "general": True} for peer in peers]}
+        results = Results(about=about)
+        run = runner.Run(peers, {self.METRIC.row: source}, rounds, tries, results, Meter())
+        with unittest.mock.patch("time.sleep"):
+            self.assertTrue(run.all())
+        self.assertEqual(list(results.values), [self.METRIC])
+        return results
+
+    def test_what_is_far_is_measured_again(self):
+        source = Source(keyslab=[(5, 60, 61)], malloc=[(99, 260, 250), (98, 62, 250), (8, 62, 63)])
+        results = self.measured(source)
+        self.assertEqual(source.counts, {"keyslab": 1, "malloc": 3})
+        self.assertEqual(results.of(self.METRIC, "malloc"), [8])
+        self.assertEqual(results.distances.sentence(), "a line takes 60 ns between the processors; of 2 measurements 1 were "
+                         "repeated, and 0 stayed far: more than 1.5 times that")
+
+    def test_what_was_the_nearest_and_is_no_longer(self):
+        source = Source(keyslab=[(50, 260, 261), (5, 61, 61)], malloc=[(8, 60, 60)])
+        results = self.measured(source)
+        self.assertEqual(source.counts, {"keyslab": 2, "malloc": 1})
+        self.assertEqual(results.ratio(self.METRIC, "malloc").median, 5 / 8)
+
+    def test_what_stays_far_is_kept_and_has_no_ratio_to_what_is_near(self):
+        results = self.measured(Source(keyslab=[(5, 60, 60)], malloc=[(80, 200, 200)] * 3), tries=3)
+        self.assertEqual(results.of(self.METRIC, "malloc"), [80])
+        self.assertIsNone(results.ratio(self.METRIC, "malloc"))
+        self.assertIn("of 2 measurements 1 were repeated, and 1 stayed far", results.distances.sentence())
+        line, = text.summary_rows(results)[1]
+        self.assertEqual(line[3:], ["malloc", "80.0 far", "-"])
+        self.assertEqual(text.ratio_rows(results), (["keyslab over"], []))
+
+    def test_near_with_near_and_far_with_far(self):
+        near, far = (60, 60), (200, 200)
+        results = self.measured(tries=1, rounds=3, source=Source(
+            keyslab=[(5, *near), (40, *far), (40, *far)], malloc=[(10, *near), (50, *far), (10, *near)]))
+        self.assertEqual(vars(results.ratio(self.METRIC, "malloc")),
+                         {"median": 0.5, "first": 0.5, "third": 0.5, "rounds": 1, "far": False})
+        self.assertEqual(results.spread(self.METRIC).median, 5)
+        # Where there is no near pair, a far one will do.
+        results = self.measured(tries=1, rounds=3, source=Source(
+            keyslab=[(5, *near), (40, *far), (40, *far)], malloc=[(50, *far), (50, *far), (50, *far)]))
+        ratio = results.ratio(self.METRIC, "malloc")
+        self.assertEqual((ratio.median, ratio.rounds, ratio.far), (0.8, 2, True))
+        self.assertEqual(text.ratio_with_quartiles(ratio), "0.80 (0.80 to 0.80) far")
+
+    def test_json_and_back(self):
+        results = self.measured(Source(keyslab=[(5, 60, 60)], malloc=[(80, 200, 100)] * 3), tries=3)
+        data = json.loads(json.dumps(results.to_json()))
+        self.assertEqual(data["distances"]["measurements"][self.METRIC.row]["malloc"],
+                         [{"before_ns": 200, "after_ns": 100, "tries": 3}])
+        self.assertEqual([data["distances"][key] for key in ("nearest_ns", "repeated", "far")], [60, 1, 1])
+        self.assertEqual(Results.from_json(data).distances, results.distances)
+
+    def test_rows_of_one_thread_have_none(self):
+        results = results_of({("pair/64B", ""): {"keyslab": [5], "malloc": [8]}})
+        self.assertEqual(results.distances.sentence(), "")
+        self.assertIsNone(results.to_json()["distances"]["nearest_ns"])
+        self.assertEqual(Results.from_json(results.to_json()).distances, distance.Distances())
 
 
 class Targets(unittest.TestCase):

@@ -59,7 +59,7 @@ def measure(options):
             return None
         results = Results(about=about(options, peers, missing, rows))
         meter = machine.Meter()
-        run = runner.Run(peers, rows.sources, options.rounds, results, meter)
+        run = runner.Run(peers, rows.sources, options.rounds, options.tries, results, meter)
         results.about["complete"] = run.all()
         results.about["busy"] = meter.report()
     return results

@@ -3,6 +3,7 @@
 import argparse
 import re
 
+import distance
 import sizes
 from results import OURS
 
@@ -61,6 +62,9 @@ def parse(arguments):
     add("--rounds", type=positive(int), metavar="N", help="how often everything is run; default 5, with --quick 3")
     add("--seconds", type=positive(float), metavar="N",
         help="how long a row runs in each round, at least; default 0.02, with --quick 0.01")
+    add("--tries", type=positive(int), default=distance.TRIES, metavar="N",
+        help="how often a row of several threads is measured at most until the processors are as near to each other as "
+             "they were at best in this run; default %(default)s")
     add("--sizes", default=sizes.DEFAULT, metavar="WHAT",
         help="what churn allocates: an IMIX genome (RFC 6985), a capture, or a histogram in JSON; default %(default)s")
     add("--capture", metavar="FILE", help="what the workload capture reads; default tools/sample.pcap.gz")

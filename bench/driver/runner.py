@@ -3,11 +3,16 @@
 import sys
 import time
 
+import distance
 from peers import PeerFailed
 from results import workload_of
 
 # Their memory is counted from the start of the process: each row has one of its own.
 ALONE = {"churn", "scope", "flows", "capture", "reset", "program"}
+
+# Before the processors are looked at again: a hypervisor takes a second or so to move them.
+PAUSE_SECONDS = 0.2
+
 
 class Progress:
     """A line that is written over, on a terminal."""
@@ -45,9 +50,10 @@ def groups_of(rows):
 
 
 class Run:
-    def __init__(self, peers, rows, rounds, results, meter):
+    def __init__(self, peers, rows, rounds, tries, results, meter):
         """`rows`: what measures each."""
         self.rounds = rounds
+        self.tries = tries
         self.results = results
         self.meter = meter
         self.groups = groups_of(rows)
@@ -76,13 +82,39 @@ class Run:
                 if able:
                     yield group, peer, able
 
-    def one(self, in_round, group, peer, rows):
-        try:
-            for metric, value in self.sources[rows[0]].measure(peer, rows):
+    def measure(self, in_round, peer, rows):
+        lines = {}
+        for metric, value in self.sources[rows[0]].measure(peer, rows):
+            if metric.counter in (distance.BEFORE, distance.AFTER):
+                lines.setdefault(metric.row, {})[metric.counter] = value
+            else:
                 self.results.add(metric, peer.name, in_round, value)
+        for row, line in lines.items():
+            self.results.distances.add(row, peer.name, in_round, line[distance.BEFORE], line[distance.AFTER])
+
+    def far(self, in_round, peer, rows):
+        """Those that were measured at another distance than the nearest, and may be tried again."""
+        distances = self.results.distances
+        return [row for row in rows if distances.is_far(row, peer.name, in_round)
+                and distances.of(row, peer.name, in_round).tries < self.tries]
+
+    def one(self, in_round, group, peer, rows):
+        if (peer, group) in self.left_out:
+            return
+        try:
+            while rows:
+                self.measure(in_round, peer, rows)
+                rows = self.far(in_round, peer, rows)
+                if rows:
+                    time.sleep(PAUSE_SECONDS)
         except PeerFailed as failure:
             self.left_out.add((peer, group))
             self.problem(peer, group, str(failure))
+
+    def repeat_far(self, in_round):
+        """What was near when it was measured, and is no longer: something nearer has been seen since."""
+        for group, peer, rows in self.steps(in_round):
+            self.one(in_round, group, peer, self.far(in_round, peer, rows))
 
     def all(self):
         """True when it went to the end, False after an interruption: what there is by then is good."""
@@ -91,10 +123,10 @@ class Run:
             for in_round in range(self.rounds):
                 for group, peer, rows in self.steps(in_round):
                     progress.show(f"round {in_round + 1} of {self.rounds}, {group}, {peer.name}")
-                    if (peer, group) not in self.left_out:
-                        self.one(in_round, group, peer, rows)
+                    self.one(in_round, group, peer, rows)
                     self.meter.look()
                     progress.step()
+                self.repeat_far(in_round)
         except KeyboardInterrupt:
             return False
         finally:

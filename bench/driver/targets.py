@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import figures
 from results import OURS, Metric, workload_of
 
 SIZES = ("64B", "256B", "576B", "1500B")
@@ -46,7 +45,7 @@ def at_most(results, metric, name, goal, unit):
 def growth(results, rows, name, goal):
     """The dearest setting over the first, round by round."""
     first, *others = rows
-    spreads = [(figures.ratio(results.of(Metric(row), OURS), results.of(Metric(first), OURS)), row) for row in others]
+    spreads = [(results.ratio_of((Metric(row), OURS), (Metric(first), OURS)), row) for row in others]
     spreads = [(value, row) for value, row in spreads if value]
     if spreads:
         value, row = max(spreads, key=lambda pair: pair[0].median)
@@ -74,8 +73,7 @@ def bulk(results):
         yield from at_most(results, Metric(apart, "allocation_ns"), f"bulk of 32, {size}, allocation", 0.5, "ns")
         yield from at_most(results, Metric(apart, "free_ns"), f"bulk of 32, {size}, free", 2.0, "ns")
         best = results.best(Metric(f"pair/{size}"), results.general())
-        if best and (ratio := figures.ratio(results.of(Metric(f"bulk/{size}/32"), OURS),
-                                            results.of(Metric(f"pair/{size}"), best))):
+        if best and (ratio := results.ratio_of((Metric(f"bulk/{size}/32"), OURS), (Metric(f"pair/{size}"), best))):
             yield Target(f"bulk of 32, {size}", 0.3, "", ratio, f"{best}'s pair")
 
 
