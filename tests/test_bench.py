@@ -24,6 +24,7 @@ import figures  # noqa: E402
 import microbenchmarks  # noqa: E402
 import programs  # noqa: E402
 import runner  # noqa: E402
+import short  # noqa: E402
 import sizes  # noqa: E402
 import targets  # noqa: E402
 import text  # noqa: E402
@@ -84,7 +85,8 @@ class Figures(unittest.TestCase):
 class Values(unittest.TestCase):
     def test_best_is_the_least_median_and_never_the_transport(self):
         results = results_of({
-            ("pair/64B", ""): {"keyslab": [4, 4], "malloc": [9, 5], "other": [6, 6], "transport": [1, 1]}})
+            ("pair/64B", ""): {"keyslab": [4, 4], "malloc": [9, 5], "other": [6, 6], "transport": [1, 1],
+                               "transport-ahead": [1, 1], "keyslab-inline": [1, 1]}})
         self.assertEqual(results.best(Metric("pair/64B")), "other")
         self.assertEqual(results.best(Metric("pair/64B"), results.general()), "malloc")
         self.assertIsNone(results.best(Metric("pair/1500B")))
@@ -202,31 +204,97 @@ class Distance(unittest.TestCase):
 
 
 class Targets(unittest.TestCase):
-    def one(self, values):
-        found = targets.evaluate(results_of(values))
-        self.assertEqual(len(found), 1)
-        return found[0]
+    def found(self, values, general=("malloc", "jemalloc")):
+        """(name, goal, against, met), each of which the run would have had a row for."""
+        results = results_of(values, general)
+        for metric in results.values:
+            self.assertTrue(targets.wants_row(metric.row), metric.row)
+        return [(target.name, target.goal, target.against, target.met) for target in targets.evaluate(results)]
 
     def test_met_and_not_met(self):
-        self.assertTrue(self.one({("pair/64B", ""): {"keyslab": [5], "other": [5]}}).met)
-        self.assertFalse(self.one({("pair/64B", ""): {"keyslab": [5.1], "other": [5]}}).met)
-        self.assertTrue(self.one({("batch/lifo/1500B/16", ""): {"keyslab": [6], "other": [10]}}).met)
-        self.assertFalse(self.one({("batch/lifo/1500B/16", ""): {"keyslab": [6.1], "other": [10]}}).met)
+        self.assertEqual(self.found({("pair/64B", ""): {"keyslab": [5], "malloc": [4]},
+                                     ("pair/1500B", ""): {"keyslab": [5.1], "malloc": [4]}}),
+                         [("pair/64B", 1.25, "malloc", True), ("pair/1500B", 1.25, "malloc", False)])
+
+    def test_only_general_peers_count(self):
+        self.assertEqual(self.found({("pair/64B", ""): {"keyslab": [5], "malloc": [9], "dpdk": [1]}}),
+                         [("pair/64B", 1.25, "malloc", True)])
+
+    def test_the_inline_header_has_goals_of_its_own(self):
+        self.assertEqual(self.found({("batch/lifo/64B/65536", ""): {"keyslab": [6], "keyslab-inline": [5.1], "malloc": [10]}}),
+                         [("batch/lifo/64B/65536", 0.6, "malloc", True),
+                          ("batch/lifo/64B/65536, inline", 0.5, "malloc", False)])
+        self.assertEqual(self.found({("pair/64B", ""): {"keyslab": [6], "malloc": [5]}, ("inline/pair/64B", ""): {"keyslab": [5]}}),
+                         [("pair/64B", 1.25, "malloc", True), ("pair/64B, inline", 1.0, "malloc", True)])
+
+    def test_live_sets_and_what_is_resident(self):
+        found = self.found({("capture/frames", ""): {"keyslab": [8], "malloc": [10]},
+                            ("capture/frames", "resident/live"): {"keyslab": [2], "malloc": [1]},
+                            ("churn/1MiB", ""): {"keyslab": [10], "malloc": [10]},
+                            ("churn/1MiB", "resident/live"): {"keyslab": [1], "malloc": [1]},
+                            ("churn/1MiB", "peak/live"): {"keyslab": [9], "malloc": [1]}})
+        self.assertEqual(found, [("capture/frames", 0.85, "malloc", True), ("capture/frames, resident", 1.0, "malloc", False),
+                                 ("churn/1MiB", 1.0, "malloc", True), ("churn/1MiB, resident", 1.0, "malloc", True)])
+
+    def test_handoff(self):
+        found = self.found({("handoff/1to1/64B", ""): {"keyslab": [6], "malloc": [20], "dpdk": [5], "transport": [4]},
+                            ("aged/handoff/1to1/64B", ""): {"keyslab": [6], "malloc": [20]},
+                            ("aged/handoff-single/1to1/64B", ""): {"keyslab": [6], "malloc": [6]},
+                            ("handoff-single/1to1/256B", ""): {"keyslab": [8], "malloc": [10]}})
+        self.assertEqual(found, [("aged/handoff-single/1to1/64B", 1.0, "malloc", True),
+                                 ("handoff-single/1to1/256B", 0.7, "malloc", False),
+                                 ("handoff/1to1/64B", 0.5, "malloc", True), ("handoff/1to1/64B", 1.25, "transport", False),
+                                 ("aged/handoff/1to1/64B", 0.5, "malloc", True)])
+
+    def test_bulk_is_held_against_the_best_pair(self):
+        values = {("bulk/64B/32", ""): {"keyslab": [1.5], "malloc": [1]}, ("pair/64B", ""): {"malloc": [4], "dpdk": [1]}}
+        self.assertEqual(self.found(values), [("bulk/64B/32", 0.375, "malloc, pair/64B", True)])
+
+    def test_scope_of_a_packet_is_held_against_wmem_too(self):
+        values = {("scope/packet", ""): {"keyslab": [9], "malloc": [8], "wmem-block": [3], "wmem-block-fast": [2]}}
+        self.assertEqual(self.found(values), [("scope/packet", 1.0, "malloc", False),
+                                              ("scope/packet", 4.0, "wmem-block-fast", False)])
+
+    def test_realloc_is_held_against_jemalloc(self):
+        values = {("realloc/1MiB", ""): {"keyslab": [9], "malloc": [8], "jemalloc": [9]}}
+        self.assertEqual(self.found(values), [("realloc/1MiB", 1.0, "jemalloc", True)])
 
     def test_growth_is_that_of_the_dearest_setting(self):
-        target = self.one({("keys/1", ""): {"keyslab": [10]}, ("keys/16", ""): {"keyslab": [13]},
-                           ("keys/4096", ""): {"keyslab": [11]}})
-        self.assertEqual((target.value.median, target.met), (1.3, False))
+        found = self.found({("keys/1", ""): {"keyslab": [10]}, ("keys/16", ""): {"keyslab": [13]},
+                            ("keys/4096", ""): {"keyslab": [11]}, ("threads/pair/1", ""): {"keyslab": [10]},
+                            ("oversubscribed/pair/64", ""): {"keyslab": [11]}})
+        self.assertEqual(found, [("more keys", 1.2, "keys/1 (keys/16)", False),
+                                 ("more threads, pair", 1.2, "threads/pair/1 (oversubscribed/pair/64)", True)])
+        found = self.found({("reset/10000", ""): {"keyslab": [900]}, ("reset/1000", ""): {"keyslab": [800]}})
+        self.assertEqual(found, [("reset/1000", 1000, "", True), ("reset/10000", 1000, "", True),
+                                 ("reset, more blocks", 1.2, "reset/1000 (reset/10000)", True)])
 
-    def test_handoff_is_held_against_three_things(self):
-        found = targets.evaluate(results_of({("handoff/1to1/64B", ""): {"keyslab": [6], "malloc": [20], "dpdk": [5]}}))
-        self.assertEqual([(target.against, target.met) for target in found],
-                         [("malloc", True), ("dpdk", False), ("", True)])
 
-    def test_bulk_is_held_against_the_best_general_pair(self):
-        found = targets.evaluate(results_of({
-            ("bulk/64B/32", ""): {"keyslab": [1]}, ("pair/64B", ""): {"malloc": [4], "dpdk": [1]}}))
-        self.assertEqual([(target.against, target.value.median) for target in found], [("malloc's pair", 0.25)])
+class Short(unittest.TestCase):
+    def table(self, values):
+        results = results_of(values, ("malloc", "other"))
+        with unittest.mock.patch("text.circumstances", lambda results: []):
+            results.about["command"] = ""
+            return short.report(results).split("\n\n")[0].splitlines()
+
+    def test_what_is_resident_stands_beside(self):
+        lines = self.table({("capture/frames", ""): {"keyslab": [80], "malloc": [90], "other": [100], "dpdk": [1]},
+                            ("capture/frames", "resident/live"): {"keyslab": [3], "malloc": [4], "other": [2]}})
+        self.assertEqual(lines[0], "| ns | keyslab | malloc | other | keyslab over the best |")
+        self.assertEqual(lines[2:], ["| capture/frames (resident/live) | 80.0 (3.00) | 90.0 (4.00) | 100 (2.00) | 0.89 (**1.50**) |"])
+
+    def test_one_row_of_those_that_stand_for_each_other(self):
+        lines = self.table({("flows/10000", ""): {"keyslab": [8]}, ("pair/1500B", ""): {"keyslab": [8]},
+                            ("flows/200000", ""): {"keyslab": [9]}, ("pair/64B", ""): {"keyslab": [1]}})
+        self.assertEqual(lines[2:], ["| flows/200000 (resident/live) | 9.00 (-) | - (-) |", "| pair/1500B | 8.00 | - |"])
+
+
+class Groups(unittest.TestCase):
+    def test_a_process_for_each(self):
+        rows = ["pair/64B", "pair/256B", "churn/1MiB", "churn/32MiB", "aged/churn/1MiB", "aged/pair/64B", "oversubscribed/pair/4",
+                "oversubscribed/pair/64", "program/git"]
+        self.assertEqual(list(runner.groups_of(rows).values()),
+                         [rows[:2], rows[2:3], rows[3:4], rows[4:5], rows[5:6], rows[6:8], rows[8:]])
 
 
 class Sizes(unittest.TestCase):
@@ -360,7 +428,10 @@ class WholeRun(unittest.TestCase):
         self.assertTrue(all(line.count("|") == width for line in rows))
         self.assertEqual(len(rows) - 2, len(self.data["rows"]))
         listed = bench("--from", path, "--targets").stdout
-        self.assertRegex(listed, r"(?m)^pair, 64B .*(met|NOT MET)$")
+        self.assertRegex(listed, r"(?m)^pair/64B .*(met|NOT MET)$")
+        lines = bench("--from", path, "--short").stdout.splitlines()
+        self.assertEqual(lines[0], "| ns | keyslab | glibc | keyslab over the best |")
+        self.assertTrue(lines[2].startswith("| capture/frames (resident/live) |"))
 
 
 class Settings(unittest.TestCase):
@@ -396,6 +467,7 @@ class Settings(unittest.TestCase):
                 (["--sizes", broken], "meson.build"),
                 (["--capture", "/no/such.pcap"], "/no/such.pcap"),
                 (["--json", "--markdown"], "one of"),
+                (["--programs", "--short"], "no row of --short"),
                 (["--build", "/no/such"], "/no/such: nothing is built there"),
                 (["--from", broken], "no results of a run")):
             with self.subTest(arguments):

@@ -14,6 +14,7 @@ import machine
 import options as command_line
 import runner
 import selection
+import short
 import targets as goals
 import text
 from peers import PeerFailed
@@ -87,6 +88,8 @@ def show(options, results, targets):
         print(files.as_json(results, targets))
     elif options.markdown:
         print(text.markdown_report(results))
+    elif options.short:
+        print(short.report(results))
     elif options.targets:
         print(text.aligned(*text.target_rows(targets)), *text.circumstances(results), sep="\n")
     else:

@@ -4,8 +4,10 @@ import argparse
 import re
 
 import distance
+import programs
+import short
 import sizes
-from results import OURS
+import targets
 
 DESCRIPTION = """\
 keyslab against what one would pick instead, on this machine: every workload with every peer that is
@@ -72,7 +74,11 @@ def parse(arguments):
     add("--list", action="store_true", help="print the peers and the rows, and run nothing")
     add("--json", action="store_true", help="print the results as JSON instead of a table")
     add("--markdown", action="store_true", help="print them as a Markdown table")
-    add("--targets", action="store_true", help="print what keyslab is meant to reach, and whether it did")
+    add("--short", action="store_true",
+        help="print what a capture author looks at first, a dozen rows with the general peers, as a Markdown table; runs "
+             "no others")
+    add("--targets", action="store_true",
+        help="print what keyslab is meant to reach, and whether it did; runs only the rows and peers that this is about")
     add("--from", dest="source", metavar="RESULTS",
         help="run nothing, report on an earlier run's results.json, or on a part of it")
     add("--programs", action="store_true",
@@ -80,12 +86,15 @@ def parse(arguments):
              "or two a round, with --quick a fifth; those that are not installed are named and left out")
     add("--build", metavar="FOLDER", help="take the programs in that folder, and build nothing")
     options = parser.parse_args(arguments)
-    if options.json + options.markdown + options.targets + options.list > 1:
-        parser.error("one of --json, --markdown, --targets and --list at a time")
+    if options.json + options.markdown + options.short + options.targets + options.list > 1:
+        parser.error("one of --json, --markdown, --short, --targets and --list at a time")
+    if options.programs and (options.short or options.targets):
+        parser.error("--programs: no goal and no row of --short is about whole programs")
     if options.rounds is None:
         options.rounds = 3 if options.quick else 5
     if options.seconds is None:
         options.seconds = 0.01 if options.quick else 0.02
-    options.wants_row = options.filter.search if options.filter else lambda row: True
-    options.wants_peer = lambda peer: peer.general or peer.name == OURS or not options.programs
+    report = short if options.short else targets if options.targets else programs if options.programs else None
+    options.wants_row = options.filter.search if options.filter else report.wants_row if report else lambda row: True
+    options.wants_peer = report.wants_peer if report else lambda peer: True
     return parser, options

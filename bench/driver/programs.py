@@ -21,6 +21,14 @@ PREFIX = "program/"
 QUICK_SIZE = 0.2
 
 
+def wants_row(row):
+    return row.startswith(PREFIX)
+
+
+def wants_peer(peer):
+    return peer.general or peer.name == OURS
+
+
 class MeasuringLauncher(workloads.Launcher):
     """Starts everything by `measure`, which preloads the library into the command only and appends what it took to a file."""
 
@@ -49,7 +57,7 @@ class Programs:
         return self.library if peer.name == OURS else peer.preload
 
     def rows_of(self, peer):
-        if not self.built or not (peer.name == OURS or peer.general):
+        if not self.built or not wants_peer(peer):
             return []
         library = self.library_of(peer)
         # The loader only warns about a library that it cannot load.

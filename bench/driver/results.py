@@ -6,11 +6,18 @@ import figures
 from distance import Distances
 
 OURS = "keyslab"
+INLINE = "keyslab-inline"  # the same, by its inline header
 TRANSPORT = "transport"
+NEVER_BEST = {OURS, INLINE, TRANSPORT, "transport-ahead"}
+RESIDENT = "resident/live"
+
+# Before the name of the workload, where it is done in another way.
+MANNERS = ("aged", "inline", "oversubscribed")
 
 
 def workload_of(row):
-    return row.split("/")[0]
+    first, *others = row.split("/")
+    return f"{first}/{others[0]}" if first in MANNERS else first
 
 
 @dataclass(frozen=True)
@@ -73,9 +80,9 @@ class Results:
         return figures.spread(figures.ratios(by_kind[False])) or figures.spread(figures.ratios(by_kind[True]), far=True)
 
     def peers_of(self, metric):
-        """Those that keyslab is compared with: the bare transport is no allocator."""
+        """Those that keyslab is compared with: a bare transport is no allocator."""
         return [peer for peer in self.values.get(metric, {})
-                if peer not in (OURS, TRANSPORT) and self.spread(metric, peer)]
+                if peer not in NEVER_BEST and self.spread(metric, peer)]
 
     def best(self, metric, among=None):
         """The peer with the least median."""

@@ -45,7 +45,7 @@ def groups_of(rows):
     groups = {}
     for row in rows:
         workload = workload_of(row)
-        groups.setdefault(row if workload in ALONE else workload, []).append(row)
+        groups.setdefault(row if workload.rsplit("/", 1)[-1] in ALONE else workload, []).append(row)
     return groups
 
 

@@ -145,10 +145,13 @@ def report(results):
                       aligned(*ratio_rows(results)), "", *circumstances(results)])
 
 
+def with_notes(results, titles, rows):
+    notes = "\n".join(f"- {line}" for line in list(circumstances(results))[1:])
+    return f"{markdown(titles, rows)}\n\n    {results.about['command']}\n\n{notes}"
+
+
 def markdown_report(results):
     titles, rows = time_rows(results)
     bests = {cells[0]: cells[3:] for cells in summary_rows(results)[1]}
     rows = [cells + [bests[cells[0]][2] if cells[0] in bests else "-"] for cells in rows]
-    notes = "\n".join(f"- {line}" for line in list(circumstances(results))[1:])
-    return (markdown(titles + ["keyslab over the best other (quartiles)"], rows) +
-            f"\n\n    {results.about['command']}\n\n{notes}")
+    return with_notes(results, titles + ["keyslab over the best other (quartiles)"], rows)
