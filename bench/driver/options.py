@@ -13,8 +13,9 @@ DESCRIPTION = """\
 keyslab against what one would pick instead, on this machine: every workload with every peer that is
 installed, a process each, in turn, for several rounds. Prints ratios with their quartiles, and leaves
 JSON, CSV and plots in a folder with an index page. About nine minutes; --quick about two. What is
-missing is installed and built first. Rows of whole programs are run with --programs or a --filter that
-names them only: they take long. docs/benchmarks.md says what each workload is."""
+missing is installed and built first. Rows of whole programs, program/NAME, take long: they are run with
+--programs, or where a --filter matches them, and else left out. docs/benchmarks.md says what each workload
+is."""
 
 EPILOG = """\
 examples:

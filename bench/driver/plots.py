@@ -57,12 +57,14 @@ def write_data(path, results, metrics, peers, numeric):
                     continue
                 width = 1 / (len(peers) + GAP)
                 at = float(setting(metric)) if numeric else index + (order + (GAP + 1) / 2) * width
-                file.write(f"{at:g} {spread.median:g} {spread.first:g} {spread.third:g} {0.9 * width:g}\n")
+                scale = 2**-20 if metric.unit == "bytes" else 1
+                values = " ".join(f"{value * scale:g}" for value in (spread.median, spread.first, spread.third))
+                file.write(f"{at:g} {values} {0.9 * width:g}\n")
             file.write("\n\n")
 
 
 def script(title, metrics, peers, numeric, data, image):
-    label = {"ns": "nanoseconds"}.get(metrics[0].unit) or metrics[0].unit or metrics[0].counter.replace("/", " over ")
+    label = {"ns": "nanoseconds", "bytes": "MiB"}.get(metrics[0].unit) or metrics[0].counter.replace("/", " over ")
     lines = [
         f'set terminal svg size {WIDTH},{HEIGHT} font "sans-serif,12" background rgb "white"',
         f"set output {quoted_path(image)}", f"set title {quoted(title)}",
