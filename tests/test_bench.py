@@ -156,8 +156,9 @@ class Distance(unittest.TestCase):
         results = self.measured(source)
         self.assertEqual(source.counts, {"keyslab": 1, "malloc": 3})
         self.assertEqual(results.of(self.METRIC, "malloc"), [8])
-        self.assertEqual(results.distances.sentence(), "a line takes 60 ns between the processors; of 2 measurements 1 were "
-                         "repeated, and 0 stayed far: more than 1.5 times that")
+        self.assertEqual(results.distances.sentence(),
+                         "a line takes 60 ns between the processors; of 2 measurements 1 were repeated, and 0 stayed "
+                         "far: more than 1.5 times that")
 
     def test_what_was_the_nearest_and_is_no_longer(self):
         source = Source(keyslab=[(50, 260, 261), (5, 61, 61)], malloc=[(8, 60, 60)])
@@ -221,10 +222,12 @@ class Targets(unittest.TestCase):
                          [("pair/64B", 1.25, "malloc", True)])
 
     def test_the_inline_header_has_goals_of_its_own(self):
-        self.assertEqual(self.found({("batch/lifo/64B/65536", ""): {"keyslab": [6], "keyslab-inline": [5.1], "malloc": [10]}}),
+        row = {"keyslab": [6], "keyslab-inline": [5.1], "malloc": [10]}
+        self.assertEqual(self.found({("batch/lifo/64B/65536", ""): row}),
                          [("batch/lifo/64B/65536", 0.6, "malloc", True),
                           ("batch/lifo/64B/65536, inline", 0.5, "malloc", False)])
-        self.assertEqual(self.found({("pair/64B", ""): {"keyslab": [6], "malloc": [5]}, ("inline/pair/64B", ""): {"keyslab": [5]}}),
+        self.assertEqual(self.found({("pair/64B", ""): {"keyslab": [6], "malloc": [5]},
+                                     ("inline/pair/64B", ""): {"keyslab": [5]}}),
                          [("pair/64B", 1.25, "malloc", True), ("pair/64B, inline", 1.0, "malloc", True)])
 
     def test_live_sets_and_what_is_resident(self):
@@ -233,8 +236,9 @@ class Targets(unittest.TestCase):
                             ("churn/1MiB", ""): {"keyslab": [10], "malloc": [10]},
                             ("churn/1MiB", "resident/live"): {"keyslab": [1], "malloc": [1]},
                             ("churn/1MiB", "peak/live"): {"keyslab": [9], "malloc": [1]}})
-        self.assertEqual(found, [("capture/frames", 0.85, "malloc", True), ("capture/frames, resident", 1.0, "malloc", False),
-                                 ("churn/1MiB", 1.0, "malloc", True), ("churn/1MiB, resident", 1.0, "malloc", True)])
+        self.assertEqual(found, [
+            ("capture/frames", 0.85, "malloc", True), ("capture/frames, resident", 1.0, "malloc", False),
+            ("churn/1MiB", 1.0, "malloc", True), ("churn/1MiB, resident", 1.0, "malloc", True)])
 
     def test_handoff(self):
         found = self.found({("handoff/1to1/64B", ""): {"keyslab": [6], "malloc": [20], "dpdk": [5], "transport": [4]},
@@ -243,11 +247,13 @@ class Targets(unittest.TestCase):
                             ("handoff-single/1to1/256B", ""): {"keyslab": [8], "malloc": [10]}})
         self.assertEqual(found, [("aged/handoff-single/1to1/64B", 1.0, "malloc", True),
                                  ("handoff-single/1to1/256B", 0.7, "malloc", False),
-                                 ("handoff/1to1/64B", 0.5, "malloc", True), ("handoff/1to1/64B", 1.25, "transport", False),
+                                 ("handoff/1to1/64B", 0.5, "malloc", True),
+                                 ("handoff/1to1/64B", 1.25, "transport", False),
                                  ("aged/handoff/1to1/64B", 0.5, "malloc", True)])
 
     def test_bulk_is_held_against_the_best_pair(self):
-        values = {("bulk/64B/32", ""): {"keyslab": [1.5], "malloc": [1]}, ("pair/64B", ""): {"malloc": [4], "dpdk": [1]}}
+        values = {("bulk/64B/32", ""): {"keyslab": [1.5], "malloc": [1]},
+                  ("pair/64B", ""): {"malloc": [4], "dpdk": [1]}}
         self.assertEqual(self.found(values), [("bulk/64B/32", 0.375, "malloc, pair/64B", True)])
 
     def test_scope_of_a_packet_is_held_against_wmem_too(self):
@@ -281,18 +287,20 @@ class Short(unittest.TestCase):
         lines = self.table({("capture/frames", ""): {"keyslab": [80], "malloc": [90], "other": [100], "dpdk": [1]},
                             ("capture/frames", "resident/live"): {"keyslab": [3], "malloc": [4], "other": [2]}})
         self.assertEqual(lines[0], "| ns | keyslab | malloc | other | keyslab over the best |")
-        self.assertEqual(lines[2:], ["| capture/frames (resident/live) | 80.0 (3.00) | 90.0 (4.00) | 100 (2.00) | 0.89 (**1.50**) |"])
+        self.assertEqual(lines[2:], ["| capture/frames (resident/live) | 80.0 (3.00) | 90.0 (4.00) | 100 (2.00) "
+                                     "| 0.89 (**1.50**) |"])
 
     def test_one_row_of_those_that_stand_for_each_other(self):
         lines = self.table({("flows/10000", ""): {"keyslab": [8]}, ("pair/1500B", ""): {"keyslab": [8]},
                             ("flows/200000", ""): {"keyslab": [9]}, ("pair/64B", ""): {"keyslab": [1]}})
-        self.assertEqual(lines[2:], ["| flows/200000 (resident/live) | 9.00 (-) | - (-) |", "| pair/1500B | 8.00 | - |"])
+        self.assertEqual(lines[2:], ["| flows/200000 (resident/live) | 9.00 (-) | - (-) |",
+                                     "| pair/1500B | 8.00 | - |"])
 
 
 class Groups(unittest.TestCase):
     def test_a_process_for_each(self):
-        rows = ["pair/64B", "pair/256B", "churn/1MiB", "churn/32MiB", "aged/churn/1MiB", "aged/pair/64B", "oversubscribed/pair/4",
-                "oversubscribed/pair/64", "program/git"]
+        rows = ["pair/64B", "pair/256B", "churn/1MiB", "churn/32MiB", "aged/churn/1MiB", "aged/pair/64B",
+                "oversubscribed/pair/4", "oversubscribed/pair/64", "program/git"]
         self.assertEqual(list(runner.groups_of(rows).values()),
                          [rows[:2], rows[2:3], rows[3:4], rows[4:5], rows[5:6], rows[6:8], rows[8:]])
 

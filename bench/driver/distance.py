@@ -1,4 +1,4 @@
-"""How far apart the two processors were while a row was measured, as the row says itself: what a cache line takes between them.
+"""How far apart the two processors were while a row was measured: what a cache line takes, as the row says itself.
 
 A hypervisor moves its processors, and everything that threads hand to each other costs several times more for a while.
 """

@@ -76,15 +76,16 @@ def parse(arguments):
     add("--json", action="store_true", help="print the results as JSON instead of a table")
     add("--markdown", action="store_true", help="print them as a Markdown table")
     add("--short", action="store_true",
-        help="print what a capture author looks at first, a dozen rows with the general peers, as a Markdown table; runs "
-             "no others")
+        help="print what a capture author looks at first, a dozen rows with the general peers, as a Markdown table; "
+             "runs no others")
     add("--targets", action="store_true",
-        help="print what keyslab is meant to reach, and whether it did; runs only the rows and peers that this is about")
+        help="print what keyslab is meant to reach, and whether it did; runs only the rows and peers that this is "
+             "about")
     add("--from", dest="source", metavar="RESULTS",
         help="run nothing, report on an earlier run's results.json, or on a part of it")
     add("--programs", action="store_true",
-        help="instead, whole programs with each general peer as their malloc (libkeyslab-malloc.so for keyslab): a minute "
-             "or two a round, with --quick a fifth; those that are not installed are named and left out")
+        help="instead, whole programs with each general peer as their malloc (libkeyslab-malloc.so for keyslab): "
+             "a minute or two a round, with --quick a fifth; those that are not installed are named and left out")
     add("--build", metavar="FOLDER", help="take the programs in that folder, and build nothing")
     options = parser.parse_args(arguments)
     if options.json + options.markdown + options.short + options.targets + options.list > 1:

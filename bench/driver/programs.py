@@ -30,7 +30,7 @@ def wants_peer(peer):
 
 
 class MeasuringLauncher(workloads.Launcher):
-    """Starts everything by `measure`, which preloads the library into the command only and appends what it took to a file."""
+    """Starts everything by `measure`, which preloads the library into the command only, and says what it took."""
 
     def __init__(self, measure, library, path):
         super().__init__()

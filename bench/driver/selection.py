@@ -49,8 +49,8 @@ class Rows:
         if options.programs or options.filter:
             self.add_programs(Programs(folder, options.quick, scratch), keyslab, options)
         if not self.sources:
-            raise ValueError(f"--filter {options.filter.pattern}: finds no row; --list shows them" if options.filter else
-                             "there is no such row")
+            pattern = options.filter.pattern if options.filter else ""
+            raise ValueError(f"--filter {pattern}: finds no row; --list shows them")
 
     def add(self, source, rows):
         self.sources |= {row: source for row in rows if self.wants(row)}

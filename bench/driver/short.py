@@ -1,4 +1,4 @@
-"""What a capture author looks at first: a dozen rows, keyslab and each general peer, and the ratio to the best of them."""
+"""What a capture author looks at first: a dozen rows, keyslab and each general peer, the ratio to the best of them."""
 
 import text
 from results import OURS, RESIDENT, Metric

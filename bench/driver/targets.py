@@ -1,4 +1,4 @@
-"""What keyslab is meant to reach, held against a run: the shared library, and the inline header where it was measured."""
+"""What keyslab is meant to reach, held against a run: as a shared library, and inline where that was measured."""
 
 import re
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ class Target:
 
 
 def forms_of(metric, goal, inline):
-    """(suffix of the name, goal, metric, peer) of each form of keyslab that has a goal. The header may be a peer, or a row."""
+    """(suffix of the name, goal, metric, peer) of each form of keyslab that has a goal; inline is a peer, or a row."""
     yield "", goal, metric, OURS
     if inline:
         yield ", inline", inline, metric, INLINE
@@ -47,7 +47,7 @@ def forms_of(metric, goal, inline):
 
 
 def to_peer(results, metric, name, goal, inline=None, peer=None, theirs=None):
-    """The ratio to `peer`, which has `theirs`, the same metric if none is given; to the best general peer if no peer is."""
+    """The ratio to `peer`, by default the best general one, which has `theirs`, by default the same metric."""
     theirs = theirs or metric
     peer = peer or results.best(theirs, results.general())
     for suffix, form_goal, ours, form in forms_of(metric, goal, inline):
@@ -147,7 +147,8 @@ def reset(results):
 def keys_and_threads(results):
     yield from growth(results, sorted((metric.row for metric in rows_of(results, "keys")), key=setting), "more keys")
     for what in ("pair", "batch"):
-        rows = [metric.row for metric in rows_of(results, "threads", f"oversubscribed/{what}") if f"/{what}/" in metric.row]
+        rows = [metric.row for metric in rows_of(results, "threads", f"oversubscribed/{what}")
+                if f"/{what}/" in metric.row]
         yield from growth(results, sorted(rows, key=setting), f"more threads, {what}")
 
 

@@ -114,8 +114,8 @@ def target_rows(targets):
         value = target.value
         goal, middle, first, third = (with_unit(part, target.unit)
                                       for part in (target.goal, value.median, value.first, value.third))
-        rows.append([target.name, goal, marked(middle, value), f"{first} to {third}" if value.rounds > 1 else "-", target.against,
-                     "met" if target.met else "NOT MET"])
+        rows.append([target.name, goal, marked(middle, value), f"{first} to {third}" if value.rounds > 1 else "-",
+                     target.against, "met" if target.met else "NOT MET"])
     return titles, rows
 
 
