@@ -3,7 +3,6 @@
     test_programs.py LIBRARY SOURCE-ROOT
 """
 
-import json
 import os
 import re
 import subprocess
@@ -17,7 +16,6 @@ import workloads  # noqa: E402
 
 SIZE = 0.2
 LITTLE_SPACE = 256 << 20
-WAIT_SECONDS = 300
 
 
 class Programs(unittest.TestCase):
@@ -69,48 +67,6 @@ class Loaded(unittest.TestCase):
         for name in ("malloc", "free"):
             body = text.split("<__libc_%s>:\n" % name)[1].split("\n\n")[0]
             self.assertEqual(re.findall(r"(?:call|jmp) .*<(?!__assert_fail)\S+@plt>", body), [])
-
-
-class Bench(unittest.TestCase):
-    """tools/bench-programs, on little work."""
-
-    BUILD = os.path.dirname(os.path.dirname(os.path.dirname(LIBRARY)))
-
-    def bench(self, *arguments):
-        return subprocess.run([os.path.join(ROOT, "tools", "bench-programs"), "--build", self.BUILD, *arguments],
-                              capture_output=True, text=True, timeout=WAIT_SECONDS)
-
-    @unittest.skipIf(workloads.Git.missing(), "git is not installed")
-    def test_figures(self):
-        with tempfile.TemporaryDirectory() as folder:
-            path = os.path.join(folder, "figures.json")
-            result = self.bench("--quick", "--rounds", "2", "--json", path, "--preload", "again=" + LIBRARY, "git")
-            self.assertEqual(result.returncode, 0, result.stderr)
-            with open(path) as file:
-                results = json.load(file)
-        self.assertEqual(results["rounds"], 2)
-        program, = results["programs"]
-        self.assertEqual((program["program"], program["packets"]), ("git", False))
-        self.assertLessEqual({"keyslab", "glibc", "again"}, set(program["allocators"]))
-        for name, figures in program["allocators"].items():
-            self.assertIn(name, result.stdout)
-            for figure in ("wall", "cpu", "peak"):
-                self.assertGreater(figures[figure]["low"], 0)
-                self.assertLessEqual(figures[figure]["low"], figures[figure]["median"])
-                self.assertLessEqual(figures[figure]["median"], figures[figure]["high"])
-        # The launcher's own peak is not in it: git's is a few MiB.
-        self.assertLess(program["allocators"]["glibc"]["peak"]["median"], 10 << 20)
-        for ratio in program["ratios"].values():
-            self.assertIn(ratio["best"], program["allocators"])
-            self.assertGreater(ratio["ratio"], 0.1)
-
-    def test_usage(self):
-        for arguments, text in ((["nothing"], "nothing: no such program"), (["--rounds", "0", "git"], "1 or more"),
-                                (["--preload", "x=/nonexistent.so", "git"], "/nonexistent.so"),
-                                (["--preload", LIBRARY], "NAME="), (["--build", "/nonexistent"], "/nonexistent/")):
-            result = self.bench(*arguments)
-            self.assertEqual((result.returncode, result.stdout), (2, ""))
-            self.assertIn(text, result.stderr)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,7 @@
 """What is made of one value a round: medians, quartiles, and ratios that are taken round by round."""
 
+import statistics
 from dataclasses import dataclass
-
-
-def quantile(values, share):
-    """Between the two nearest values, linearly; `values` in any order, one at least."""
-    ordered = sorted(values)
-    position = share * (len(ordered) - 1)
-    below = int(position)
-    above = min(below + 1, len(ordered) - 1)
-    return ordered[below] + (ordered[above] - ordered[below]) * (position - below)
 
 
 @dataclass(frozen=True)
@@ -18,6 +10,7 @@ class Spread:
     first: float  # quartile
     third: float
     rounds: int
+    far: bool = False  # of rounds in which the processors were far from each other, because there was no other
 
     @property
     def noise(self):
@@ -25,18 +18,15 @@ class Spread:
         return (self.third - self.first) / self.median if self.median else 0.0
 
 
-def spread(values):
+def spread(values, far=False):
     """Of the rounds that there are; None where there are none."""
     there = [value for value in values if value is not None]
     if not there:
         return None
-    return Spread(quantile(there, 0.5), quantile(there, 0.25), quantile(there, 0.75), len(there))
+    first, median, third = statistics.quantiles(there, method="inclusive") if len(there) > 1 else there * 3
+    return Spread(median, first, third, len(there), far)
 
 
-def ratios(ours, theirs):
-    """Round by round, of the rounds that both have. What was zero on their side has no ratio."""
-    return [a / b for a, b in zip(ours, theirs) if a is not None and b]
-
-
-def ratio(ours, theirs):
-    return spread(ratios(ours, theirs))
+def ratios(pairs):
+    """Of the rounds that both have. What was zero on their side has no ratio."""
+    return [ours / theirs for ours, theirs in pairs if ours is not None and theirs]

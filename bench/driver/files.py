@@ -17,12 +17,13 @@ def as_json(results, targets):
 def write_rounds(path, results):
     with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["row", "counter", "unit", "peer", "round", "value"])
+        writer.writerow(["row", "counter", "unit", "peer", "round", "value", "far"])
         for metric, peers in results.values.items():
             for peer, values in peers.items():
                 for in_round, value in enumerate(values):
                     if value is not None:
-                        writer.writerow([metric.row, metric.counter, metric.unit, peer, in_round + 1, value])
+                        far = "far" if results.is_far(metric, peer, in_round) else ""
+                        writer.writerow([metric.row, metric.counter, metric.unit, peer, in_round + 1, value, far])
 
 
 def write_summary(path, results):

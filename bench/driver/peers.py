@@ -8,6 +8,10 @@ from dataclasses import dataclass
 import results
 
 
+class PeerFailed(Exception):
+    """It cannot do what it was asked for, and is left out of that."""
+
+
 @dataclass(frozen=True)
 class Peer:
     name: str
@@ -76,6 +80,4 @@ def chosen(found, names):
             raise ValueError(f"--peers {name}: no such peer; there are {', '.join(known)}")
         if known[name].missing:
             raise ValueError(f"--peers {name}: it is not installed; the package is {known[name].package}")
-    if not names:
-        return [peer for peer in found if not peer.missing]
     return [peer for peer in found if peer.name in names or peer.name == results.OURS]

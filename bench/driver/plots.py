@@ -5,7 +5,7 @@ import re
 import shutil
 import subprocess
 
-from results import workload_of
+from results import Metric, workload_of
 
 WIDTH = 900
 HEIGHT = 460
@@ -31,7 +31,7 @@ def figures_of(results):
         parts = metric.row.split("/")
         name = "/".join(parts[:-1] if len(parts) > 2 else parts[:1])
         plots.setdefault((name, metric.counter), []).append(metric)
-    return {f"{name} {counter.removesuffix('_ns')}".strip(): metrics for (name, counter), metrics in plots.items()}
+    return {Metric(name, counter).name: metrics for (name, counter), metrics in plots.items()}
 
 
 def file_name(title):
@@ -57,12 +57,14 @@ def write_data(path, results, metrics, peers, numeric):
                     continue
                 width = 1 / (len(peers) + GAP)
                 at = float(setting(metric)) if numeric else index + (order + (GAP + 1) / 2) * width
-                file.write(f"{at:g} {spread.median:g} {spread.first:g} {spread.third:g} {0.9 * width:g}\n")
+                scale = 2**-20 if metric.unit == "bytes" else 1
+                values = " ".join(f"{value * scale:g}" for value in (spread.median, spread.first, spread.third))
+                file.write(f"{at:g} {values} {0.9 * width:g}\n")
             file.write("\n\n")
 
 
 def script(title, metrics, peers, numeric, data, image):
-    label = "nanoseconds" if metrics[0].unit else metrics[0].counter.replace("/", " over ")
+    label = {"ns": "nanoseconds", "bytes": "MiB"}.get(metrics[0].unit) or metrics[0].counter.replace("/", " over ")
     lines = [
         f'set terminal svg size {WIDTH},{HEIGHT} font "sans-serif,12" background rgb "white"',
         f"set output {quoted_path(image)}", f"set title {quoted(title)}",

@@ -1,92 +1,17 @@
-"""Runs the programs, a round after the other, every peer in turn in each, and collects what they say."""
+"""A round after the other, every peer in turn in each: what they take is collected, row by row."""
 
-import json
-import os
-import re
-import signal
-import subprocess
 import sys
-import tempfile
 import time
 
-from results import Metric, workload_of
-
-# Google Benchmark says in a row's name how it was repeated.
-SUFFIX = re.compile(r"(/(iterations:\d+|manual_time|real_time|process_time|threads:\d+))+$")
-OWN_FIELDS = {"name", "family_index", "per_family_instance_index", "run_name", "run_type", "repetitions",
-              "repetition_index", "threads", "iterations", "real_time", "cpu_time", "time_unit", "items_per_second"}
+import distance
+from peers import PeerFailed
+from results import workload_of
 
 # Their memory is counted from the start of the process: each row has one of its own.
-ALONE = {"churn", "scope", "flows", "capture", "reset"}
+ALONE = {"churn", "scope", "flows", "capture", "reset", "program"}
 
-# The slowest row takes a hundredth of it.
-TIMEOUT = 300
-
-
-class PeerFailed(Exception):
-    pass
-
-
-def row_name(name):
-    return SUFFIX.sub("", name)
-
-
-def last_words(text):
-    lines = [line for line in text.strip().splitlines() if line and not line.startswith("***WARNING***")]
-    return lines[-1] if lines else "it said nothing"
-
-
-def call(peer, arguments, timeout=TIMEOUT):
-    """Its standard output. PeerFailed says how it went wrong."""
-    command = [peer.program, *arguments]
-    try:
-        done = subprocess.run(command, env=peer.environment(), capture_output=True, text=True, timeout=timeout)
-    except subprocess.TimeoutExpired:
-        raise PeerFailed(f"not done after {timeout} seconds") from None
-    except OSError as error:
-        raise PeerFailed(f"{peer.program}: {error.strerror}") from None
-    if done.returncode < 0:
-        raise PeerFailed(f"ended by {signal.Signals(-done.returncode).name}: {last_words(done.stderr)}")
-    if done.returncode:
-        raise PeerFailed(f"exit status {done.returncode}: {last_words(done.stderr)}")
-    return done.stdout
-
-
-def rows_of(peer, settings):
-    """The rows that it can do, in the order of their registration."""
-    text = call(peer, [*settings, "--benchmark_list_tests"], timeout=60)
-    return list(dict.fromkeys(row_name(line) for line in text.split()))
-
-
-def check_preload(peer, context):
-    """The loader only warns about a library that it cannot load."""
-    if not peer.preload:
-        return
-    # A library may leave malloc itself to a second one beside it, or fill it in later: then it is not glibc's either.
-    if os.path.realpath(context.get("malloc", "")).rsplit("/", 1)[-1].startswith("libc.so"):
-        raise PeerFailed(f"{peer.preload} was not loaded, or does not define malloc")
-
-
-def run_rows(peer, rows, settings):
-    """[(Metric, value)]"""
-    pattern = "^(" + "|".join(re.escape(row).replace(r"\-", "-") for row in rows) + ")(/[a-z_]+(:[0-9]+)?)*$"
-    with tempfile.NamedTemporaryFile(prefix="keyslab-bench-", suffix=".json") as file:
-        call(peer, [*settings, f"--benchmark_filter={pattern}", f"--benchmark_out={file.name}",
-                    "--benchmark_out_format=json"])
-        try:
-            data = json.load(file)
-        except ValueError:
-            raise PeerFailed("it wrote no results") from None
-    check_preload(peer, data["context"])
-    measured = []
-    for entry in data["benchmarks"]:
-        row = row_name(entry["name"])
-        measured.append((Metric(row), 1e9 / entry["items_per_second"]))
-        measured += [(Metric(row, counter), entry[counter]) for counter in sorted(entry.keys() - OWN_FIELDS)]
-    missing = set(rows) - {metric.row for metric, _ in measured}
-    if missing:
-        raise PeerFailed(f"it left out {', '.join(sorted(missing))}")
-    return measured
+# Before the processors are looked at again: a hypervisor takes a second or so to move them.
+PAUSE_SECONDS = 0.2
 
 
 class Progress:
@@ -120,22 +45,24 @@ def groups_of(rows):
     groups = {}
     for row in rows:
         workload = workload_of(row)
-        groups.setdefault(row if workload in ALONE else workload, []).append(row)
+        groups.setdefault(row if workload.rsplit("/", 1)[-1] in ALONE else workload, []).append(row)
     return groups
 
 
 class Run:
-    def __init__(self, peers, rows, settings, rounds, results, meter):
-        self.settings = settings
+    def __init__(self, peers, rows, rounds, tries, results, meter):
+        """`rows`: what measures each."""
         self.rounds = rounds
+        self.tries = tries
         self.results = results
         self.meter = meter
         self.groups = groups_of(rows)
+        self.sources = rows
         self.able = {}
         self.left_out = set()  # (peer, group) that failed
         for peer in peers:
             try:
-                self.able[peer] = set(rows_of(peer, settings))
+                self.able[peer] = {row for source in dict.fromkeys(rows.values()) for row in source.rows_of(peer)}
             except PeerFailed as failure:
                 self.problem(peer, "", str(failure))
 
@@ -155,13 +82,39 @@ class Run:
                 if able:
                     yield group, peer, able
 
-    def one(self, in_round, group, peer, rows):
-        try:
-            for metric, value in run_rows(peer, rows, self.settings):
+    def measure(self, in_round, peer, rows):
+        lines = {}
+        for metric, value in self.sources[rows[0]].measure(peer, rows):
+            if metric.counter in (distance.BEFORE, distance.AFTER):
+                lines.setdefault(metric.row, {})[metric.counter] = value
+            else:
                 self.results.add(metric, peer.name, in_round, value)
+        for row, line in lines.items():
+            self.results.distances.add(row, peer.name, in_round, line[distance.BEFORE], line[distance.AFTER])
+
+    def far(self, in_round, peer, rows):
+        """Those that were measured at another distance than the nearest, and may be tried again."""
+        distances = self.results.distances
+        return [row for row in rows if distances.is_far(row, peer.name, in_round)
+                and distances.of(row, peer.name, in_round).tries < self.tries]
+
+    def one(self, in_round, group, peer, rows):
+        if (peer, group) in self.left_out:
+            return
+        try:
+            while rows:
+                self.measure(in_round, peer, rows)
+                rows = self.far(in_round, peer, rows)
+                if rows:
+                    time.sleep(PAUSE_SECONDS)
         except PeerFailed as failure:
             self.left_out.add((peer, group))
             self.problem(peer, group, str(failure))
+
+    def repeat_far(self, in_round):
+        """What was near when it was measured, and is no longer: something nearer has been seen since."""
+        for group, peer, rows in self.steps(in_round):
+            self.one(in_round, group, peer, self.far(in_round, peer, rows))
 
     def all(self):
         """True when it went to the end, False after an interruption: what there is by then is good."""
@@ -170,10 +123,10 @@ class Run:
             for in_round in range(self.rounds):
                 for group, peer, rows in self.steps(in_round):
                     progress.show(f"round {in_round + 1} of {self.rounds}, {group}, {peer.name}")
-                    if (peer, group) not in self.left_out:
-                        self.one(in_round, group, peer, rows)
+                    self.one(in_round, group, peer, rows)
                     self.meter.look()
                     progress.step()
+                self.repeat_far(in_round)
         except KeyboardInterrupt:
             return False
         finally:

@@ -7,7 +7,7 @@ from results import OURS
 
 LEGEND = ("Nanoseconds an operation unless it says otherwise, medians of the rounds. A ratio is keyslab over the "
           "other, below 1 is faster; in brackets its quartiles. Noise: the distance between keyslab's quartiles, "
-          "as a share.")
+          "as a share. What is far was measured while the processors were far from each other.")
 
 
 def number(value):
@@ -20,6 +20,8 @@ def number(value):
 
 
 def quantity(value, unit):
+    if unit == "bytes":
+        return f"{number(value / 2**20)} MiB"
     if unit != "ns" or value < 10000:
         return number(value)
     return f"{number(value / 1000)} us" if value < 1e7 else f"{number(value / 1e6)} ms"
@@ -30,10 +32,21 @@ def with_unit(value, unit):
     return f"{text} ns" if unit == "ns" and text[-1].isdigit() else text
 
 
+def marked(cell, spread):
+    return f"{cell} far" if spread.far else cell
+
+
+def median(spread, unit=""):
+    """Empty where there is none."""
+    return marked(quantity(spread.median, unit), spread) if spread else ""
+
+
 def ratio_with_quartiles(spread):
+    if not spread:
+        return "-"
     if spread.rounds == 1:
-        return number(spread.median)
-    return f"{number(spread.median)} ({number(spread.first)} to {number(spread.third)})"
+        return median(spread)
+    return marked(f"{number(spread.median)} ({number(spread.first)} to {number(spread.third)})", spread)
 
 
 def aligned(titles, rows):
@@ -60,12 +73,9 @@ def summary_rows(results):
         if not ours:
             continue
         best = results.best(metric)
-        cells = [metric.name, quantity(ours.median, metric.unit), f"{ours.noise:.0%}" if ours.rounds > 1 else "-"]
-        ratio = results.ratio(metric, best) if best else None
-        theirs = results.spread(metric, best) if best else None
-        cells += [best or "-", quantity(theirs.median, metric.unit) if theirs else "-",
-                  ratio_with_quartiles(ratio) if ratio else "-"]
-        rows.append(cells)
+        rows.append([metric.name, median(ours, metric.unit), f"{ours.noise:.0%}" if ours.rounds > 1 else "-",
+                     best or "-", median(results.spread(metric, best), metric.unit) or "-",
+                     ratio_with_quartiles(results.ratio(metric, best))])
     return titles, rows
 
 
@@ -82,7 +92,8 @@ def ratio_rows(results):
     for metric in results.values:
         ratios = [results.ratio(metric, peer) for peer in peers]
         if any(ratios):
-            rows.append([metric.name] + [number(ratio.median) if ratio else "" for ratio in ratios])
+            rows.append([metric.name] + [median(ratio) or ("-" if results.spread(metric, peer) else "")
+                                         for peer, ratio in zip(peers, ratios)])
     return ["keyslab over"] + peers, rows
 
 
@@ -92,7 +103,7 @@ def time_rows(results):
     rows = []
     for metric in results.values:
         spreads = [results.spread(metric, peer) for peer in peers]
-        rows.append([metric.name] + [quantity(spread.median, metric.unit) if spread else "" for spread in spreads])
+        rows.append([metric.name] + [median(spread, metric.unit) for spread in spreads])
     return [""] + peers, rows
 
 
@@ -101,10 +112,10 @@ def target_rows(targets):
     rows = []
     for target in targets:
         value = target.value
-        goal, median, first, third = (with_unit(part, target.unit)
+        goal, middle, first, third = (with_unit(part, target.unit)
                                       for part in (target.goal, value.median, value.first, value.third))
-        rows.append([target.name, goal, median, f"{first} to {third}" if value.rounds > 1 else "-", target.against,
-                     "met" if target.met else "NOT MET"])
+        rows.append([target.name, goal, marked(middle, value), f"{first} to {third}" if value.rounds > 1 else "-",
+                     target.against, "met" if target.met else "NOT MET"])
     return titles, rows
 
 
@@ -118,9 +129,12 @@ def circumstances(results):
     yield f"{about['command']}   ({about['date']}, rounds: {results.rounds}{interrupted})"
     yield machine.sentence(about["machine"])
     yield machine.busy_sentence(about["busy"])
+    if distance := results.distances.sentence():
+        yield distance
     yield versions(results)
     for missing in about["missing"]:
-        yield f"left out: {missing['name']} is not installed (package {missing['package']})"
+        package = f" (package {missing['package']})" if missing["package"] else ""
+        yield f"left out: {missing['name']} is not installed{package}"
     for problem in results.problems:
         rows = f" on {problem['rows']}" if problem["rows"] else ""
         yield f"PROBLEM: {problem['peer']}{rows}: {problem['problem']}"
@@ -131,10 +145,13 @@ def report(results):
                       aligned(*ratio_rows(results)), "", *circumstances(results)])
 
 
+def with_notes(results, titles, rows):
+    notes = "\n".join(f"- {line}" for line in list(circumstances(results))[1:])
+    return f"{markdown(titles, rows)}\n\n    {results.about['command']}\n\n{notes}"
+
+
 def markdown_report(results):
     titles, rows = time_rows(results)
     bests = {cells[0]: cells[3:] for cells in summary_rows(results)[1]}
     rows = [cells + [bests[cells[0]][2] if cells[0] in bests else "-"] for cells in rows]
-    notes = "\n".join(f"- {line}" for line in list(circumstances(results))[1:])
-    return (markdown(titles + ["keyslab over the best other (quartiles)"], rows) +
-            f"\n\n    {results.about['command']}\n\n{notes}")
+    return with_notes(results, titles + ["keyslab over the best other (quartiles)"], rows)
