@@ -255,6 +255,18 @@ static uint64_t class_out(const struct bin *bin, const struct supply *supply)
     return bin->target - bin->countdown - bin->freed - supply->freed_remote - supply->dropped;
 }
 
+/* That of a bin's group, which is not group_none. */
+static struct slab *bin_slab(const struct bin *bin)
+{
+    return slab_at((size_t)(bin->base - range.base));
+}
+
+/* Whether anything has been allocated from the slab of the bin's group since the last reset. */
+static bool slab_was_used(const struct bin *bin, const struct slab *slab)
+{
+    return slab->carved > GROUP_BLOCKS || bin->group->free != group_blocks(slab, 0);
+}
+
 /*
  * The slab that a class goes on with after a reset, so that scopes that are alike find their classes as they have left
  * them: that of the bin's group, where the class has been used since the last reset. NULL for none.
@@ -264,9 +276,8 @@ static struct slab *class_kept(const struct heap *heap, uint32_t class)
     const struct bin *bin = &heap->bins[class];
     if (bin->group == &group_none || heap->key->checks)
         return NULL;
-    struct slab *slab = slab_at((size_t)(bin->base - range.base));
-    bool used = slab->carved > GROUP_BLOCKS || bin->group->free != group_blocks(slab, 0);
-    return used ? slab : NULL;
+    struct slab *slab = bin_slab(bin);
+    return slab_was_used(bin, slab) ? slab : NULL;
 }
 
 /*
@@ -300,6 +311,42 @@ static void class_restart(struct heap *heap, uint32_t class)
     heap_carve(heap, slab);
 }
 
+/*
+ * Whether each class has one slab, that of its bin's group: then a reset rewinds those where they are. Most scopes are so, a
+ * packet's all.
+ */
+static bool heap_is_small(const struct heap *heap)
+{
+    if (heap->used >> CLASS_LARGE & 1 || heap->key->checks)
+        return false;
+    for (uint64_t left = heap->used; left; left &= left - 1) {
+        uint32_t class = (uint32_t)__builtin_ctzl(left);
+        if (heap->supplies[class].slabs != 1 || heap->bins[class].group == &group_none)
+            return false;
+    }
+    return true;
+}
+
+/* The one slab of a class begins anew, in the new incarnation, or is an empty one where it was not used. Owner-only stores (C0.1). */
+static void class_rewind(struct heap *heap, uint32_t class)
+{
+    struct bin *bin = &heap->bins[class];
+    struct supply *supply = &heap->supplies[class];
+    struct slab *slab = bin_slab(bin);
+    bin->top = recents_floor(heap, class);
+    if (!slab_was_used(bin, slab)) {
+        heap->used &= ~((uint64_t)1 << class);
+        slab_set_empty(heap, slab);
+        return;
+    }
+    if (slab->is_partial)
+        TAILQ_INIT(&supply->partial);
+    uint32_t carved = slab_rewind(heap, slab);
+    store_relaxed(&supply->carved, (uint64_t)carved);
+    supply->carving = carved < slab->limit ? slab : NULL;
+    bin_set(bin, slab_group(slab, 0), (uintptr_t)slab_start(slab));
+}
+
 /* What was sent and received of any class, with slabs here or not. Owner-only stores (C0.1). */
 static void counts_drop(struct heap *heap)
 {
@@ -312,37 +359,64 @@ static void counts_drop(struct heap *heap)
 }
 
 /*
- * Drops every block of the heap, at a cost that does not grow with their number: the slabs become empty ones as
- * they are, and begin anew when they are used again, those first, since they are in the cache. The tag changes
- * before the generation (C3.4).
+ * The slabs become empty ones as they are, and begin anew when they are used again, those first, since they are in the cache. Owner-only stores
+ * (C0.1).
  */
-static void heap_drop(struct thread *thread, struct heap *heap, uint64_t generation, bool goes_on)
+static void slabs_drop(struct heap *heap, bool goes_on)
 {
     uint64_t slabs = 0;
-    uint64_t used = heap->used;
-    last_forget();
-    if (heap->key->checks)
-        heap->key->checks->dropped(heap);
-    for (uint64_t left = used; left; left &= left - 1)
+    for (uint64_t left = heap->used; left; left &= left - 1)
         slabs += class_drop(heap, (uint32_t)__builtin_ctzl(left), goes_on);
-    heap->used = 0;
-    if (heap->exchanged)
-        counts_drop(heap);
-    heap->exchanged = false;
-    batches_drop(thread, heap);
-    message_put_list(thread, &heap->pending);
     TAILQ_CONCAT(&heap->slabs, &heap->empty, link);
     TAILQ_CONCAT(&heap->empty, &heap->slabs, link);
     owner_add(&heap->empty_count, slabs);
     TAILQ_CONCAT(&heap->dropped_large, &heap->large, link);
     owner_add(&heap->large_dropped, heap->large_out);
     store_relaxed(&heap->large_out, (uint64_t)0);
+}
+
+/* Owner-only stores (C0.1). */
+static void blocks_drop(struct heap *heap)
+{
+    for (uint64_t left = heap->used; left; left &= left - 1) {
+        struct supply *supply = &heap->supplies[__builtin_ctzl(left)];
+        owner_add(&supply->dropped, class_out(&heap->bins[__builtin_ctzl(left)], supply));
+    }
+}
+
+/*
+ * Drops every block of the heap, at a cost that does not grow with their number. The tag changes before the generation
+ * (C3.4).
+ */
+static void heap_drop(struct thread *thread, struct heap *heap, uint64_t generation, bool goes_on)
+{
+    uint64_t used = heap->used;
+    bool is_small = goes_on && heap_is_small(heap);
+    last_forget();
+    if (heap->key->checks)
+        heap->key->checks->dropped(heap);
+    if (is_small) {
+        blocks_drop(heap);
+    } else {
+        slabs_drop(heap, goes_on);
+        heap->used = 0;
+    }
+    if (heap->exchanged)
+        counts_drop(heap);
+    heap->exchanged = false;
+    batches_drop(thread, heap);
+    message_put_list(thread, &heap->pending);
     POINT("drop: old tag");
     heap_reincarnate(heap);
     POINT("drop: new tag");
     store_relaxed(&heap->generation, generation);
-    for (uint64_t left = used; left; left &= left - 1)
-        class_restart(heap, (uint32_t)__builtin_ctzl(left));
+    for (uint64_t left = used; left; left &= left - 1) {
+        uint32_t class = (uint32_t)__builtin_ctzl(left);
+        if (is_small)
+            class_rewind(heap, class);
+        else
+            class_restart(heap, class);
+    }
     store_relaxed(&heap->low_memory, 0u);
 }
 

@@ -99,7 +99,7 @@ static void slab_begin_epoch(struct heap *heap, struct slab *slab, uint32_t clas
     POINT("epoch: tagged");
 }
 
-/* The same for the class that it has: nothing but the epoch changes (C7.2). */
+/* Nothing but the epoch changes (C7.2). */
 static void slab_begin_same(const struct heap *heap, struct slab *slab)
 {
     store_relaxed(&slab->carved, 0u);
@@ -222,28 +222,48 @@ void slab_begin_large(struct heap *heap, struct slab *slab, size_t bytes)
     heap->used |= (uint64_t)1 << CLASS_LARGE;
 }
 
-/* The group's record is begun before the slab says that the group is carved (C7.2). */
-uint32_t slab_carve(struct heap *heap, struct slab *slab)
+/* `count` free blocks, none of them born. The clock goes on from whatever the record holds (C7.2). */
+FAST_PATH void group_begin(struct group *group, uint32_t count)
 {
-    uint32_t next = group_of(slab->carved);
-    uint32_t left = slab->limit - slab->carved;
-    uint32_t count = left < GROUP_BLOCKS ? left : GROUP_BLOCKS;
-    struct group *group = slab_group(slab, next);
-    if (next % WORD_BITS == 0)
-        store_relaxed(&summary_of(slab)[next / WORD_BITS], (uint64_t)0);
     born_set_all(group, 0);
-    if (heap->key->checks)
-        store_relaxed(slab_waiting(slab, next), 0u);
     POINT("carve: none born");
-    /* The clock goes on from whatever the record holds. */
     uint64_t clock = (group->clock | 1) + CLOCK_STEP;
     uint64_t blocks = ((uint64_t)1 << count) - 1;
     store_relaxed(&group->word, clock << CLOCK_SHIFT | blocks);
     POINT("carve: begun");
+}
+
+static uint32_t at_most_a_group(uint32_t blocks)
+{
+    return blocks < GROUP_BLOCKS ? blocks : GROUP_BLOCKS;
+}
+
+/* The group's record is begun before the slab says that the group is carved (C7.2). */
+uint32_t slab_carve(struct heap *heap, struct slab *slab)
+{
+    uint32_t next = group_of(slab->carved);
+    uint32_t count = at_most_a_group(slab->limit - slab->carved);
+    if (next % WORD_BITS == 0)
+        store_relaxed(&summary_of(slab)[next / WORD_BITS], (uint64_t)0);
+    if (heap->key->checks)
+        store_relaxed(slab_waiting(slab, next), 0u);
+    group_begin(slab_group(slab, next), count);
     store_release(&slab->carved, slab->carved + count);
     POINT("carve: counted");
     owner_add(&heap->supplies[slab->class].carved, count);
     return next;
+}
+
+/* slab_begin_same and slab_carve in one (C7.2). */
+uint32_t slab_rewind(const struct heap *heap, struct slab *slab)
+{
+    uint32_t count = at_most_a_group(slab->limit);
+    slab_begin_same(heap, slab);
+    store_relaxed(&summary_of(slab)[0], (uint64_t)0);
+    group_begin(slab_group(slab, 0), count);
+    store_release(&slab->carved, count);
+    POINT("carve: counted");
+    return count;
 }
 
 /* ------------------------------------------------------------------ summaries */
@@ -348,8 +368,7 @@ static void recents_leave(struct heap *heap, const struct slab *slab)
     bin->top = kept;
 }
 
-/* The slab leaves its class. */
-static void slab_set_empty(struct heap *heap, struct slab *slab)
+void slab_set_empty(struct heap *heap, struct slab *slab)
 {
     struct supply *supply = &heap->supplies[slab->class];
     struct bin *bin = &heap->bins[slab->class];

@@ -16,8 +16,14 @@ struct slab *slab_take(struct heap *heap, size_t bytes, size_t alignment, ks_sta
  */
 struct slab *slab_begin(struct heap *heap, uint32_t class, ks_status *status);
 
-/* Begins a slab that is on no list anew, for the class that it had before a reset. */
+/* Begins a slab on heap.slabs anew, after a reset, for the class that it has, with its first group carved: of so many blocks. */
+uint32_t slab_rewind(const struct heap *heap, struct slab *slab);
+
+/* The same with one that is on no list, and nothing carved; it is on heap.slabs then. */
 void slab_restart(struct heap *heap, struct slab *slab);
+
+/* A slab of which nothing is in use leaves its class, for heap.empty. */
+void slab_set_empty(struct heap *heap, struct slab *slab);
 
 /* Makes `slab` the first slab of a large block of `bytes`, with one block, handed out; the slabs behind it are covered. */
 void slab_begin_large(struct heap *heap, struct slab *slab, size_t bytes);
