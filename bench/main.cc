@@ -8,6 +8,7 @@
 
 #include "memory.h"
 #include "options.h"
+#include "steady.h"
 #include "workloads/batch.h"
 #include "workloads/bulk.h"
 #include "workloads/churn.h"
@@ -87,6 +88,7 @@ int main(int argc, char **argv)
     Plan plan = plan_from(arguments, min_time);
     if (!plan.print_sizes.empty())
         return print_sizes(plan.print_sizes);
+    seconds_reported = plan.seconds;
     register_all(plan);
     tell_malloc();
     int count = static_cast<int>(arguments.size());

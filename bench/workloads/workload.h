@@ -6,6 +6,7 @@
 #include "../place.h"
 #include "../plan.h"
 #include "../require.h"
+#include "../steady.h"
 
 #include <benchmark/benchmark.h>
 
