@@ -9,6 +9,7 @@
 #include "memory.h"
 #include "options.h"
 #include "steady.h"
+#include "workloads/aged.h"
 #include "workloads/batch.h"
 #include "workloads/bulk.h"
 #include "workloads/churn.h"
@@ -50,6 +51,7 @@ void register_all(const Plan &plan)
     register_keys<Peer>(plan);
     register_threads<Peer>(plan);
     register_realloc<Peer>(plan);
+    register_aged<Peer>(plan);
 #ifdef BENCH_CAPTURE
     register_capture<Peer>(plan);
 #endif
