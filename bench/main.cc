@@ -13,6 +13,7 @@
 #include "workloads/batch.h"
 #include "workloads/bulk.h"
 #include "workloads/churn.h"
+#include "workloads/cold.h"
 #include "workloads/flows.h"
 #include "workloads/handoff.h"
 #include "workloads/keys.h"
@@ -39,6 +40,7 @@ namespace
 
 void register_all(const Plan &plan)
 {
+    register_cold<Peer>(plan); /* first: where one process does all rows, no memory was used before */
     register_pair<Peer>(plan);
     register_batch<Peer>(plan);
     register_bulk<Peer>(plan);
