@@ -76,6 +76,10 @@ class Pieces
     {
         lengths[count++ % kept] = to - from;
     }
+    void clear()
+    {
+        count = 0;
+    }
     double median_nanoseconds()
     {
         size_t there = std::min(count, kept);

@@ -8,9 +8,12 @@
 
 #include "memory.h"
 #include "options.h"
+#include "steady.h"
+#include "workloads/aged.h"
 #include "workloads/batch.h"
 #include "workloads/bulk.h"
 #include "workloads/churn.h"
+#include "workloads/cold.h"
 #include "workloads/flows.h"
 #include "workloads/handoff.h"
 #include "workloads/keys.h"
@@ -37,6 +40,7 @@ namespace
 
 void register_all(const Plan &plan)
 {
+    register_cold<Peer>(plan); /* first: where one process does all rows, no memory was used before */
     register_pair<Peer>(plan);
     register_batch<Peer>(plan);
     register_bulk<Peer>(plan);
@@ -49,6 +53,7 @@ void register_all(const Plan &plan)
     register_keys<Peer>(plan);
     register_threads<Peer>(plan);
     register_realloc<Peer>(plan);
+    register_aged<Peer>(plan);
 #ifdef BENCH_CAPTURE
     register_capture<Peer>(plan);
 #endif
@@ -87,6 +92,7 @@ int main(int argc, char **argv)
     Plan plan = plan_from(arguments, min_time);
     if (!plan.print_sizes.empty())
         return print_sizes(plan.print_sizes);
+    seconds_reported = plan.seconds;
     register_all(plan);
     tell_malloc();
     int count = static_cast<int>(arguments.size());

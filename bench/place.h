@@ -26,6 +26,12 @@ inline const std::vector<int> &processors()
     return given;
 }
 
+/* Rows with more threads than processors measure the scheduler, too, and are named after that. */
+inline bool oversubscribed(size_t threads)
+{
+    return threads > processors().size();
+}
+
 /* The calling thread stays on one of them: thread 0 on the first, thread 1 on the second, and round again. */
 inline void place(size_t thread)
 {

@@ -34,15 +34,19 @@ template <Allocator A> void release_burst(A &allocator, void **blocks, size_t co
             allocator.release(blocks[i]);
 }
 
-template <Allocator A> void bulk(benchmark::State &state, size_t size, size_t count)
+template <Allocator A> void bulk(benchmark::State &state, size_t size, size_t count, Heap heap = Heap::fresh)
 {
     A allocator(Need{.size = size, .live = count});
     void *blocks[bulk_most];
-    for (auto _ : state) {
+    auto pass = [&] {
         allocate_burst(allocator, size, blocks, count);
         benchmark::ClobberMemory();
         release_burst(allocator, blocks, count);
-    }
+    };
+    prepare(allocator, heap, size);
+    steady(state, calls_of(heap), pass);
+    for (auto _ : state)
+        pass();
     count_items(state, count);
 }
 
@@ -56,7 +60,7 @@ template <Allocator A> void bulk_apart(benchmark::State &state, size_t size, siz
     Pieces allocation;
     Pieces release;
     calibration();
-    for (auto _ : state) {
+    auto pass = [&](Pieces &allocations, Pieces &releases) {
         uint64_t start = ticks();
         for (auto &burst : blocks)
             allocate_burst(allocator, size, burst, count);
@@ -65,9 +69,13 @@ template <Allocator A> void bulk_apart(benchmark::State &state, size_t size, siz
         for (auto &burst : blocks)
             release_burst(allocator, burst, count);
         uint64_t end = ticks();
-        allocation.add(start, middle);
-        release.add(middle, end);
-    }
+        allocations.add(start, middle);
+        releases.add(middle, end);
+    };
+    Pieces not_counted;
+    steady(state, Calls::several, [&] { pass(not_counted, not_counted); });
+    for (auto _ : state)
+        pass(allocation, release);
     count_items(state, bursts_apart * count);
     double blocks_count = static_cast<double>(bursts_apart * count);
     state.counters["allocation_ns"] = allocation.median_nanoseconds() / blocks_count;

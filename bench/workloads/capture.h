@@ -6,7 +6,8 @@
 #ifndef BENCH_WORKLOADS_CAPTURE_H
 #define BENCH_WORKLOADS_CAPTURE_H
 
-#include "../clock.h"
+#include "../crew.h"
+#include "../distance.h"
 #include "../flow_table.h"
 #include "../memory.h"
 #include "../recording.h"
@@ -19,7 +20,9 @@ extern "C" {
 }
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
+#include <optional>
 #include <thread>
 
 namespace bench
@@ -118,51 +121,98 @@ template <Allocator A> class Analyst
     }
 };
 
+/* Bytes that a thread has counted: only it writes them, on a cache line of their own. */
+class alignas(64) Count
+{
+    std::atomic<uint64_t> bytes{0};
+
+  public:
+    void add(uint64_t more)
+    {
+        bytes.store(bytes.load(std::memory_order_relaxed) + more, std::memory_order_relaxed);
+    }
+    uint64_t now() const
+    {
+        return bytes.load(std::memory_order_relaxed);
+    }
+};
+
+/* The same two threads do short runs until these are steady, and then the one that is timed. */
 template <Allocator A> class Pipeline
 {
     const Recording &recording;
-    const size_t passes;
-    A frames{Need{}}; /* of both threads, or the reader's own */
+    std::optional<A> frames; /* of both threads, or the reader's own; made and destroyed by the reader */
     Ring ring;
+    Crew crew{2};
+    uint64_t due = 0; /* frames, in all runs up to this one */
+    Count sent;       /* the reader's */
+    Count freed;      /* the worker's */
+    std::atomic<bool> worker_gone{false};
+    std::thread reader;
+    std::thread worker;
 
+    template <class Source> Frame *copy(const Source &source, uint64_t number)
+    {
+        auto *frame = static_cast<Frame *>(allocate(*frames, sizeof(Frame) + source.captured));
+        frame->captured = source.captured;
+        frame->length = source.length;
+        frame->number = static_cast<uint32_t>(number);
+        frame->link = source.link;
+        memcpy(frame->bytes, source.bytes, source.captured);
+        return frame;
+    }
+    static uint64_t bytes_of(const Burst &burst)
+    {
+        uint64_t bytes = 0;
+        for (size_t i = 0; i < burst.count; i++)
+            bytes += sizeof(Frame) + static_cast<const Frame *>(burst.frames[i])->captured;
+        return bytes;
+    }
+    /* Counted before the worker can see it, so that no more is freed than was sent. */
+    void send(Burst &burst)
+    {
+        sent.add(bytes_of(burst));
+        ring.send(burst);
+        burst.count = 0;
+    }
     void read()
     {
-        Burst burst;
-        uint32_t number = 0;
-        for (size_t pass = 0; pass < passes; pass++)
-            for (const auto &source : recording) {
-                auto *frame = static_cast<Frame *>(allocate(frames, sizeof(Frame) + source.captured));
-                frame->captured = source.captured;
-                frame->length = source.length;
-                frame->number = ++number;
-                frame->link = source.link;
-                memcpy(frame->bytes, source.bytes, source.captured);
-                burst.frames[burst.count++] = frame;
-                if (burst.count == burst_most) {
-                    ring.send(burst);
-                    burst.count = 0;
-                }
+        place(0);
+        frames.emplace(Need{});
+        const auto *source = recording.begin();
+        uint64_t number = 0;
+        crew.work([&] {
+            Burst burst;
+            while (number < due) {
+                burst.frames[burst.count++] = copy(*source, ++number);
+                if (++source == recording.end())
+                    source = recording.begin();
+                if (burst.count == burst_most)
+                    send(burst);
             }
-        if (burst.count)
-            ring.send(burst);
+            if (burst.count)
+                send(burst);
+        });
+        /* What it owns stays until nobody can have any of it. */
+        worker_gone.wait(false);
+        frames.reset();
     }
     void free_burst(Burst &burst)
     {
         if constexpr (A::shared)
-            release_burst(frames, burst.frames, burst.count);
+            release_burst(*frames, burst.frames, burst.count);
         else
             for (size_t i = 0; i < burst.count; i++)
                 A::release_away(burst.frames[i]);
     }
-    size_t take_burst(Analyst<A> &analyst, Burst &burst)
+    /* Live are the flows, what they hold, and the frames from the reader's sending to here. */
+    void take_burst(Analyst<A> &analyst, Burst &burst, size_t &live_most)
     {
-        size_t bytes = 0;
-        for (size_t i = 0; i < burst.count; i++) {
-            const auto *frame = static_cast<const Frame *>(burst.frames[i]);
-            analyst.take(frame);
-            bytes += frame->captured;
-        }
-        return bytes;
+        for (size_t i = 0; i < burst.count; i++)
+            analyst.take(static_cast<const Frame *>(burst.frames[i]));
+        live_most = std::max(live_most, analyst.live_bytes() + static_cast<size_t>(sent.now() - freed.now()));
+        freed.add(bytes_of(burst));
+        free_burst(burst);
     }
     void work(benchmark::State &state, const Memory &before)
     {
@@ -170,37 +220,42 @@ template <Allocator A> class Pipeline
         Analyst<A> analyst;
         Burst burst;
         size_t live_most = 0;
-        for (Patience patience; analyst.frames < count();) {
-            if (!ring.try_receive(burst)) {
-                patience.wait();
-                continue;
+        crew.work([&] {
+            for (Patience patience; analyst.frames < due;) {
+                if (ring.try_receive(burst))
+                    take_burst(analyst, burst, live_most);
+                else
+                    patience.wait();
             }
-            size_t bytes = take_burst(analyst, burst);
-            live_most = std::max(live_most, analyst.live_bytes() + bytes);
-            free_burst(burst);
-        }
-        if constexpr (A::shared)
-            flush(frames);
-        require(analyst.numbers == count() * (count() + 1) / 2, "capture: a frame was lost or overwritten");
+            if constexpr (A::shared)
+                flush(*frames);
+        });
+        require(analyst.numbers == due * (due + 1) / 2, "capture: a frame was lost or overwritten");
         benchmark::DoNotOptimize(analyst.checksum);
         before.report(state, analyst.live_bytes(), live_most);
     }
 
   public:
-    Pipeline(const Recording &source, size_t passes_count) : recording(source), passes(passes_count)
+    Pipeline(benchmark::State &state, const Recording &source, const Memory &before)
+        : recording(source), reader([this] { read(); }), worker([this, &state, &before] { work(state, before); })
     {
     }
-    size_t count() const
+    ~Pipeline()
     {
-        return passes * recording.size();
-    }
-    double run(benchmark::State &state, const Memory &before)
-    {
-        uint64_t start = nanoseconds();
-        std::thread worker([&] { work(state, before); });
-        read();
+        crew.dismiss();
         worker.join();
-        return static_cast<double>(nanoseconds() - start) / 1e9;
+        worker_gone = true;
+        worker_gone.notify_all();
+        reader.join();
+    }
+    Pipeline(const Pipeline &) = delete;
+    Pipeline &operator=(const Pipeline &) = delete;
+
+    /* So many frames; the seconds that they take. */
+    double run(size_t count)
+    {
+        due += count;
+        return crew.run();
     }
 };
 
@@ -208,10 +263,15 @@ template <Allocator A> void run_capture(benchmark::State &state, const std::stri
 {
     Recording recording(path);
     Memory before;
-    Pipeline<A> pipeline(recording, frames_least / recording.size() + 1);
-    for (auto _ : state)
-        state.SetIterationTime(pipeline.run(state, before));
-    count_items(state, pipeline.count());
+    size_t frames = (frames_least / recording.size() + 1) * recording.size();
+    Pipeline<A> pipeline(state, recording, before);
+    steady_runs(state, Calls::once, [&](size_t bursts) { pipeline.run(bursts * burst_most); });
+    for (auto _ : state) {
+        report_distance_before(state);
+        state.SetIterationTime(pipeline.run(frames));
+        report_distance_after(state);
+    }
+    count_items(state, frames);
 }
 
 template <Allocator A> void register_capture(const Plan &plan)

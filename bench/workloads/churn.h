@@ -59,9 +59,11 @@ template <Allocator A> class Churn
     }
 
   public:
-    Churn(const std::string &sizes, size_t live_bytes)
+    Churn(const std::string &sizes, size_t live_bytes, Heap heap)
         : mix(sizes), places(std::max(static_cast<size_t>(static_cast<double>(live_bytes) / mix.mean()), size_t{16}))
     {
+        if (heap == Heap::aged)
+            age_with(allocator, [this, draws = Random()]() mutable { return mix.draw(draws); });
         for (Place &place : places)
             fill(place);
         live_most = live;
@@ -87,17 +89,17 @@ template <Allocator A> class Churn
     }
 };
 
-template <Allocator A> void churn(benchmark::State &state, const std::string &sizes, size_t live_bytes, size_t steps)
+template <Allocator A>
+void churn(benchmark::State &state, const std::string &sizes, size_t live_bytes, size_t steps, Heap heap = Heap::fresh)
 {
-    Churn<A> blocks(sizes, live_bytes);
-    for (size_t i = 0; i < steps / 4; i++)
-        blocks.step();
+    Churn<A> blocks(sizes, live_bytes, heap);
+    steady(state, Calls::once, [&] { blocks.step(); });
     for (auto _ : state)
         for (size_t i = 0; i < steps; i++)
             blocks.step();
     count_items(state, steps);
-    /* Below that, the libraries' own pages are what is seen. */
-    if (live_bytes >= 1 << 20)
+    /* Below that, the libraries' own pages are what is seen; after aging, what the other blocks left. */
+    if (live_bytes >= 1 << 20 && heap == Heap::fresh)
         blocks.report(state);
 }
 

@@ -119,6 +119,7 @@ template <Allocator A> void flows(benchmark::State &state, size_t flows_most, si
     Tracker<A> tracker(flows_most);
     while (!tracker.full())
         tracker.packet();
+    steady(state, Calls::once, [&] { tracker.packet(); });
     for (auto _ : state)
         for (size_t i = 0; i < packets; i++)
             tracker.packet();

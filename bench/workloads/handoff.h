@@ -1,11 +1,13 @@
 /*
  * handoff: capture threads allocate frames, write their first word and pass them on in bursts of 31 through rings;
  * workers read the word and free them. Each producer serves the workers in turn, through a ring of its own for each.
+ * The same threads, with the same allocator, do short runs until these are steady, and then the one that is timed.
  */
 #ifndef BENCH_WORKLOADS_HANDOFF_H
 #define BENCH_WORKLOADS_HANDOFF_H
 
-#include "../clock.h"
+#include "../crew.h"
+#include "../distance.h"
 #include "../ring.h"
 #include "bulk.h"
 #include "workload.h"
@@ -19,22 +21,28 @@
 namespace bench
 {
 
-/* A run with a number of bursts that is known before: its time is from the gate's opening to the last worker's end. */
+struct Shape {
+    const char *name;
+    size_t producers;
+    size_t workers;
+};
+
 template <Allocator A> class Handoff
 {
     const size_t size;
     const size_t producers;
     const size_t workers;
-    const size_t bursts; /* of each producer */
+    const Heap heap;
     std::unique_ptr<A> shared;
     std::deque<Ring> rings;
+    Crew crew;
     std::vector<std::thread> producing;
     std::vector<std::thread> working;
-    std::atomic<size_t> ready{0};
+    size_t bursts = 0; /* of each producer, in this run */
+    size_t due = 0;    /* bursts of all producers, in all runs up to this one */
     std::atomic<bool> workers_gone{false};
-    std::atomic<size_t> delivered{0}; /* bursts received */
+    std::atomic<size_t> delivered{0}; /* bursts received, in all runs */
     std::atomic<uint64_t> sum{0};
-    std::atomic<bool> open{false};
 
     Ring &ring(size_t producer, size_t worker)
     {
@@ -48,25 +56,21 @@ template <Allocator A> class Handoff
         return Need{.size = size, .live = bursts_most * burst_most, .threads = producers + workers};
     }
 
-    void wait_for_gate(size_t thread)
-    {
-        place(thread);
-        ready++;
-        for (Patience patience; !open.load(std::memory_order_acquire);)
-            patience.wait();
-    }
-
     void produce_with(A &allocator, size_t producer)
     {
         uint64_t number = 0;
+        size_t worker = 0;
         Burst burst{.count = burst_most, .frames = {}};
-        wait_for_gate(producer);
-        for (size_t i = 0; i < bursts; i++) {
-            allocate_burst(allocator, size, burst.frames, burst_most);
-            for (void *frame : burst.frames)
-                *static_cast<uint64_t *>(frame) = ++number;
-            ring(producer, i % workers).send(burst);
-        }
+        prepare(allocator, heap, size);
+        crew.work([&] {
+            for (size_t i = 0; i < bursts; i++) {
+                allocate_burst(allocator, size, burst.frames, burst_most);
+                for (void *frame : burst.frames)
+                    *static_cast<uint64_t *>(frame) = ++number;
+                ring(producer, worker).send(burst);
+                worker = worker + 1 == workers ? 0 : worker + 1;
+            }
+        });
         /* What it owns stays until nobody can have any of it. */
         workers_gone.wait(false);
     }
@@ -74,6 +78,7 @@ template <Allocator A> class Handoff
     void produce(size_t producer)
     {
         [[maybe_unused]] Thread<A> announced;
+        place(producer);
         if constexpr (A::shared) {
             produce_with(*shared, producer);
         } else {
@@ -91,37 +96,44 @@ template <Allocator A> class Handoff
                 A::release_away(burst.frames[i]);
     }
 
+    /* From all producers, one burst of each at the most. */
+    size_t receive(size_t worker, Burst &burst, uint64_t &read)
+    {
+        size_t received = 0;
+        for (size_t producer = 0; producer < producers; producer++) {
+            if (!ring(producer, worker).try_receive(burst))
+                continue;
+            for (void *frame : burst.frames)
+                read += *static_cast<uint64_t *>(frame);
+            free_burst(burst);
+            received++;
+        }
+        return received;
+    }
+
     void work(size_t worker)
     {
         [[maybe_unused]] Thread<A> announced;
         uint64_t read = 0;
         Burst burst;
-        Patience patience;
-        wait_for_gate(producers + worker);
-        while (delivered.load(std::memory_order_relaxed) < producers * bursts) {
-            size_t received = 0;
-            for (size_t producer = 0; producer < producers; producer++) {
-                if (!ring(producer, worker).try_receive(burst))
-                    continue;
-                for (void *frame : burst.frames)
-                    read += *static_cast<uint64_t *>(frame);
-                free_burst(burst);
-                received++;
+        place(producers + worker);
+        crew.work([&] {
+            for (Patience patience; delivered.load(std::memory_order_relaxed) < due;) {
+                if (size_t received = receive(worker, burst, read))
+                    delivered.fetch_add(received, std::memory_order_relaxed);
+                else
+                    patience.wait();
             }
-            if (received)
-                delivered.fetch_add(received, std::memory_order_relaxed);
-            else
-                patience.wait();
-        }
-        if constexpr (A::shared)
-            flush(*shared);
+            if constexpr (A::shared)
+                flush(*shared);
+        });
         sum += read;
     }
 
   public:
-    Handoff(size_t block_size, size_t producers_count, size_t workers_count, size_t bursts_count)
-        : size(block_size), producers(producers_count), workers(workers_count), bursts(bursts_count),
-          rings(producers_count * workers_count)
+    Handoff(size_t block_size, const Shape &shape, Heap heap_state)
+        : size(block_size), producers(shape.producers), workers(shape.workers), heap(heap_state),
+          rings(producers * workers), crew(producers + workers)
     {
         if constexpr (A::shared)
             shared = std::make_unique<A>(need());
@@ -129,61 +141,71 @@ template <Allocator A> class Handoff
             producing.emplace_back([this, i] { produce(i); });
         for (size_t i = 0; i < workers; i++)
             working.emplace_back([this, i] { work(i); });
-        for (Patience patience; ready < producers + workers;)
-            patience.wait();
+        /* Until all have started, and aged their heaps. */
+        run(0);
     }
-
-    size_t frames() const
+    ~Handoff()
     {
-        return producers * bursts * burst_most;
-    }
-
-    double run()
-    {
-        uint64_t start = nanoseconds();
-        open.store(true, std::memory_order_release);
+        crew.dismiss();
         for (std::thread &thread : working)
             thread.join();
-        uint64_t end = nanoseconds();
         workers_gone = true;
         workers_gone.notify_all();
         for (std::thread &thread : producing)
             thread.join();
-        uint64_t each = bursts * burst_most;
+        uint64_t each = due / producers * burst_most;
         require(sum == producers * (each * (each + 1) / 2), "handoff: a frame was lost or overwritten");
-        return static_cast<double>(end - start) / 1e9;
+    }
+    Handoff(const Handoff &) = delete;
+    Handoff &operator=(const Handoff &) = delete;
+
+    /* Each producer sends so many bursts; the seconds that it takes. */
+    double run(size_t bursts_count)
+    {
+        bursts = bursts_count;
+        due += producers * bursts;
+        return crew.run();
     }
 };
 
-template <Allocator A> void handoff(benchmark::State &state, size_t size, size_t producers, size_t workers)
+template <Allocator A> double timed_run(benchmark::State &state, Handoff<A> &threads, size_t bursts)
 {
-    size_t frames = 0;
-    while (state.KeepRunningBatch(state.max_iterations)) {
-        Handoff<A> run(size, producers, workers, static_cast<size_t>(state.max_iterations));
-        frames += run.frames();
-        state.SetIterationTime(run.run());
+    report_distance_before(state);
+    double seconds = threads.run(bursts);
+    report_distance_after(state);
+    return seconds;
+}
+
+/* What is timed is one run that takes about as long as a row has to. */
+template <Allocator A> void handoff(benchmark::State &state, size_t size, const Shape &shape, Heap heap = Heap::fresh)
+{
+    Handoff<A> threads(size, shape, heap);
+    double burst_ns = steady_runs(state, Calls::once, [&](size_t bursts) { threads.run(bursts); });
+    size_t bursts = static_cast<size_t>(seconds_reported * 1e9 / burst_ns) + 1;
+    for (auto _ : state) {
+        double seconds = timed_run(state, threads, bursts);
+        /* Where the slices were interrupted, it was too short. */
+        while (seconds < seconds_reported / 4)
+            seconds = timed_run(state, threads, bursts *= 4);
+        state.SetIterationTime(seconds);
     }
-    state.SetItemsProcessed(static_cast<int64_t>(frames));
+    count_items(state, bursts * shape.producers * burst_most);
 }
 
 template <Allocator A> void register_handoff(const Plan &plan)
 {
-    if constexpr (A::frees_away) {
-        struct Shape {
-            const char *name;
-            size_t producers;
-            size_t workers;
-        };
+    if constexpr (A::frees_away)
         for (Shape shape : {Shape{"1to1", 1, 1}, Shape{"1to3", 1, 3}, Shape{"3to1", 3, 1}, Shape{"2to2", 2, 2}})
             for (size_t size : {64, 256, 576, 1500}) {
                 bool straight = shape.producers * shape.workers == 1;
                 if (!straight && (size == 256 || size == 576 || (plan.quick && size == 64)))
                     continue;
-                row(std::string("handoff/") + shape.name + "/" + bytes(size), [=](auto &state) {
-                    handoff<A>(state, size, shape.producers, shape.workers);
-                })->UseManualTime();
+                bool over = oversubscribed(shape.producers + shape.workers);
+                row((over ? "oversubscribed/handoff/" : "handoff/") + std::string(shape.name) + "/" + bytes(size),
+                    [=](auto &state) { handoff<A>(state, size, shape); })
+                    ->UseManualTime()
+                    ->Iterations(1);
             }
-    }
 }
 
 } // namespace bench

@@ -14,21 +14,24 @@ namespace bench
 
 template <Allocator A> void keys(benchmark::State &state, size_t count)
 {
-    struct Heap {
+    struct Used {
         A allocator{Need{.size = 64, .live = 2}};
         void *block = allocate(allocator, 64);
     };
-    std::deque<Heap> heaps(count);
+    std::deque<Used> heaps(count);
     size_t at = 0;
-    for (auto _ : state) {
-        Heap &heap = heaps[at];
+    auto pass = [&] {
+        Used &heap = heaps[at];
         at = at + 1 == count ? 0 : at + 1;
         void *block = heap.allocator.allocate(64);
         require(block, "keys: an allocation failed");
         heap.allocator.release(heap.block);
         heap.block = block;
-    }
-    for (Heap &heap : heaps)
+    };
+    steady(state, Calls::several, pass);
+    for (auto _ : state)
+        pass();
+    for (Used &heap : heaps)
         heap.allocator.release(heap.block);
     count_items(state, 1);
 }

@@ -15,7 +15,7 @@ template <Allocator A> void grow(benchmark::State &state, size_t most)
     A allocator(Need{});
     uint8_t *buffers[buffers_count];
     size_t resizes = 0;
-    for (auto _ : state) {
+    auto pass = [&] {
         for (size_t i = 0; i < buffers_count; i++) {
             buffers[i] = static_cast<uint8_t *>(allocate(allocator, 64));
             buffers[i][0] = static_cast<uint8_t>(i);
@@ -31,7 +31,11 @@ template <Allocator A> void grow(benchmark::State &state, size_t most)
             require(buffers[i][0] == i, "realloc: the contents were lost");
             allocator.release(buffers[i]);
         }
-    }
+    };
+    steady(state, Calls::several, pass);
+    resizes = 0;
+    for (auto _ : state)
+        pass();
     state.SetItemsProcessed(static_cast<int64_t>(resizes));
 }
 

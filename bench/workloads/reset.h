@@ -16,6 +16,12 @@
 namespace bench
 {
 
+inline double median(std::vector<double> values)
+{
+    std::nth_element(values.begin(), values.begin() + static_cast<ptrdiff_t>(values.size() / 2), values.end());
+    return values[values.size() / 2];
+}
+
 template <Allocator A> class Resets
 {
     static constexpr size_t next_count = 100000;
@@ -39,12 +45,6 @@ template <Allocator A> class Resets
             *static_cast<uint64_t *>(blocks[i]) = i;
         }
     }
-    double next_allocations()
-    {
-        uint64_t start = ticks();
-        allocate_until(next_count);
-        return nanoseconds_since(start) / next_count;
-    }
     void free_next()
     {
         if constexpr (A::frees)
@@ -53,22 +53,38 @@ template <Allocator A> class Resets
         else
             allocator.drop();
     }
+    double next_allocations()
+    {
+        uint64_t start = ticks();
+        allocate_until(next_count);
+        return nanoseconds_since(start) / next_count;
+    }
 
   public:
     struct Times {
-        double drop, steady, after; /* nanoseconds; the two others for each allocation */
+        double drop, after; /* nanoseconds; the second for each allocation */
     };
 
     explicit Resets(size_t blocks_count) : blocks(std::max(blocks_count, next_count)), live(blocks_count)
     {
     }
+    /* Nanoseconds for each allocation, before anything was dropped: a drop's late costs would be in the figure. */
+    double steady_allocations(benchmark::State &state)
+    {
+        std::vector<double> times;
+        steady(state, Calls::once, [this] {
+            allocate_until(next_count);
+            free_next();
+        });
+        for (size_t i = 0; i < 11; i++) {
+            times.push_back(next_allocations());
+            free_next();
+        }
+        return median(times);
+    }
     Times once()
     {
         Times times{};
-        allocate_until(next_count);
-        free_next();
-        times.steady = next_allocations();
-        free_next();
         allocate_until(live);
         cool_caches();
         uint64_t start = ticks();
@@ -90,31 +106,25 @@ template <Allocator A> class Resets
     }
 };
 
-inline double median(std::vector<double> values)
-{
-    std::nth_element(values.begin(), values.begin() + static_cast<ptrdiff_t>(values.size() / 2), values.end());
-    return values[values.size() / 2];
-}
-
-/* Medians: the first of the repetitions is the first use of the memory, too. */
 template <Allocator A> void reset(benchmark::State &state, size_t live, size_t repetitions)
 {
     calibration();
     Resets<A> resets(live);
-    std::vector<double> drops, steady, after;
+    double steady_ns = resets.steady_allocations(state);
+    steady(state, Calls::once, [&] { resets.once(); });
+    std::vector<double> drops, after;
     for (auto _ : state) {
         for (size_t i = 0; i < repetitions; i++) {
             auto times = resets.once();
             drops.push_back(times.drop);
-            steady.push_back(times.steady);
             after.push_back(times.after);
         }
         state.SetIterationTime(median(drops) / 1e9);
     }
     count_items(state, 1);
-    state.counters["steady_ns"] = median(steady);
+    state.counters["steady_ns"] = steady_ns;
     state.counters["after_ns"] = median(after);
-    state.counters["after/steady"] = median(after) / median(steady);
+    state.counters["after/steady"] = median(after) / steady_ns;
     if (live >= 1000000)
         resets.report_purge(state);
 }

@@ -32,7 +32,7 @@ inline size_t object_size(Random &random)
     return 16 + (draw >> 32) % (draw % 4 == 0 ? 240 : 48);
 }
 
-template <Allocator A> void scope(benchmark::State &state, size_t objects, bool tell_memory)
+template <Allocator A> void scope(benchmark::State &state, size_t objects, Calls calls, bool tell_memory)
 {
     A allocator(Need{});
     Table<void *> blocks(objects);
@@ -43,14 +43,17 @@ template <Allocator A> void scope(benchmark::State &state, size_t objects, bool 
         size = static_cast<uint32_t>(object_size(random));
         live += size;
     }
-    for (auto _ : state) {
+    auto pass = [&] {
         for (size_t i = 0; i < objects; i++) {
             blocks[i] = allocate(allocator, sizes[i]);
             *static_cast<uint64_t *>(blocks[i]) = i;
         }
         require(*static_cast<uint64_t *>(blocks[objects / 2]) == objects / 2, "scope: an object was overwritten");
         drop_all(allocator, blocks, objects);
-    }
+    };
+    steady(state, calls, pass);
+    for (auto _ : state)
+        pass();
     count_items(state, objects);
     if (!tell_memory)
         return;
@@ -65,8 +68,8 @@ template <Allocator A> void scope(benchmark::State &state, size_t objects, bool 
 template <Allocator A> void register_scope(const Plan &)
 {
     if constexpr (A::any_size) {
-        row("scope/packet", [](auto &state) { scope<A>(state, 40, false); });
-        row("scope/file", [](auto &state) { scope<A>(state, 1000000, true); })->Iterations(2);
+        row("scope/packet", [](auto &state) { scope<A>(state, 40, Calls::several, false); });
+        row("scope/file", [](auto &state) { scope<A>(state, 1000000, Calls::once, true); })->Iterations(2);
     }
 }
 

@@ -77,6 +77,7 @@ template <Allocator A> void ticktock(benchmark::State &state, size_t stride)
 {
     Edges<A> edges(stride);
     calibration();
+    steady(state, Calls::several, [&] { edges.pass(); });
     for (auto _ : state)
         edges.pass();
     count_items(state, edges.pairs());
@@ -88,7 +89,7 @@ template <Allocator A> void ticktock_holes(benchmark::State &state)
     constexpr size_t stay = 16384;
     A allocator(Need{});
     Table<void *> staying(stay);
-    for (auto _ : state) {
+    auto pass = [&] {
         void *passing = bench::allocate(allocator, 200);
         for (size_t i = 0; i < stay; i++) {
             staying[i] = bench::allocate(allocator, 32 + i % 5 * 16);
@@ -99,7 +100,10 @@ template <Allocator A> void ticktock_holes(benchmark::State &state)
         allocator.release(passing);
         for (void *block : staying)
             allocator.release(block);
-    }
+    };
+    steady(state, Calls::several, pass);
+    for (auto _ : state)
+        pass();
     count_items(state, 2 * stay);
 }
 

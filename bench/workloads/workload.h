@@ -1,14 +1,17 @@
-/* What all workloads share: how a row is registered. */
+/* What all workloads share: how a row is registered, and what is done to blocks. */
 #ifndef BENCH_WORKLOADS_WORKLOAD_H
 #define BENCH_WORKLOADS_WORKLOAD_H
 
+#include "../aging.h"
 #include "../allocator.h"
 #include "../place.h"
 #include "../plan.h"
 #include "../require.h"
+#include "../steady.h"
 
 #include <benchmark/benchmark.h>
 
+#include <cstdint>
 #include <string>
 
 namespace bench
@@ -36,6 +39,21 @@ inline std::string bytes(size_t size)
 inline void count_items(benchmark::State &state, size_t an_iteration)
 {
     state.SetItemsProcessed(static_cast<int64_t>(state.iterations()) * static_cast<int64_t>(an_iteration));
+}
+
+/* Whether a row's blocks are used, as programs use them, or only allocated and freed. */
+enum class Blocks { written, untouched };
+
+/* A store that the compiler keeps, although the block is about to be freed. */
+inline void write(void *block)
+{
+    *static_cast<volatile uint64_t *>(block) = 1;
+}
+
+/* Rows on an aged heap have a given number of iterations, so that the heap is aged once. */
+inline Calls calls_of(Heap heap)
+{
+    return heap == Heap::aged ? Calls::once : Calls::several;
 }
 
 template <class A> void *allocate(A &allocator, size_t size)
