@@ -73,6 +73,16 @@ int print_sizes(const std::string &path)
 }
 #endif
 
+// The process's malloc has started before main, and is not charged for it in what is resident; so has every other peer.
+template <Allocator A> void start_peer()
+{
+    A peer(Need{.size = 64, .live = 1});
+    void *block = peer.allocate(64);
+    require(block, "an allocation failed");
+    if constexpr (A::frees)
+        peer.release(block);
+}
+
 // Whose malloc it is that the program has: a library that could not be preloaded is only warned about by the loader.
 void tell_malloc()
 {
@@ -85,6 +95,7 @@ void tell_malloc()
 
 int main(int argc, char **argv)
 {
+    start_peer<Peer>();
     memory_at_start();
     processors();
     std::vector<char *> arguments(argv, argv + argc);

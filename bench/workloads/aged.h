@@ -43,12 +43,7 @@ template <Allocator A> void register_aged(const Plan &plan)
     if constexpr (A::any_size && A::frees && A::frees_away)
         for (size_t size : {64, 256, 576, 1500})
             if (!oversubscribed(2) && (!plan.quick || size == 1500))
-                row("aged/handoff/1to1/" + bytes(size),
-                    [=](auto &state) {
-                        handoff<A>(state, size, Shape{"1to1", 1, 1}, Heap::aged);
-                    })
-                    ->UseManualTime()
-                    ->Iterations(1);
+                register_straight<A>("aged/", size, Heap::aged);
 }
 
 } // namespace bench

@@ -1,6 +1,7 @@
 /*
  * handoff: capture threads allocate frames, write their first word and pass them on in bursts of 31 through rings;
  * workers read the word and free them. Each producer serves the workers in turn, through a ring of its own for each.
+ * handoff-single: the same with a call for each frame, as most programs have it, where a peer has calls for bursts.
  * The same threads, with the same allocator, do short runs until these are steady, and then the one that is timed.
  */
 #ifndef BENCH_WORKLOADS_HANDOFF_H
@@ -27,9 +28,13 @@ struct Shape {
     size_t workers;
 };
 
+/* How a burst is allocated and freed. */
+enum class Manner { bursts, single };
+
 template <Allocator A> class Handoff
 {
     const size_t size;
+    const Manner manner;
     const size_t producers;
     const size_t workers;
     const Heap heap;
@@ -56,6 +61,15 @@ template <Allocator A> class Handoff
         return Need{.size = size, .live = bursts_most * burst_most, .threads = producers + workers};
     }
 
+    void allocate_frames(A &allocator, Burst &burst)
+    {
+        if (manner == Manner::bursts)
+            allocate_burst(allocator, size, burst.frames, burst_most);
+        else
+            for (void *&frame : burst.frames)
+                frame = allocate(allocator, size);
+    }
+
     void produce_with(A &allocator, size_t producer)
     {
         uint64_t number = 0;
@@ -64,7 +78,7 @@ template <Allocator A> class Handoff
         prepare(allocator, heap, size);
         crew.work([&] {
             for (size_t i = 0; i < bursts; i++) {
-                allocate_burst(allocator, size, burst.frames, burst_most);
+                allocate_frames(allocator, burst);
                 for (void *frame : burst.frames)
                     *static_cast<uint64_t *>(frame) = ++number;
                 ring(producer, worker).send(burst);
@@ -89,11 +103,14 @@ template <Allocator A> class Handoff
 
     void free_burst(Burst &burst)
     {
-        if constexpr (A::shared)
+        if constexpr (!A::shared)
+            for (size_t i = 0; i < burst.count; i++)
+                A::release_away(burst.frames[i]);
+        else if (manner == Manner::bursts)
             release_burst(*shared, burst.frames, burst.count);
         else
             for (size_t i = 0; i < burst.count; i++)
-                A::release_away(burst.frames[i]);
+                shared->release(burst.frames[i]);
     }
 
     /* From all producers, one burst of each at the most. */
@@ -131,8 +148,8 @@ template <Allocator A> class Handoff
     }
 
   public:
-    Handoff(size_t block_size, const Shape &shape, Heap heap_state)
-        : size(block_size), producers(shape.producers), workers(shape.workers), heap(heap_state),
+    Handoff(size_t block_size, const Shape &shape, Heap heap_state, Manner calls)
+        : size(block_size), manner(calls), producers(shape.producers), workers(shape.workers), heap(heap_state),
           rings(producers * workers), crew(producers + workers)
     {
         if constexpr (A::shared)
@@ -177,9 +194,9 @@ template <Allocator A> double timed_run(benchmark::State &state, Handoff<A> &thr
 }
 
 /* What is timed is one run that takes about as long as a row has to. */
-template <Allocator A> void handoff(benchmark::State &state, size_t size, const Shape &shape, Heap heap = Heap::fresh)
+template <Allocator A> void handoff(benchmark::State &state, size_t size, const Shape &shape, Heap heap, Manner manner)
 {
-    Handoff<A> threads(size, shape, heap);
+    Handoff<A> threads(size, shape, heap, manner);
     double burst_ns = steady_runs(state, Calls::once, [&](size_t bursts) { threads.run(bursts); });
     size_t bursts = static_cast<size_t>(seconds_reported * 1e9 / burst_ns) + 1;
     for (auto _ : state) {
@@ -192,20 +209,38 @@ template <Allocator A> void handoff(benchmark::State &state, size_t size, const 
     count_items(state, bursts * shape.producers * burst_most);
 }
 
+inline const char *name_of(Manner manner)
+{
+    return manner == Manner::bursts ? "handoff/" : "handoff-single/";
+}
+
+/* One thread to one other. */
+template <Allocator A> void register_straight(const std::string &prefix, size_t size, Heap heap)
+{
+    constexpr Shape shape{"1to1", 1, 1};
+    for (Manner manner : {Manner::bursts, Manner::single})
+        row(prefix + name_of(manner) + shape.name + "/" + bytes(size),
+            [=](auto &state) { handoff<A>(state, size, shape, heap, manner); })
+            ->UseManualTime()
+            ->Iterations(1);
+}
+
 template <Allocator A> void register_handoff(const Plan &plan)
 {
-    if constexpr (A::frees_away)
-        for (Shape shape : {Shape{"1to1", 1, 1}, Shape{"1to3", 1, 3}, Shape{"3to1", 3, 1}, Shape{"2to2", 2, 2}})
-            for (size_t size : {64, 256, 576, 1500}) {
-                bool straight = shape.producers * shape.workers == 1;
-                if (!straight && (size == 256 || size == 576 || (plan.quick && size == 64)))
+    if constexpr (A::frees_away) {
+        for (size_t size : {64, 256, 576, 1500})
+            register_straight<A>(oversubscribed(2) ? "oversubscribed/" : "", size, Heap::fresh);
+        for (Shape shape : {Shape{"1to3", 1, 3}, Shape{"3to1", 3, 1}, Shape{"2to2", 2, 2}})
+            for (size_t size : {64, 1500}) {
+                if (plan.quick && size == 64)
                     continue;
                 bool over = oversubscribed(shape.producers + shape.workers);
                 row((over ? "oversubscribed/handoff/" : "handoff/") + std::string(shape.name) + "/" + bytes(size),
-                    [=](auto &state) { handoff<A>(state, size, shape); })
+                    [=](auto &state) { handoff<A>(state, size, shape, Heap::fresh, Manner::bursts); })
                     ->UseManualTime()
                     ->Iterations(1);
             }
+    }
 }
 
 } // namespace bench
