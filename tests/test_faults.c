@@ -96,16 +96,6 @@ static bool space_limit(rlim_t bytes)
 #endif
 }
 
-/* What runs at exit, counters of a build with coverage among it, is not under test. */
-static void space_unlimit(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_AS, &limit) == 0) {
-        limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_AS, &limit);
-    }
-}
-
 /* False where this system cannot. */
 static bool mode_start(enum mode how)
 {
@@ -976,16 +966,28 @@ static void ends(void)
 
 enum { UNTOUCHED = 3 };
 
+#if defined(__SANITIZE_ADDRESS__)
+
 /* LeakSanitizer would search every process, and stumbles over the threads that a fork has left behind. */
 static _Noreturn void leave(int result)
 {
-#if defined(__SANITIZE_ADDRESS__)
     _exit(result);
-#else
-    space_unlimit();
-    exit(result);
-#endif
 }
+
+#else
+
+/* What runs at exit, counters of a build with coverage among it, is not under test. */
+static _Noreturn void leave(int result)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_AS, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_AS, &limit);
+    }
+    exit(result);
+}
+
+#endif
 
 static int touched(void)
 {
