@@ -152,13 +152,13 @@ KS_FAST_ const struct ks_entry_ *ks_entry_(const struct ks_thread_ *thread, ks_k
     return (const struct ks_entry_ *)((const char *)thread + (key & KS_TABLE_MASK_));
 }
 
-#define KS_ONE_IF_SMALLER_(bytes) +(size > (bytes))
+#define KS_ONE_IF_SMALLER_(bytes) +(size_t)(size > (bytes))
 #define KS_BYTES_IF_FITS_(bytes)  size <= (bytes) ? (size_t)(bytes):
 
 /* In the default table: the number of a size's class, and its bytes. */
 KS_FAST_ size_t ks_default_class_(size_t size)
 {
-    return (size_t)(0 KS_SIZES_(KS_ONE_IF_SMALLER_));
+    return (size_t)0 KS_SIZES_(KS_ONE_IF_SMALLER_);
 }
 
 KS_FAST_ size_t ks_default_bytes_(size_t size)

@@ -432,7 +432,7 @@ void orphans_trim(struct thread *thread, struct key *key)
 }
 
 #define ASLEEP_BYTES   ((uint64_t)1 << 20) /* what a heap may keep that is not worth a barrier */
-#define TRIMMED_ASLEEP 64u                 /* slabs, and large blocks: what an operation may be made to give back for another thread */
+#define TRIMMED_ASLEEP 64u /* slabs, and large blocks: what an operation may be made to give back for another thread */
 
 #if KS_CHECK
 
