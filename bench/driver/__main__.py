@@ -98,6 +98,7 @@ def show(options, results, targets):
 
 def main(arguments):
     parser, options = command_line.parse(arguments)
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # head has seen enough
     # Both end the run with what there is, in the background too, where a shell has them ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -275,8 +275,7 @@ struct heap {
     uint32_t wanted;
     /* any, atomic: hints of threads that look after heaps whose owners sleep (C6.8) */
     uint32_t idle_mark; /* slow_paths, when one looked */
-    int64_t
-        idle_since; /* milliseconds: since when slow_paths has been that, or since the last time that the heap was trimmed */
+    int64_t idle_since; /* milliseconds: since when slow_paths has been that, or the last trim */
     /* owner */
     uint64_t arena_bytes CACHE_ALIGNED; /* that this heap has taken from the arena, charged to the key */
     uint64_t empty_count;
@@ -299,9 +298,8 @@ struct heap {
     uint32_t slow_paths; /* so far; wraps; the owner's, other threads read it */
     uint32_t
         timed; /* slow_paths when a block was last recorded in a trace; another number once the heap has a new owner */
-    uint32_t visited; /* slow_paths at the last visit from another heap of the thread */
-    uint32_t
-        trimmed; /* slow_paths when it was trimmed, and no operation has entered it since; the owner's, others read it */
+    uint32_t visited;       /* slow_paths at the last visit from another heap of the thread */
+    uint32_t trimmed;       /* slow_paths when it was trimmed, and no operation has entered it since; others read it */
     struct heap *neighbour; /* of the key, that was looked after last, or itself */
     uint32_t batches_open;
     uint64_t random; /* of a paranoid key: the next block's */
