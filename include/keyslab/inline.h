@@ -123,6 +123,10 @@ KS_THREAD_LOCAL_ struct ks_thread_ *ks_thread_ KS_LAYOUT_("thread");
 KS_THREAD_LOCAL_ struct ks_range_ *ks_range_ KS_LAYOUT_("range");
 KS_THREAD_LOCAL_ const struct ks_classes_ *ks_classes_ KS_LAYOUT_("classes");
 
+/* Ends an operation that has found another thread's block, or none. */
+KS_API ks_status ks_free_batched_(ks_key_t key, void *block, struct ks_heap_ *heap, struct ks_thread_ *thread,
+                                  struct ks_slab_ *slab) KS_LAYOUT_("free_batched");
+
 /* ------------------------------------------------------------------ the fast paths
  *
  * As lib/api/alloc.c and lib/api/free.c have them, where the comments say why each step is safe.
@@ -227,26 +231,33 @@ KS_FAST_ bool ks_give_(struct ks_bin_ *bin, struct ks_group_ *group, const char 
     return true;
 }
 
-/* Looks a block up; false where it is none of the heap's own. */
-KS_FAST_ bool ks_find_(struct ks_heap_ *heap, const char *block, struct ks_bin_ **bin, struct ks_group_ **group,
-                       unsigned *number)
+/* The slab that an address lies in, and where; NULL where it cannot be the library's. */
+KS_FAST_ struct ks_slab_ *ks_slab_of_(const void *block, size_t *within)
 {
     const struct ks_range_ *bounds = ks_range_;
     size_t offset = (size_t)((uintptr_t)block - (uintptr_t)bounds->base);
-    if (!KS_LIKELY_(offset < KS_LOAD_(&bounds->high)))
-        return false;
-    const struct ks_slab_ *slab = &bounds->slabs[offset >> KS_SLAB_SHIFT_];
-    if (!KS_LIKELY_(KS_LOAD_(&slab->tag) == heap->tag))
-        return false;
-    __extension__ unsigned __int128 product = offset % ((size_t)1 << KS_SLAB_SHIFT_);
+    *within = offset % ((size_t)1 << KS_SLAB_SHIFT_);
+    return KS_LIKELY_(offset < KS_LOAD_(&bounds->high)) ? &bounds->slabs[offset >> KS_SLAB_SHIFT_] : NULL;
+}
+
+/* Frees a block in a slab of the heap's own; false where the library has to find out what it is. */
+KS_FAST_ bool ks_free_own_(struct ks_heap_ *heap, const struct ks_slab_ *slab, const char *block, size_t within)
+{
+    __extension__ unsigned __int128 product = within;
     product *= slab->reciprocal;
     uint32_t index = (uint32_t)(product >> 64);
     if (!KS_LIKELY_((uint64_t)product < slab->reciprocal && index < slab->carved))
         return false;
-    *bin = (struct ks_bin_ *)((char *)heap + slab->bin);
-    *group = (struct ks_group_ *)(slab->groups + (size_t)(index / KS_GROUP_BLOCKS_) * slab->stride);
-    *number = index % KS_GROUP_BLOCKS_;
-    return true;
+    return ks_give_((struct ks_bin_ *)((char *)heap + slab->bin),
+                    (struct ks_group_ *)(slab->groups + (size_t)(index / KS_GROUP_BLOCKS_) * slab->stride), block,
+                    index % KS_GROUP_BLOCKS_);
+}
+
+/* Frees the block that the thread was handed out last. */
+KS_FAST_ bool ks_free_last_(const struct ks_thread_ *thread, const char *block)
+{
+    struct ks_bin_ *bin = (struct ks_bin_ *)(thread->last_place & ~(uintptr_t)(sizeof *bin - 1));
+    return ks_give_(bin, bin->group, block, (unsigned)(thread->last_place % sizeof *bin));
 }
 
 KS_FAST_ ks_status ks_free_inline(ks_key_t key, void *block)
@@ -255,15 +266,17 @@ KS_FAST_ ks_status ks_free_inline(ks_key_t key, void *block)
     const struct ks_entry_ *entry = ks_entry_(thread, key);
     if (KS_LIKELY_(KS_LOAD_(&entry->handle) == key)) {
         struct ks_heap_ *heap = entry->heap;
-        struct ks_bin_ *bin = (struct ks_bin_ *)(thread->last_place & ~(uintptr_t)(sizeof *bin - 1));
-        struct ks_group_ *group;
-        unsigned number = (unsigned)(thread->last_place % sizeof *bin);
-        bool found = block == thread->last && thread->last_place - (uintptr_t)heap < sizeof heap->bins;
-        if (found)
-            group = bin->group;
-        else
-            found = ks_find_(heap, (const char *)block, &bin, &group, &number);
-        if (KS_LIKELY_(found) && KS_LIKELY_(ks_give_(bin, group, (const char *)block, number))) {
+        bool freed = false;
+        if (block == thread->last && thread->last_place - (uintptr_t)heap < sizeof heap->bins) {
+            freed = ks_free_last_(thread, (const char *)block);
+        } else {
+            size_t within;
+            struct ks_slab_ *slab = ks_slab_of_(block, &within);
+            if (slab && KS_LOAD_(&slab->tag) != heap->tag)
+                return ks_free_batched_(key, block, heap, thread, slab);
+            freed = slab && ks_free_own_(heap, slab, (const char *)block, within);
+        }
+        if (KS_LIKELY_(freed)) {
             ks_end_(thread);
             return KS_OK;
         }

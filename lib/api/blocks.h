@@ -9,6 +9,10 @@
 #include "core/validate.h"
 #include "trace/traced.h"
 
+/* A free of a block in a slab that is not the heap's own, inside an operation, which it ends. */
+__attribute__((noinline)) ks_status free_batched(ks_key_t key, void *block, struct heap *heap, struct thread *thread,
+                                                 struct slab *slab);
+
 #define ALIGNMENT_MOST ((size_t)1 << 30)
 
 FAST_PATH void answer(ks_status *status, ks_status value)

@@ -97,8 +97,7 @@ static SLOW_PATH ks_status free_send(struct thread *thread, struct heap *heap, s
  * Another thread's block, where its heap has an open batch: apart, so that a free of an own block saves no
  * registers (C6.1).
  */
-static __attribute__((noinline)) ks_status free_batched(ks_key_t key, void *block, struct heap *heap,
-                                                        struct thread *thread, struct slab *slab)
+ks_status free_batched(ks_key_t key, void *block, struct heap *heap, struct thread *thread, struct slab *slab)
 {
     struct remote_block found;
     uint64_t tag = load_acquire(&slab->tag);

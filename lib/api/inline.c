@@ -1,7 +1,6 @@
 /* keyslab/inline.h against the structures that it names the parts of. */
+#include "api/blocks.h"
 #include "classes/tables.h"
-#include "core/heap.h"
-#include "core/thread.h"
 
 #include <keyslab/inline.h>
 
@@ -59,6 +58,12 @@ static_assert(KS_TOP_ == CLASS_TOP && KS_GRANULE_ == CLASS_GRANULE && KS_CLASSES
 static_assert(KS_SLAB_SHIFT_ == SLAB_SHIFT && KS_GROUP_BLOCKS_ == GROUP_BLOCKS, "slabs");
 static_assert(KS_CLOCK_SHIFT_ == CLOCK_SHIFT && KS_CLOCK_STEP_ == CLOCK_STEP, "groups");
 static_assert(KS_RECENTS_ == RECENTS_BYTES, "recent groups");
+
+ks_status ks_free_batched_(ks_key_t key, void *block, struct ks_heap_ *heap, struct ks_thread_ *thread,
+                           struct ks_slab_ *slab)
+{
+    return free_batched(key, block, (struct heap *)heap, (struct thread *)thread, (struct slab *)slab);
+}
 
 __thread struct ks_range_ *ks_range_ = (struct ks_range_ *)&range;
 __thread const struct ks_classes_ *ks_classes_ = (const struct ks_classes_ *)&tables_default;
