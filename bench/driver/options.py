@@ -12,8 +12,8 @@ import targets
 DESCRIPTION = """\
 keyslab against what one would pick instead, on this machine: every workload with every peer that is
 installed, a process each, in turn, for several rounds. Prints ratios with their quartiles, and leaves
-JSON, CSV and plots in a folder with an index page. About nine minutes; --quick about two. What is
-missing is installed and built first. Rows of whole programs, program/NAME, take long: they are run with
+JSON, CSV and plots in a folder with an index page. About half an hour; --quick some minutes, --short
+about four. What is missing is installed and built first. Rows of whole programs, program/NAME, take long: they are run with
 --programs, or where a --filter matches them, and else left out. docs/benchmarks.md says what each workload
 is."""
 
@@ -57,7 +57,7 @@ def parse(arguments):
     parser = argparse.ArgumentParser(prog="tools/bench", description=DESCRIPTION, epilog=EPILOG,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--quick", action="store_true", help="two minutes: fewer settings and rounds, small live sets")
+    add("--quick", action="store_true", help="some minutes: fewer settings and rounds, small live sets")
     add("--filter", type=pattern, metavar="PATTERN", help="only rows that the regular expression matches some part of")
     add("--peers", type=names, default=[], metavar="NAME,...", help="only these, and keyslab")
     add("--preload", action="append", default=[], metavar="NAME=LIBRARY",
