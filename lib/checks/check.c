@@ -24,7 +24,7 @@ struct sums {
     uint64_t carved, slabs, free, waiting;
 };
 
-static const struct recent *recents_floor(const struct heap *heap, uint32_t class)
+static const struct recent *recents_first(const struct heap *heap, uint32_t class)
 {
     return heap->recents[class].places + 1;
 }
@@ -36,7 +36,7 @@ static uint32_t group_places(const struct heap *heap, const struct slab *slab, u
     const uint64_t *summary = (const uint64_t *)(slab->groups - CACHE_LINE);
     uint32_t places = summary[group / 64] >> group % 64 & 1;
     places += bin->group == slab_group(slab, group);
-    for (const struct recent *recent = recents_floor(heap, slab->class); recent < bin->top; recent++)
+    for (const struct recent *recent = recents_first(heap, slab->class); recent < bin->top; recent++)
         places += recent->group == slab_group(slab, group);
     return places;
 }
@@ -107,7 +107,7 @@ static bool check_bin(const struct heap *heap, uint32_t class)
 {
     const struct bin *bin = &heap->bins[class];
     const struct supply *supply = &heap->supplies[class];
-    const struct recent *floor = recents_floor(heap, class);
+    const struct recent *floor = recents_first(heap, class);
     const struct slab *slab;
     HOLDS(bin->countdown > 0 && bin->countdown <= PASS_ALLOCATIONS && bin->target % PASS_ALLOCATIONS == 0);
     HOLDS(bin->top >= floor && bin->top <= floor + RECENTS);

@@ -55,6 +55,26 @@ static inline void bin_renew(struct bin *bin)
     POINT("renew: over");
 }
 
+/*
+ * From now on nothing of the old incarnation is taken for this heap's: slabs, and messages that are still to come
+ * (C3.4).
+ */
+static inline void heap_reincarnate(struct heap *heap)
+{
+    store_relaxed(&heap->tag, heap->tag + TAG_INDEX_MASK + 1);
+}
+
+static inline struct recent *recents_floor(struct heap *heap, uint32_t class)
+{
+    return heap->recents[class].places + 1;
+}
+
+/* The list of the class of large blocks is full for ever: a free of one meets the slow path. */
+static inline struct recent *recents_start(struct heap *heap, uint32_t class)
+{
+    return class >= CLASS_LARGE ? heap->recents[CLASS_LARGE].places : recents_floor(heap, class);
+}
+
 /* An empty heap of the key, owned by `thread`, and on the key's list for good. NULL without memory. */
 struct heap *heap_new(struct thread *thread, struct key *key, ks_key_t handle);
 
@@ -195,14 +215,8 @@ static inline void heap_free_blocks(struct heap *heap, const struct slab *slab, 
  */
 void heap_free_remote(struct heap *heap, struct slab *slab, uint32_t number, uint32_t blocks);
 
-/* Drops every block if the key has been reset since. */
-void heap_catch_up(struct thread *thread, struct heap *heap);
-
 /* Takes in what was freed, and gives what is free back to the arena, but for `kept` empty slabs: `most` slabs, and as many large blocks. */
 #define TRIM_ALL UINT64_MAX
 void heap_trim(struct heap *heap, uint64_t kept, uint64_t most);
-
-/* Drops every block and gives all memory back: its key is destroyed. */
-void heap_reclaim(struct thread *thread, struct heap *heap);
 
 #endif

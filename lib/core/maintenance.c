@@ -2,6 +2,7 @@
 
 #include "core/key.h"
 #include "core/large.h"
+#include "core/reset.h"
 
 #define PASS_SLOW_PATHS 64 /* batches go by the key's own number, key.flush */
 #define WINDOW_PASSES   64 /* in which memory that is free must have been needed once, to stay */

@@ -5,7 +5,7 @@
 #ifndef LIB_CORE_MAINTENANCE_H
 #define LIB_CORE_MAINTENANCE_H
 
-#include "core/ownership.h"
+#include "core/reclaim.h"
 
 /* Counts a slow path of the heap, and makes the pass that is due. */
 void heap_slow_path(struct thread *thread, struct heap *heap);

@@ -16,6 +16,12 @@
 
 #include "core/heap.h"
 
+/* heap.owner: the lowest bits of a thread's address are free. */
+#define OWNER_NONE      ((uintptr_t)0)
+#define OWNER_LOCKED    ((uintptr_t)1)
+#define OWNER_RECLAIMED ((uintptr_t)2)
+#define OWNER_LOST      ((uintptr_t)4)
+
 /* What a reclaimer asks of a heap whose owner is inside an operation, in heap.wanted. */
 enum wanted {
     WANTED_NOT,
@@ -93,34 +99,16 @@ void entry_release(struct thread *thread, struct entry *entry);
 /* Whether a heap of a destroyed key has not been reclaimed, while no thread is inside an operation. */
 bool heap_is_left_behind(struct heap *heap);
 
-/* Trims the heaps of the key that have no owner: for an allocation that was refused. */
-void orphans_trim(struct thread *thread, struct key *key);
+/* A heap of a destroyed key, of which the thread has sole possession, gives everything back. */
+void heap_retire(struct thread *thread, struct heap *heap);
 
-/*
- * Looks after the next `count` of the other threads' heaps in the key: gives back what is free of those that have no owner, or whose owner
- * has done nothing with them for so many milliseconds. Threads that sleep would keep it, and what others have freed of theirs. Not in a
- * paranoid key, where blocks are meant to wait.
- */
-void neighbours_trim(struct thread *thread, struct heap *heap, uint32_t count, int64_t asleep);
-
-/*
- * Empties the other threads' heaps, or asks their owners to, if any of them may have empty slabs: for an allocation that was
- * refused, in a key whose threads may keep some for good. Whether there was one.
- */
-bool others_trim(struct thread *thread, const struct heap *heap);
+/* What whoever makes a heap nobody's does after that: retires it, if the key is destroyed and nobody else does. */
+void orphan_reclaim(struct thread *thread, struct heap *heap);
 
 /*
  * In the child of a fork, whose only thread is `self`: the heaps of the others are there to be taken over,
  * but for those that an operation was working on.
  */
 void heaps_inherit(const struct thread *self);
-
-/*
- * Works on every heap of the key that is not inside an operation, its own threads' sleeping ones included: trims it
- * as it is wanted, or reclaims it when the key is destroyed. The others are marked, and their owners do it when
- * they next look. A heap without an owner keeps nothing. The caller is inside an operation, with a reference to the
- * key.
- */
-void heaps_reclaim(struct thread *thread, struct key *key, ks_key_t handle, enum wanted wanted);
 
 #endif

@@ -1,6 +1,7 @@
 #include "core/validate.h"
 
 #include "core/key.h"
+#include "core/reset.h"
 
 /* A block of another key; what a destroyed key has left is nobody's. */
 static ks_status other_status(ks_key_t handle)

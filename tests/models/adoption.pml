@@ -3,8 +3,8 @@
  * others push to its queue, purge, trim orphans, or destroy the key.
  *
  * Models lib/core/ownership.c:heap_enter, heap_of_thread, entry_is_true, entry_release, heap_part, heap_retire,
- * heaps_release, heap_adopt, heap_publish, heap_dead, heap_lock, heap_is_idle, heap_ask, reclaim_begin, reclaim_end,
- * heap_unlock, heaps_reclaim, orphans_trim; lib/core/heap.c:heap_reclaim; lib/api/key.c:ks_key_destroy;
+ * heaps_release, heap_adopt, heap_publish, heap_dead; lib/core/reclaim.c:heap_lock, heap_is_idle, heap_ask, reclaim_begin,
+ * reclaim_end, heap_unlock, heaps_reclaim, orphans_trim; lib/core/reset.c:heap_reclaim; lib/api/key.c:ks_key_destroy;
  * lib/core/key.c:key_reference, key_retain, key_release; lib/core/remote.c:remote_take, batch_send (the push).
  *
  * Asserts

@@ -3,8 +3,8 @@
  *
  * Models lib/core/key.c:key_take, key_reference, key_retain, key_release; lib/api/key.c:ks_key_create, ks_key_destroy;
  * lib/core/heap.c:heap_take, heap_new; lib/core/ownership.c:heap_enter, heap_of_thread, entry_is_true, entry_release,
- * heap_part, heap_retire, heap_publish, heap_dead, heap_leave, heap_lock, heap_is_idle, heap_ask, reclaim_begin,
- * heaps_reclaim.
+ * heap_part, heap_retire, heap_publish, heap_dead, heap_leave; lib/core/reclaim.c:heap_lock, heap_is_idle, heap_ask,
+ * reclaim_begin, heaps_reclaim.
  *
  * Asserts
  *   - a thread with a reference to the key of a handle finds that key in the slot until it gives the reference back

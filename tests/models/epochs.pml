@@ -4,7 +4,7 @@
  *
  * Models lib/core/slab.c:slab_begin_epoch, slab_begin_same, slab_carve, slab_give; lib/core/remote.h:remote_find,
  * batch_add; lib/core/remote.c:batch_open, batch_send, batches_drop, queue_take, entry_good, entry_accept;
- * lib/core/validate.c:validate, carved_status; lib/core/heap.c:heap_catch_up, heap_drop; lib/api/key.c:ks_key_reset.
+ * lib/core/validate.c:validate, carved_status; lib/core/reset.c:heap_catch_up, heap_drop; lib/api/key.c:ks_key_reset.
  *
  * Asserts
  *   - a free that is accepted ends the allocation that the freeing thread saw at the address, which no other free has

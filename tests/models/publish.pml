@@ -3,7 +3,7 @@
  * after that, a thread that publishes a handle looks at the key after that, so one of them notices the other.
  *
  * Models lib/core/ownership.h:heap_current; lib/core/ownership.c:heap_enter, heap_adopt, heap_publish;
- * lib/core/heap.c:heap_new, heap_catch_up; lib/api/key.c:handles_clear, ks_key_reset,
+ * lib/core/heap.c:heap_new; lib/core/reset.c:heap_catch_up; lib/api/key.c:handles_clear, ks_key_reset,
  * ks_key_terminate, key_end (its first half).
  *
  * Asserts, at each use of the heap by a call of the owner

@@ -3,8 +3,8 @@
  * operation, though that thread raises and lowers its flag by plain stores.
  *
  * Models lib/core/thread.h:thread_begin, thread_end; lib/core/ownership.h:heap_current;
- * lib/core/ownership.c:heap_enter, heap_of_thread, entry_is_true, entry_release, heap_part, heap_adopt, heap_publish,
- * heap_lock, heap_is_idle, heap_ask, reclaim_begin, reclaim_end, heap_unlock, heaps_reclaim; lib/core/heap.c:heap_new.
+ * lib/core/ownership.c:heap_enter, heap_of_thread, entry_is_true, entry_release, heap_part, heap_adopt, heap_publish;
+ * lib/core/reclaim.c:heap_lock, heap_is_idle, heap_ask, reclaim_begin, reclaim_end, heap_unlock, heaps_reclaim; lib/core/heap.c:heap_new.
  *
  * A handle that was published before the heap was locked is cleared by the purger that locks it. One that is published
  * later would not be: so the owner looks for LOCKED after it has published, and withdraws. Then no call that begins

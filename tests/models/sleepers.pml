@@ -2,7 +2,8 @@
  * A purge that meets a thread which looks after sleepers' heaps, and has just locked the one in question: that thread may do less than
  * the purge wants, so the purge leaves a request, and one of the two sees what the other has done.
  *
- * Models lib/core/ownership.c:heap_lock, heap_lock_or_ask, heap_ask, heap_unlock, heap_trim_asleep, heaps_reclaim, heap_enter.
+ * Models lib/core/reclaim.c:heap_lock, heap_lock_or_ask, heap_ask, heap_unlock, heap_trim_asleep, heaps_reclaim;
+ * lib/core/ownership.c:heap_enter.
  *
  * Asserts that a purge is served: when all is over the heap has been trimmed as it wanted, at once where the owner sleeps all the time, and
  * by the owner's next call at the latest where it does not.
