@@ -216,7 +216,9 @@ static bool bulk_takes(const struct given *all, size_t count, const struct given
     if (one->block && key_of(one->slot) && !key_of(one->slot)->hooked &&
         block_joins(one->op->thread, one->block) != JOINS_NOT)
         return false;
-    bool certain = one->allowed == ONLY(KS_OK) && one->block && one->block->state == LIVE;
+    /* A heap that is nobody's may be looked after between the two. */
+    bool certain = one->allowed == ONLY(KS_OK) && one->block && one->block->state == LIVE &&
+                   reference.heaps[one->block->heap].holder != NOBODY;
     for (size_t i = 0; i < count; i++)
         if (all[i].address && all[i].address == one->address)
             return certain && key_of(one->slot)->hooked;

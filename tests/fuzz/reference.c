@@ -90,8 +90,7 @@ void heaps_abandon(uint32_t thread)
             continue;
         heap->holder = NOBODY;
         entries_sent(i);
-        if (reference.keys[heap->key].retain)
-            heap->touched_at = reference.operation;
+        heap->touched_at = reference.operation;
     }
 }
 
@@ -184,9 +183,11 @@ uint32_t blocks_room(uint32_t wanted)
 
 /* ------------------------------------------------------------------ blocks */
 
+/* Whoever works in the key may look after a heap that is nobody's. */
 bool block_is_surely_away(const struct block *block)
 {
-    return block->state == AWAY && reference.heaps[block->heap].touched_at < block->freed_at;
+    const struct heap *home = &reference.heaps[block->heap];
+    return block->state == AWAY && home->holder != NOBODY && home->touched_at < block->freed_at;
 }
 
 /* What a new block covers is no longer to be found by its address. */
