@@ -110,7 +110,8 @@ struct heap *heap_of_entry(struct thread *thread, struct entry *entry)
 
 /*
  * What a key retains is for threads that go on. Blocks that the thread has sent just now may have been the last ones of threads that
- * have ended before it. A paranoid key's blocks wait on, for whoever takes the heap over.
+ * have ended before it; under a quota whoever would take those heaps over meanwhile might be refused. A paranoid key's blocks wait
+ * on, for whoever takes the heap over.
  */
 static void heap_end(struct thread *thread, struct heap *heap)
 {
@@ -119,7 +120,8 @@ static void heap_end(struct thread *thread, struct heap *heap)
         return;
     }
     heap_trim(heap, 0, TRIM_ALL);
-    orphans_trim(thread, heap->key);
+    if (!heap->key->quota)
+        orphans_trim(thread, heap->key);
 }
 
 void heaps_release(struct thread *thread)

@@ -204,10 +204,13 @@ static struct heap *heap_next(const struct heap *heap)
     return next ? next : load_ordered(&heap->key->heaps);
 }
 
-/* Until it comes by its own heap (C6.8). */
+/*
+ * Until it comes by its own heap. Under a quota an owner who wakes meanwhile, and has to change heaps, would be refused what is just being
+ * given back (C6.8).
+ */
 void neighbours_trim(struct thread *thread, struct heap *heap, uint32_t count, int64_t asleep)
 {
-    if (heap->key->checks)
+    if (heap->key->checks || heap->key->quota)
         return;
     while (count-- && (heap->neighbour = heap_next(heap)) != heap) {
         struct heap *other = heap->neighbour;

@@ -21,7 +21,7 @@ void orphans_trim(struct thread *thread, struct key *key);
 /*
  * Looks after the next `count` of the other threads' heaps in the key: gives back what is free of those that have no owner, or whose owner
  * has done nothing with them for so many milliseconds. Threads that sleep would keep it, and what others have freed of theirs. Not in a
- * paranoid key, where blocks are meant to wait.
+ * paranoid key, where blocks are meant to wait, nor under a quota, which is a bound already.
  */
 void neighbours_trim(struct thread *thread, struct heap *heap, uint32_t count, int64_t asleep);
 
