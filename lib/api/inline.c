@@ -65,5 +65,5 @@ ks_status ks_free_batched_(ks_key_t key, void *block, struct ks_heap_ *heap, str
     return free_batched(key, block, (struct heap *)heap, (struct thread *)thread, (struct slab *)slab);
 }
 
-__thread struct ks_range_ *ks_range_ = (struct ks_range_ *)&range;
-__thread const struct ks_classes_ *ks_classes_ = (const struct ks_classes_ *)&tables_default;
+THREAD_LOCAL struct ks_range_ *ks_range_ = (struct ks_range_ *)&range;
+THREAD_LOCAL const struct ks_classes_ *ks_classes_ = (const struct ks_classes_ *)&tables_default;

@@ -12,7 +12,7 @@ struct thread thread_nobody;
 THREAD_LOCAL struct thread *thread_self = &thread_nobody;
 
 /* Under the name that programs with keyslab/inline.h link to. */
-extern __thread struct ks_thread_ *ks_thread_ __attribute__((alias("thread_self")));
+extern THREAD_LOCAL struct ks_thread_ *ks_thread_ __attribute__((alias("thread_self")));
 
 /* Set for ever by the exit hook: what the thread still does, other destructors do. */
 static THREAD_LOCAL bool thread_left;
