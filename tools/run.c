@@ -2,7 +2,7 @@
 #include "capture/recording.h"
 #include "command.h"
 #include "experts/decode.h"
-#include "host.h"
+#include "host/host.h"
 #include "input_path.h"
 #include "interrupt.h"
 #include "output.h"

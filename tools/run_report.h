@@ -2,7 +2,7 @@
 #ifndef TOOLS_RUN_REPORT_H
 #define TOOLS_RUN_REPORT_H
 
-#include "host.h"
+#include "host/host.h"
 
 struct resident {
     uint64_t before; /* bytes */

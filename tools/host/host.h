@@ -5,8 +5,8 @@
  * lane of each expert; a lane is one thread of one expert with its ring. The expert that is done with a frame
  * last frees it, so that every frame goes home across threads.
  */
-#ifndef TOOLS_HOST_H
-#define TOOLS_HOST_H
+#ifndef HOST_HOST_H
+#define HOST_HOST_H
 
 #include "capture/captured.h"
 #include "clock.h"
@@ -146,6 +146,23 @@ extern _Thread_local struct lane *host_lane;
 
 /* The lane's next frame, after releasing the one before; NULL at the end. */
 struct frame *lane_next(struct lane *lane);
+
+/* What a lane's thread runs: the expert, then what it has left unread. */
+void *lane_main(void *lane);
+
+/* One turn of a wait: spins at first, then yields, then sleeps. `*spins` is 0 before the first. */
+void wait_a_little(unsigned *spins);
+
+/* Hands a frame that is decoded to a lane of every expert; `host` is a struct host. Only the capture thread. */
+void frame_deliver(void *host, struct frame *frame);
+
+/* Blocks that were taken for frames that did not come. Only the capture thread. */
+void stashes_free(struct host *host);
+
+/* Whether the host can keep such an event; keeps a copy of one that it can. Any thread of the expert. */
+bool event_is_known(const NMEVENTDATA *data);
+void event_keep(struct expert *expert, const NMEVENTDATA *data);
+void events_free(struct expert *expert);
 
 /* Terminates the expert's key, once. */
 void expert_fail(struct expert *expert);

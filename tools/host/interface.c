@@ -2,7 +2,6 @@
 #include "host.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static DWORD lane_of(HEXPERTKEY key, struct lane **lane)
@@ -61,41 +60,6 @@ DWORD WINAPI ExpertIndicateStatus(HEXPERTKEY hExpertKey, EXPERTSTATUSENUMERATION
     return NMERR_SUCCESS;
 }
 
-static char *copy_text(const char *text)
-{
-    char *copy = strdup(text ? text : "");
-    if (!copy)
-        host_fatal("copying an event", KS_NO_MEMORY);
-    return copy;
-}
-
-static void event_copy(struct event *event, const NMEVENTDATA *data)
-{
-    *event = (struct event){.name = copy_text(data->szEventName), .columns = data->NumColumns};
-    for (unsigned i = 0; i < event->columns; i++) {
-        const NMCOLUMNVARIANT *value = &data->Column[i].VariantData;
-        event->titles[i] = copy_text(data->Column[i].szColumnName);
-        if (value->Type == NMCOLUMNTYPE_STRING)
-            event->texts[i] = copy_text(value->Value.pStringVal);
-        else if (value->Type == NMCOLUMNTYPE_FLOAT64)
-            event->numbers[i] = value->Value.Float64Val;
-        else
-            event->numbers[i] = value->Value.Uint32Val;
-    }
-}
-
-static bool event_is_known(const NMEVENTDATA *data)
-{
-    if (data->Version || data->NumColumns > EVENT_COLUMNS)
-        return false;
-    for (unsigned i = 0; i < data->NumColumns; i++) {
-        NMCOLUMNTYPE type = data->Column[i].VariantData.Type;
-        if (type != NMCOLUMNTYPE_STRING && type != NMCOLUMNTYPE_FLOAT64 && type != NMCOLUMNTYPE_UINT32)
-            return false;
-    }
-    return true;
-}
-
 DWORD WINAPI ExpertSubmitEvent(HEXPERTKEY hExpertKey, PNMEVENTDATA pExpertEvent)
 {
     struct lane *lane;
@@ -106,19 +70,7 @@ DWORD WINAPI ExpertSubmitEvent(HEXPERTKEY hExpertKey, PNMEVENTDATA pExpertEvent)
         return NMERR_INVALID_PARAMETER;
     if (!event_is_known(pExpertEvent))
         return NMERR_NOT_SUPPORTED;
-    struct expert *expert = lane->expert;
-    struct event event;
-    event_copy(&event, pExpertEvent);
-    pthread_mutex_lock(&expert->mutex);
-    /* Powers of two: room is made when the count reaches one. */
-    if (!(expert->events_count & (expert->events_count - 1))) {
-        size_t room = expert->events_count ? expert->events_count * 2 : 1;
-        expert->events = realloc(expert->events, room * sizeof event);
-        if (!expert->events)
-            host_fatal("keeping events", KS_NO_MEMORY);
-    }
-    expert->events[expert->events_count++] = event;
-    pthread_mutex_unlock(&expert->mutex);
+    event_keep(lane->expert, pExpertEvent);
     return NMERR_SUCCESS;
 }
 
