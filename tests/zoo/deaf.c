@@ -1,4 +1,4 @@
-/* Blocks every signal, and loops for ever. Only the host whose experts are processes: one frame took too long. */
+/* Blocks every signal, and loops for ever. The host: one frame took too long. */
 #include "zoo.h"
 
 #include <pthread.h>

@@ -1,4 +1,4 @@
-/* Crashes with standard output locked, which the report needs. Only the host whose experts are processes: SIGSEGV. */
+/* Crashes with standard output locked, which the report needs. The host: SIGSEGV. */
 #include "zoo.h"
 
 #include <stdio.h>
