@@ -78,7 +78,7 @@ class Contained(unittest.TestCase):
 
     def test_locks_that_are_left(self):
         """Of standard output; of malloc; and what the thread was doing in a function of the host."""
-        for mode in "printf", "heap", "event":
+        for mode in "printf", "lock", "heap", "event":
             if SANITIZED and mode == "heap":
                 continue
             with self.subTest(mode):
