@@ -1,6 +1,7 @@
 /* `keyslab run`: experts over a capture, with all their memory in expert keys. */
 #include "capture/recording.h"
 #include "command.h"
+#include "config/settings.h"
 #include "experts/decode.h"
 #include "host/host.h"
 #include "input_path.h"
@@ -15,7 +16,16 @@
 #include <string.h>
 #include <time.h>
 
-enum { TOP_DEFAULT = 10, PROGRESS_FRAMES = 4096, PROGRESS_FRAMES_FAST = 65536 };
+enum {
+    TOP_DEFAULT = 10,
+    PROGRESS_FRAMES = 4096,
+    PROGRESS_FRAMES_FAST = 65536,
+    TIMEOUT_DEFAULT = 10,
+    RING_DEFAULT = 64 << 20,
+    RING_LEAST = 4096,
+};
+
+#define RING_MOST ((uint64_t)1 << 40)
 
 struct options {
     struct host *host;
@@ -52,6 +62,11 @@ static void print_help(void)
          "  -c, --count N              stop after N frames\n"
          "      --fail NAME@FRAME      make an expert fail at a frame: its key is terminated,\n"
          "                             then reset, and the others go on\n"
+         "      --isolate              each expert in a process of its own, which can only read the\n"
+         "                             frames: whatever becomes of it, the others go on\n"
+         "      --restart N            with --isolate: start a failed expert again, up to N times\n"
+         "      --isolate-ring SIZE    with --isolate: memory that the frames pass through; default\n"
+         "                             64 MiB. No frame may be larger\n"
          "      --top N                rows of each table; default 10\n"
          "  -j, --json                 print one JSON object instead\n"
          "  -h, --help                 print this\n"
@@ -76,8 +91,32 @@ static int load_config(const char *name)
     return path && ks_config_load(path, complain_of_config, NULL) == KS_OK ? EXIT_DONE : EXIT_FAILED;
 }
 
+static bool parse_ring(const char *text, uint64_t *bytes)
+{
+    if (bytes_parse(text, bytes) && *bytes >= RING_LEAST && *bytes <= RING_MOST)
+        return true;
+    complain("--isolate-ring %s: expected a size from 4 KiB to 1 TiB", text);
+    return false;
+}
+
+/* What needs the experts to be in this process, or not to be. */
+static int check_isolate(const struct options *options)
+{
+    const struct host *host = options->host;
+    if (host->isolate && options->trace)
+        return usage_error("run", "--trace: with --isolate the experts' keys are in other processes");
+    if (!host->isolate && host->restarts)
+        return usage_error("run", "--restart: only with --isolate");
+    if (!host->isolate && host->ring_bytes)
+        return usage_error("run", "--isolate-ring: only with --isolate");
+    return EXIT_DONE;
+}
+
 static int check_options(const struct options *options)
 {
+    int status = check_isolate(options);
+    if (status)
+        return status;
     if (options->config && input_path_is_standard(options->config) && input_path_is_standard(options->host->source))
         return usage_error("run", "--config -: standard input is the capture");
     if (options->trace && output_is_standard(options->trace))
@@ -87,21 +126,30 @@ static int check_options(const struct options *options)
 
 static int parse_options(int argc, char **argv, struct options *options)
 {
-    enum { FAIL = 256, TOP, CONFIG, TRACE };
+    enum { FAIL = 256, TOP, CONFIG, TRACE, ISOLATE, RESTART, ISOLATE_RING };
     static const struct option names[] = {
-        {"expert", required_argument, NULL, 'e'},  {"threads", required_argument, NULL, 't'},
-        {"filter", required_argument, NULL, 'f'},  {"loop", required_argument, NULL, 'l'},
-        {"count", required_argument, NULL, 'c'},   {"fail", required_argument, NULL, FAIL},
-        {"top", required_argument, NULL, TOP},     {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},          {"config", required_argument, NULL, CONFIG},
-        {"trace", required_argument, NULL, TRACE}, {0},
+        {"expert", required_argument, NULL, 'e'},
+        {"threads", required_argument, NULL, 't'},
+        {"filter", required_argument, NULL, 'f'},
+        {"loop", required_argument, NULL, 'l'},
+        {"count", required_argument, NULL, 'c'},
+        {"fail", required_argument, NULL, FAIL},
+        {"top", required_argument, NULL, TOP},
+        {"json", no_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},
+        {"config", required_argument, NULL, CONFIG},
+        {"trace", required_argument, NULL, TRACE},
+        {"isolate", no_argument, NULL, ISOLATE},
+        {"restart", required_argument, NULL, RESTART},
+        {"isolate-ring", required_argument, NULL, ISOLATE_RING},
+        {0},
     };
     uint64_t number;
     int option;
     while ((option = getopt_long(argc, argv, "e:t:f:l:c:jh", names, NULL)) != -1) {
         switch (option) {
         case 'e':
-            if (!host_load(options->host, optarg))
+            if (!host_add(options->host, optarg))
                 return EXIT_FAILED;
             break;
         case 't':
@@ -131,6 +179,18 @@ static int parse_options(int argc, char **argv, struct options *options)
             break;
         case TOP:
             if (!parse_number("--top", optarg, 0, UINT32_MAX, &options->top))
+                return EXIT_USAGE;
+            break;
+        case ISOLATE:
+            options->host->isolate = true;
+            break;
+        case RESTART:
+            if (!parse_number("--restart", optarg, 1, UINT32_MAX, &number))
+                return EXIT_USAGE;
+            options->host->restarts = (unsigned)number;
+            break;
+        case ISOLATE_RING:
+            if (!parse_ring(optarg, &options->host->ring_bytes))
                 return EXIT_USAGE;
             break;
         case 'j':
@@ -170,6 +230,13 @@ static int apply_fail(struct options *options)
 /* ------------------------------------------------------------------ the run */
 
 static struct capture *running;
+
+/* A ring of the kernel's is in memory that both processes could write. */
+static void leave_capture(void)
+{
+    if (capture_is_live(running))
+        capture_close(running);
+}
 
 static void stop_capture(void)
 {
@@ -296,6 +363,7 @@ static int run_capture(struct options *options, struct capture *capture)
         return EXIT_FAILED;
     }
     running = capture;
+    options->host->leave_capture = leave_capture;
     interrupt_catch(stop_capture);
     bool whole = run_frames(options, capture, &resident);
     bool traced = ks_trace_stop() == KS_OK;
@@ -307,12 +375,16 @@ static int run_capture(struct options *options, struct capture *capture)
 
 static int run(int argc, char **argv)
 {
-    static struct host host = {.threads = 1};
+    static struct host host = {.threads = 1, .timeout = TIMEOUT_DEFAULT};
     struct options options = {.host = &host, .top = TOP_DEFAULT};
     int status = parse_options(argc, argv, &options);
     if (status)
         return status;
-    if (!host.experts_count && (!host_load(&host, "flows") || !host_load(&host, "reassembly")))
+    if (!host.experts_count && (!host_add(&host, "flows") || !host_add(&host, "reassembly")))
+        return EXIT_FAILED;
+    if (!host.ring_bytes)
+        host.ring_bytes = RING_DEFAULT;
+    if (!host_load(&host))
         return EXIT_FAILED;
     status = apply_fail(&options);
     if (status)

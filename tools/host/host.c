@@ -2,6 +2,7 @@
 
 #include "command.h"
 #include "interrupt.h"
+#include "process.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -16,7 +17,7 @@ void host_fatal(const char *what, ks_status status)
     exit(EXIT_FAILED);
 }
 
-static bool expert_start(struct expert *expert)
+bool expert_start(struct expert *expert)
 {
     struct host *host = expert->host;
     EXPERTSTARTUPINFO startup = {0};
@@ -34,7 +35,10 @@ static bool expert_start(struct expert *expert)
     for (unsigned t = 0; t < host->threads; t++) {
         struct lane *lane = &expert->lanes[t];
         lane->expert = expert;
-        ck_ring_init(&lane->ring, RING);
+        if (expert->is_apart)
+            cursor_open(&lane->cursor, &host->ring, &expert->process->page->places[t], t);
+        else
+            ck_ring_init(&lane->ring, RING);
         int error = pthread_create(&lane->thread, NULL, lane_main, lane);
         if (error) {
             complain("expert %s: thread %u: %s", expert->name, t + 1, strerror(error));
@@ -50,6 +54,10 @@ bool host_start(struct host *host)
     if (status != KS_OK)
         host_fatal("a key for the frames", status);
     fragments_open(&host->fragments, host->key, frame_deliver, host);
+    if (host->isolate) {
+        processes_start(host);
+        return true;
+    }
     /* Signals are for the capture thread. */
     sigset_t before;
     bool started = true;
@@ -78,17 +86,24 @@ static double key_drop(ks_key_t key, struct ks_key_stats *before, struct ks_key_
     return (double)(end.tv_sec - start.tv_sec) * 1e6 + (double)(end.tv_nsec - start.tv_nsec) / 1e3;
 }
 
+void expert_join(struct expert *expert)
+{
+    for (unsigned t = 0; t < expert->host->threads; t++) {
+        pthread_join(expert->lanes[t].thread, NULL);
+        expert->broken |= !expert->lanes[t].ran_well && !atomic_load(&expert->failed);
+    }
+}
+
 void host_drain(struct host *host)
 {
     host_settle(host);
     host_flush(host);
-    atomic_store_explicit(&host->capture_ended, true, memory_order_release);
-    for (size_t i = 0; i < host->experts_count; i++) {
-        struct expert *expert = &host->experts[i];
-        for (unsigned t = 0; t < host->threads; t++) {
-            pthread_join(expert->lanes[t].thread, NULL);
-            expert->broken |= !expert->lanes[t].ran_well && !atomic_load(&expert->failed);
-        }
+    if (host->isolate) {
+        processes_drain(host);
+    } else {
+        atomic_store_explicit(&host->capture_ended, true, memory_order_release);
+        for (size_t i = 0; i < host->experts_count; i++)
+            expert_join(&host->experts[i]);
     }
     stashes_free(host);
 }
@@ -108,23 +123,30 @@ bool host_ran_well(const struct host *host)
     return well;
 }
 
+void expert_finish(struct expert *expert)
+{
+    expert->reset_us = key_drop(expert->key, &expert->stats, &expert->stats_after);
+}
+
 void host_finish(struct host *host)
 {
-    for (size_t i = 0; i < host->experts_count; i++) {
-        struct expert *expert = &host->experts[i];
-        expert->reset_us = key_drop(expert->key, &expert->stats, &expert->stats_after);
-    }
+    for (size_t i = 0; !host->isolate && i < host->experts_count; i++)
+        expert_finish(&host->experts[i]);
     host->reset_us = key_drop(host->key, &host->stats, &host->stats_after);
 }
 
 void host_close(struct host *host)
 {
+    if (host->isolate)
+        processes_close(host);
     for (size_t i = 0; i < host->experts_count; i++) {
         struct expert *expert = &host->experts[i];
+        events_free(expert);
+        if (host->isolate)
+            continue;
         ks_key_destroy(expert->key);
         dlclose(expert->library);
         free(expert->lanes);
-        events_free(expert);
     }
     ks_key_destroy(host->key);
 }

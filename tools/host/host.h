@@ -4,6 +4,8 @@
  * The capture thread copies each frame into a block of the key `frames` and collects it in a burst for one
  * lane of each expert; a lane is one thread of one expert with its ring. The expert that is done with a frame
  * last frees it, so that every frame goes home across threads.
+ *
+ * With --isolate each expert is in a process of its own, and all frames are in one ring that the processes share: process.h.
  */
 #ifndef HOST_HOST_H
 #define HOST_HOST_H
@@ -11,7 +13,9 @@
 #include "capture/captured.h"
 #include "clock.h"
 #include "experts/packet.h"
+#include "failure.h"
 #include "fragments.h"
+#include "frame_ring.h"
 
 #include <ck_ring.h>
 #include <keyslab/keyslab.h>
@@ -19,11 +23,13 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+struct process;
+
 enum { BURST = 32, RING = 256, LANES_MOST = 64, EXPERTS_MOST = 16, EVENT_COLUMNS = 12, PROBLEMS_KEPT = 10 };
 
 /* A frame as it lies in its block. */
 struct frame {
-    _Atomic uint32_t readers; /* experts that still have to look at it */
+    _Atomic uint32_t readers; /* experts that still have to look at it; 0 in the ring of processes */
     uint32_t number;
     struct frame *next;   /* while it waits for the first fragment of its datagram */
     struct packet packet; /* what the experts get as its property table */
@@ -50,6 +56,8 @@ struct lane {
     /* between them */
     ck_ring_t ring;
     ck_ring_buffer_t slots[RING];
+    /* instead, in a process of the expert's own */
+    struct ring_cursor cursor;
 };
 
 /* What an expert has submitted, copied. Texts are NULL where the column holds a number. */
@@ -64,6 +72,7 @@ struct event {
 
 struct expert {
     struct host *host;
+    const char *path; /* or the name of one that comes with keyslab */
     const char *name;
     void *library;
     EXPERTENUMINFO info;
@@ -72,6 +81,11 @@ struct expert {
     struct lane *lanes;
     uint64_t fail_at; /* frame number, 0 for never */
     atomic_bool failed;
+    struct failure failure;
+    struct process *process; /* with --isolate, in the host's own process */
+    bool is_apart;           /* this process is the expert's own */
+    bool is_refused;         /* could not be loaded or configured, which was complained of */
+    unsigned restarts;
     bool broken;           /* a thread of it returned FALSE of its own accord */
     pthread_mutex_t mutex; /* events and problem */
     struct event *events;
@@ -106,10 +120,23 @@ struct host {
     uint64_t problems_count;
     struct problem problems[PROBLEMS_KEPT];
     double seconds;
+    double timeout; /* seconds for one frame; 0 for none */
+    /* processes */
+    bool isolate;
+    bool is_started;
+    unsigned restarts; /* of each expert, at the most */
+    uint64_t ring_bytes;
+    struct frame_ring ring;
+    unsigned untended;           /* frames since the processes were looked after */
+    double tended;               /* when that was */
+    void (*leave_capture)(void); /* what an expert's process does about the capture; may be NULL */
 };
 
-/* Loads an expert by the name of one that comes with keyslab, or by path. False after a complaint. */
-bool host_load(struct host *host, const char *name);
+/* One more expert, by the name of one that comes with keyslab, or by path. False after a complaint. */
+bool host_add(struct host *host, const char *path);
+
+/* Loads all of them; false after a complaint. */
+bool host_load(struct host *host);
 
 /* Makes the expert of that name fail at a frame. False where there is none. */
 bool host_fail(struct host *host, const char *name, uint64_t frame);
@@ -143,6 +170,12 @@ void host_close(struct host *host);
 
 /* The lane that the calling thread is, NULL for other threads. */
 extern _Thread_local struct lane *host_lane;
+
+/* The parts of the run that are one expert's, in the process that it runs in. The first two are false after a complaint. */
+bool expert_load(struct expert *expert);
+bool expert_start(struct expert *expert);
+void expert_join(struct expert *expert);
+void expert_finish(struct expert *expert);
 
 /* The lane's next frame, after releasing the one before; NULL at the end. */
 struct frame *lane_next(struct lane *lane);

@@ -73,8 +73,24 @@ static struct burst *lane_wait(struct lane *lane)
     }
 }
 
+/* Of the ring that the expert's process can only read. What is left of the frames when the expert has failed is nobody's. */
+static struct frame *lane_next_shared(struct lane *lane)
+{
+    unsigned spins = 0;
+    bool has_ended = atomic_load_explicit(&lane->expert->failed, memory_order_relaxed);
+    struct frame *frame = NULL;
+    while (!has_ended && !(frame = cursor_next(&lane->cursor, &has_ended))) {
+        if (spins == SPINS)
+            ks_flush();
+        wait_a_little(&spins);
+    }
+    return frame;
+}
+
 struct frame *lane_next(struct lane *lane)
 {
+    if (lane->expert->is_apart)
+        return lane_next_shared(lane);
     lane_release(lane);
     if (interrupt_is_late())
         return NULL;
@@ -107,7 +123,10 @@ void *lane_main(void *argument)
     /* What is left of the frames goes home unread. */
     while (lane_next(lane))
         ;
-    lane_free_done(lane);
+    if (expert->is_apart)
+        cursor_close(&lane->cursor);
+    else
+        lane_free_done(lane);
     ks_flush();
     return NULL;
 }

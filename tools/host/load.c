@@ -2,6 +2,7 @@
 #include "host.h"
 
 #include "command.h"
+#include "process.h"
 
 #include <dlfcn.h>
 #include <stdio.h>
@@ -24,7 +25,7 @@ static void *library_open(const char *name)
     return library;
 }
 
-static bool expert_enter(struct expert *expert)
+static bool library_enter(struct expert *expert)
 {
     EXPERTENUMINFO *info = &expert->info;
     /* POSIX makes the pointer that dlsym returns convertible to a function's. */
@@ -44,20 +45,38 @@ static bool expert_enter(struct expert *expert)
     return true;
 }
 
-bool host_load(struct host *host, const char *name)
+bool expert_load(struct expert *expert)
 {
-    if (host->experts_count == EXPERTS_MOST) {
-        complain("--expert %s: no more than %d experts", name, EXPERTS_MOST);
-        return false;
-    }
-    struct expert *expert = &host->experts[host->experts_count];
-    *expert = (struct expert){.host = host, .name = base_name(name), .mutex = PTHREAD_MUTEX_INITIALIZER};
-    expert->library = library_open(name);
-    if (!expert->library || !expert_enter(expert))
+    expert->library = library_open(expert->path);
+    if (!expert->library || !library_enter(expert))
         return false;
     if (*expert->info.szName)
         expert->name = expert->info.szName;
-    host->experts_count++;
+    return true;
+}
+
+bool host_add(struct host *host, const char *path)
+{
+    if (host->experts_count == EXPERTS_MOST) {
+        complain("--expert %s: no more than %d experts", path, EXPERTS_MOST);
+        return false;
+    }
+    host->experts[host->experts_count++] = (struct expert){
+        .host = host,
+        .path = path,
+        .name = base_name(path),
+        .mutex = PTHREAD_MUTEX_INITIALIZER,
+    };
+    return true;
+}
+
+bool host_load(struct host *host)
+{
+    if (host->isolate)
+        return processes_load(host);
+    for (size_t i = 0; i < host->experts_count; i++)
+        if (!expert_load(&host->experts[i]))
+            return false;
     return true;
 }
 
