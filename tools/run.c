@@ -21,7 +21,7 @@ enum {
     PROGRESS_FRAMES = 4096,
     PROGRESS_FRAMES_FAST = 65536,
     TIMEOUT_DEFAULT = 10,
-    RING_DEFAULT = 64 << 20,
+    RING_DEFAULT = 8 << 20,
     RING_LEAST = 4096,
 };
 
@@ -66,7 +66,7 @@ static void print_help(void)
          "                             frames: whatever becomes of it, the others go on\n"
          "      --restart N            with --isolate: start a failed expert again, up to N times\n"
          "      --isolate-ring SIZE    with --isolate: memory that the frames pass through; default\n"
-         "                             64 MiB. No frame may be larger\n"
+         "                             8 MiB. No frame may be larger\n"
          "      --top N                rows of each table; default 10\n"
          "  -j, --json                 print one JSON object instead\n"
          "  -h, --help                 print this\n"
