@@ -90,7 +90,10 @@ void frame_deliver(void *context, struct frame *frame)
         return;
     }
     for (size_t i = 0; i < host->experts_count; i++)
-        refused += !lane_add(host, &host->experts[i].lanes[hash % host->threads], frame);
+        if (host->experts[i].lanes)
+            refused += !lane_add(host, &host->experts[i].lanes[hash % host->threads], frame);
+    if (!host->readers)
+        ks_free(host->key, frame);
     if (!refused)
         return;
     host->refused++;
@@ -122,7 +125,7 @@ void host_frame(struct host *host, const struct captured *captured)
         host->refused++;
         return;
     }
-    atomic_init(&frame->readers, host->isolate ? 0 : (uint32_t)host->experts_count);
+    atomic_init(&frame->readers, (uint32_t)host->readers);
     frame->number = (uint32_t)number;
     frame->packet = packet;
     frame->packet.clock = host->clock.passed;
@@ -150,6 +153,6 @@ void host_flush(struct host *host)
         return;
     }
     for (size_t i = 0; i < host->experts_count; i++)
-        for (unsigned t = 0; t < host->threads; t++)
+        for (unsigned t = 0; host->experts[i].lanes && t < host->threads; t++)
             lane_send(&host->experts[i].lanes[t]);
 }

@@ -33,4 +33,7 @@ struct failure {
     char backtrace[FAILURE_DEPTH][FAILURE_CALL]; /* "symbol+0x1f (module.so)", or "module.so+0x1234" */
 };
 
+/* "signal", "gave_up": as the report's JSON has it. */
+const char *failure_name(enum failure_kind kind);
+
 #endif

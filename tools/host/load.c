@@ -6,6 +6,7 @@
 
 #include <dlfcn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* A name without a slash is that of an expert that comes with keyslab. NULL after a complaint. */
@@ -25,7 +26,7 @@ static void *library_open(const char *name)
     return library;
 }
 
-static bool library_enter(struct expert *expert)
+static bool expert_enter(struct expert *expert)
 {
     EXPERTENUMINFO *info = &expert->info;
     /* POSIX makes the pointer that dlsym returns convertible to a function's. */
@@ -37,47 +38,69 @@ static bool library_enter(struct expert *expert)
                  info->pRegisterProc ? EXPERTENTRY_RUN : EXPERTENTRY_REGISTER);
         return false;
     }
-    if (!info->pRegisterProc(info)) {
-        complain("expert %s: Register refused", expert->name);
-        return false;
-    }
-    snprintf(info->szDllName, sizeof info->szDllName, "%s", expert->name);
+    *(void **)&expert->exception_type = dlsym(expert->library, "__cxa_current_exception_type");
+    expert->module = walk_span((void *)(uintptr_t)info->pRunProc);
     return true;
+}
+
+struct registration {
+    struct expert *expert;
+    EXPERTENUMINFO info; /* a copy, which may still be written to when nobody waits for it any more */
+    bool accepted;
+};
+
+static void call_register(void *argument)
+{
+    struct registration *registration = argument;
+    registration->accepted = registration->info.pRegisterProc(&registration->info);
+}
+
+/* Its name, where it gives one. */
+static void expert_accept(struct expert *expert, const EXPERTENUMINFO *info)
+{
+    char file[MAX_PATH];
+    snprintf(file, sizeof file, "%s", expert->name);
+    expert->info = *info;
+    expert->info.szName[sizeof info->szName - 1] = '\0';
+    expert->info.szVendor[sizeof info->szVendor - 1] = '\0';
+    expert->info.szDescription[sizeof info->szDescription - 1] = '\0';
+    memcpy(expert->info.szDllName, file, sizeof file);
+    if (*expert->info.szName)
+        expert->name = expert->info.szName;
+}
+
+static void expert_register(struct expert *expert)
+{
+    struct registration *registration = malloc(sizeof *registration);
+    if (!registration)
+        host_fatal("registering an expert", KS_NO_MEMORY);
+    *registration = (struct registration){.expert = expert, .info = expert->info};
+    if (guest_call_aside(expert, call_register, registration, expert->host->timeout)) {
+        if (!registration->accepted)
+            expert_fail(expert, NULL, FAILURE_REFUSED, 0, "Register returned FALSE");
+        expert_accept(expert, &registration->info);
+    }
+    if (atomic_load(&expert->failed))
+        expert_stop_all(expert);
+    if (!expert->is_stuck)
+        free(registration);
 }
 
 bool expert_load(struct expert *expert)
 {
     expert->library = library_open(expert->path);
-    if (!expert->library || !library_enter(expert))
+    if (!expert->library || !expert_enter(expert))
         return false;
-    if (*expert->info.szName)
-        expert->name = expert->info.szName;
+    contain_begin();
+    expert_register(expert);
     return true;
 }
 
-bool host_add(struct host *host, const char *path)
+bool host_load(struct host *host, const char *name)
 {
-    if (host->experts_count == EXPERTS_MOST) {
-        complain("--expert %s: no more than %d experts", path, EXPERTS_MOST);
-        return false;
-    }
-    host->experts[host->experts_count++] = (struct expert){
-        .host = host,
-        .path = path,
-        .name = base_name(path),
-        .mutex = PTHREAD_MUTEX_INITIALIZER,
-    };
-    return true;
-}
-
-bool host_load(struct host *host)
-{
-    if (host->isolate)
-        return processes_load(host);
-    for (size_t i = 0; i < host->experts_count; i++)
-        if (!expert_load(&host->experts[i]))
-            return false;
-    return true;
+    struct expert *expert = &host->experts[host->experts_count++];
+    *expert = (struct expert){.host = host, .path = name, .name = base_name(name), .mutex = PTHREAD_MUTEX_INITIALIZER};
+    return host->isolate ? process_load(expert) : expert_load(expert);
 }
 
 bool host_fail(struct host *host, const char *name, uint64_t frame)

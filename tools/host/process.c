@@ -16,16 +16,20 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { TEND_MILLISECONDS = 20, FRAMES_A_TURN = 1024, LATE_TICKS = INTERRUPT_LATE + 10 };
+enum { FRAMES_A_TURN = 1024, LATE_TICKS = INTERRUPT_LATE + 10 };
 
-/* The host was not running itself, as after a stop: who was late then is not known. */
-#define LAPSE_SECONDS 1.0
+/* Milliseconds. */
+enum {
+    LOOK = 20,       /* between two looks at the processes, at the most */
+    LOOK_MOST = 100, /* that a look counts for: a host that was itself stopped has not been waiting */
+    GRACE = 2000,
+};
 
-static double seconds_now(void)
+static double milliseconds_now(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
 }
 
 static bool is_alive(const struct expert *expert)
@@ -37,9 +41,8 @@ static bool is_alive(const struct expert *expert)
 
 static void watch_reset(struct process *process)
 {
-    double now = seconds_now();
     for (unsigned t = 0; t < process->reader.count; t++)
-        process->lanes[t].since = now;
+        process->lanes[t].unmoved = 0;
 }
 
 static bool process_spawn(struct process *process)
@@ -87,8 +90,9 @@ static struct process *process_new(struct expert *expert)
 /* The expert runs as soon as it has heard what it has to know. */
 static void process_go(struct process *process)
 {
-    const uint64_t fail_at = process->expert->fail_at;
-    send(process->socket, &fail_at, sizeof fail_at, MSG_NOSIGNAL);
+    const struct expert *expert = process->expert;
+    const struct go go = {.fail_at = expert->fail_at, .sharers = (unsigned)expert->host->experts_count};
+    send(process->socket, &go, sizeof go, MSG_NOSIGNAL);
 }
 
 /* ------------------------------------------------------------------ what processes say */
@@ -195,6 +199,7 @@ static struct failure failure_told(const struct outcome *outcome)
 
 static void take_stats(struct expert *expert, const struct outcome *outcome, bool is_told)
 {
+    expert->is_gone = !is_told;
     expert->stats = (struct ks_key_stats){0};
     expert->stats_after = (struct ks_key_stats){0};
     if (is_told) {
@@ -215,11 +220,7 @@ static struct failure take_outcome(struct process *process, int status)
     bool is_told = atomic_load(&outcome->is_told);
     take_stats(expert, outcome, is_told);
     if (is_told)
-        snprintf(expert->problem, sizeof expert->problem, "%.*s", (int)sizeof expert->problem - 1, outcome->problem);
-    if (outcome->failure.kind != FAILURE_NONE)
         return failure_told(outcome);
-    if (is_told && outcome->ran_well)
-        return (struct failure){0};
     return process->cause.kind != FAILURE_NONE ? process->cause : failure_by_status(process, status);
 }
 
@@ -243,10 +244,8 @@ static void process_end(struct process *process, int status)
     inbox_free(&process->inbox);
     ring_remove_reader(&process->reader);
     process->id = 0;
-    if (process->page->outcome.is_refused) {
-        expert->is_refused = true;
+    if (process->page->outcome.is_refused)
         return;
-    }
     struct failure failure = take_outcome(process, status);
     if (failure.kind == FAILURE_NONE)
         return;
@@ -267,22 +266,38 @@ static void process_kill(struct process *process, enum failure_kind kind, const 
 
 /* ------------------------------------------------------------------ looking after them */
 
-static void process_watch(struct process *process, double now)
+/* Whether the lane has something to do for which it has only so much time. */
+static bool is_busy(const struct process *process, uint32_t state)
 {
     const struct host *host = process->expert->host;
-    /* Nothing has been asked of it before the run begins. */
-    if (!host->timeout || (process->is_ready && !host->is_started))
-        return;
-    for (unsigned t = 0; t < process->reader.count; t++) {
+    if (process->is_ready && !host->is_started)
+        return false;
+    if (state == PLACE_DONE) {
+        for (unsigned t = 0; t < process->reader.count; t++)
+            if (atomic_load_explicit(&process->page->places[t].state, memory_order_relaxed) != PLACE_DONE)
+                return false;
+        return true;
+    }
+    return state != PLACE_WAITING;
+}
+
+/*
+ * The process has a watchdog of its own, which can say more of what it finds. Where that is not to be heard of in twice the time,
+ * it has failed with the rest.
+ */
+static void process_watch(struct process *process, double elapsed)
+{
+    double limit = process->expert->host->timeout * 1000;
+    for (unsigned t = 0; limit && t < process->reader.count; t++) {
         struct lane_watch *lane = &process->lanes[t];
         const struct ring_place *place = &process->page->places[t];
         uint64_t next = atomic_load_explicit(&place->next, memory_order_relaxed);
         uint32_t state = atomic_load_explicit(&place->state, memory_order_relaxed);
-        bool has_moved = next != lane->next || state != lane->state;
-        if (has_moved || state == PLACE_WAITING || state == PLACE_DONE)
-            *lane = (struct lane_watch){next, state, now};
-        else if (now - lane->since > host->timeout)
-            process_kill(process, FAILURE_TIME, "took too long");
+        if (next != lane->next || state != lane->state || !is_busy(process, state))
+            *lane = (struct lane_watch){.next = next, .state = state};
+        lane->unmoved += elapsed;
+        if (lane->unmoved > 2 * limit + GRACE)
+            process_kill(process, FAILURE_TIME, "its process was not to be heard of any more");
     }
 }
 
@@ -296,14 +311,14 @@ static void process_hear(struct process *process)
         kill(process->id, SIGKILL);
 }
 
-static void process_tend(struct process *process, bool is_readable, double now)
+static void process_tend(struct process *process, bool is_readable, double elapsed)
 {
     int status;
     if (is_readable)
         process_hear(process);
     if (process->reader.is_broken)
         process_kill(process, FAILURE_DIED, "its process wrote nonsense over its place in the ring of frames");
-    process_watch(process, now);
+    process_watch(process, elapsed);
     if (atomic_load_explicit(&interrupt_ticks, memory_order_relaxed) >= LATE_TICKS)
         process_kill(process, FAILURE_IGNORED, "did not end when the run was interrupted");
     if (waitpid(process->id, &status, WNOHANG) == process->id)
@@ -321,17 +336,14 @@ static void processes_tend(struct host *host, int milliseconds)
         };
     if (poll(sockets, host->experts_count, milliseconds) < 0)
         memset(sockets, 0, sizeof sockets);
-    double now = seconds_now();
-    if (now - host->tended > LAPSE_SECONDS)
-        for (size_t i = 0; i < host->experts_count; i++)
-            if (is_alive(&host->experts[i]))
-                watch_reset(host->experts[i].process);
+    double now = milliseconds_now();
+    double elapsed = now - host->tended < LOOK_MOST ? now - host->tended : LOOK_MOST;
     host->tended = now;
     if (interrupt_is_late())
         ring_cut_short(&host->ring);
     for (size_t i = 0; i < host->experts_count; i++)
         if (is_alive(&host->experts[i]))
-            process_tend(host->experts[i].process, sockets[i].revents, now);
+            process_tend(host->experts[i].process, sockets[i].revents, elapsed);
 }
 
 /* ------------------------------------------------------------------ the run */
@@ -341,25 +353,21 @@ static bool is_registering(const struct expert *expert)
     return is_alive(expert) && !expert->process->is_ready;
 }
 
-bool processes_load(struct host *host)
+bool process_load(struct expert *expert)
 {
-    if (!ring_open(&host->ring, host->ring_bytes)) {
+    struct host *host = expert->host;
+    if (!host->ring.shared && !ring_open(&host->ring, host->ring_bytes)) {
         complain("--isolate: a ring of frames: %s", strerror(errno));
         return false;
     }
-    bool are_loaded = true;
-    for (size_t i = 0; are_loaded && i < host->experts_count; i++) {
-        struct expert *expert = &host->experts[i];
-        expert->process = process_new(expert);
-        if (!process_spawn(expert->process)) {
-            complain("expert %s: a process: %s", expert->name, strerror(errno));
-            return false;
-        }
-        while (is_registering(expert))
-            processes_tend(host, TEND_MILLISECONDS);
-        are_loaded = !expert->is_refused;
+    expert->process = process_new(expert);
+    if (!process_spawn(expert->process)) {
+        complain("expert %s: a process: %s", expert->name, strerror(errno));
+        return false;
     }
-    return are_loaded;
+    while (is_registering(expert))
+        processes_tend(host, LOOK);
+    return !expert->process->page->outcome.is_refused;
 }
 
 void processes_start(struct host *host)
@@ -425,23 +433,11 @@ void processes_drain(struct host *host)
     ring_end(&host->ring);
     for (size_t i = 0; i < host->experts_count; i++)
         while (is_alive(&host->experts[i]))
-            processes_tend(host, TEND_MILLISECONDS);
+            processes_tend(host, LOOK);
 }
 
-void processes_close(struct host *host)
+void process_close(struct process *process)
 {
-    for (size_t i = 0; i < host->experts_count; i++) {
-        struct process *process = host->experts[i].process;
-        if (!process)
-            continue;
-        if (process->id) {
-            kill(process->id, SIGKILL);
-            waitpid(process->id, NULL, 0);
-            close(process->socket);
-        }
-        munmap(process->page, sizeof *process->page);
-        free(process);
-        host->experts[i].process = NULL;
-    }
-    ring_close(&host->ring);
+    munmap(process->page, sizeof *process->page);
+    free(process);
 }

@@ -19,13 +19,17 @@
 /* How an expert has ended, as its process tells it. Believed only as far as it makes sense. */
 struct outcome {
     _Atomic uint32_t is_told; /* the rest is whole */
-    bool ran_well;
-    bool is_refused; /* not loaded, after a complaint */
-    struct failure failure;
-    char problem[EXPERTSTRINGLENGTH];
+    bool is_refused;          /* not loaded, after a complaint */
+    struct failure failure;   /* FAILURE_NONE for none */
     struct ks_key_stats stats;
     struct ks_key_stats stats_after;
     double reset_us;
+};
+
+/* What an expert's process waits for, and then runs. */
+struct go {
+    uint64_t fail_at;
+    unsigned sharers;
 };
 
 /* Shared by the host and one expert's process, which both may write it. */
@@ -35,11 +39,11 @@ struct process_page {
     struct outcome outcome;
 };
 
-/* When a lane was seen to go on last. */
+/* How long a lane has been seen not to go on, in milliseconds. */
 struct lane_watch {
     uint64_t next;
     uint32_t state;
-    double since;
+    double unmoved;
 };
 
 struct process {
@@ -54,8 +58,11 @@ struct process {
     struct lane_watch lanes[LANES_MOST];
 };
 
-/* The host's end, of all experts. False after a complaint. */
-bool processes_load(struct host *host);
+/* Starts the expert's process, and waits until it is loaded there or has failed. False after a complaint. */
+bool process_load(struct expert *expert);
+void process_close(struct process *process);
+
+/* What the capture thread does instead where experts are in processes. */
 void processes_start(struct host *host);
 
 /* Hands over a frame that is decoded: one that lies in the ring, by processes_reserve, or a block, which is freed. */
@@ -68,7 +75,6 @@ void processes_flush(struct host *host);
 
 /* No more frames: waits until each has ended. */
 void processes_drain(struct host *host);
-void processes_close(struct host *host);
 
 /* ------------------------------------------------------------------ in the expert's process */
 

@@ -62,15 +62,19 @@ static void leave_others(struct host *host, const struct process *process)
 /* The host of one expert, whose frames are in the ring. */
 static struct expert *host_of_one(struct host *host, struct process *process)
 {
+    const char *path = process->expert->path;
     struct expert *expert = &host->experts[0];
-    *expert = *process->expert;
-    expert->is_apart = true;
-    expert->failed = false;
-    expert->failure = (struct failure){0};
-    expert->events = NULL;
-    expert->events_count = 0;
+    *expert = (struct expert){
+        .host = host,
+        .path = path,
+        .name = base_name(path),
+        .mutex = PTHREAD_MUTEX_INITIALIZER,
+        .process = process,
+        .is_apart = true,
+    };
     host->experts_count = 1;
     host->isolate = false;
+    process->expert = expert;
     return expert;
 }
 
@@ -80,30 +84,23 @@ static _Noreturn void end(int status)
     _exit(status);
 }
 
-static _Noreturn void end_refused(struct outcome *outcome)
-{
-    outcome->is_refused = true;
-    end(EXIT_FAILED);
-}
-
 /* Waits until the run begins. */
-static void await_go(struct expert *expert)
+static void await_go(struct host *host, struct expert *expert)
 {
-    uint64_t fail_at;
-    if (recv(sender.socket, &fail_at, sizeof fail_at, MSG_WAITALL) != sizeof fail_at)
+    struct go go;
+    if (recv(sender.socket, &go, sizeof go, MSG_WAITALL) != sizeof go)
         _exit(EXIT_FAILED);
-    expert->fail_at = fail_at;
+    expert->fail_at = go.fail_at;
+    host->sharers = go.sharers;
 }
 
 /* Release: the host believes the rest where it sees that it is told. */
 static void tell_outcome(const struct expert *expert, struct outcome *outcome)
 {
-    outcome->ran_well = !expert->failed && !expert->broken;
     outcome->failure = expert->failure;
     outcome->stats = expert->stats;
     outcome->stats_after = expert->stats_after;
     outcome->reset_us = expert->reset_us;
-    memcpy(outcome->problem, expert->problem, sizeof outcome->problem);
     atomic_store_explicit(&outcome->is_told, true, memory_order_release);
 }
 
@@ -115,16 +112,18 @@ void process_run(struct host *host, struct process *process, pid_t parent)
         _exit(EXIT_FAILED);
     leave_others(host, process);
     struct expert *expert = host_of_one(host, process);
-    if (!expert_load(expert))
-        end_refused(&page->outcome);
+    if (!expert_load(expert)) {
+        page->outcome.is_refused = true;
+        end(EXIT_FAILED);
+    }
     page->info = expert->info;
     say_ready();
-    await_go(expert);
-    if (!expert_start(expert))
-        end_refused(&page->outcome);
-    expert_join(expert);
+    await_go(host, expert);
+    host_start(host);
+    experts_wait(host);
     expert_finish(expert);
     tell_outcome(expert, &page->outcome);
-    dlclose(expert->library);
+    if (!host_is_stuck(host))
+        dlclose(expert->library);
     end(EXIT_DONE);
 }
