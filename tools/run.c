@@ -17,6 +17,10 @@
 
 enum { TOP_DEFAULT = 10, TIMEOUT_DEFAULT = 10, PROGRESS_FRAMES = 4096, PROGRESS_FRAMES_FAST = 65536 };
 
+#define RING_DEFAULT ((uint64_t)8 << 20)
+#define RING_LEAST   ((uint64_t)4 << 10)
+#define RING_MOST    ((uint64_t)1 << 40)
+
 struct options {
     struct host *host;
     const char *fail;
@@ -62,6 +66,11 @@ static void print_help(void)
          "                             block of its own, or leaves blocks behind\n"
          "      --fail NAME@FRAME      make an expert fail at a frame: its key is terminated,\n"
          "                             then reset, and the others go on\n"
+         "      --isolate              each expert in a process of its own, which can only read the\n"
+         "                             frames: whatever becomes of it, the others go on\n"
+         "      --restart N            with --isolate: start a failed expert again, up to N times\n"
+         "      --isolate-ring SIZE    with --isolate: memory that the frames pass through; default\n"
+         "                             8M. No frame may be larger\n"
          "      --top N                rows of each table; default 10\n"
          "  -j, --json                 print one JSON object instead\n"
          "  -h, --help                 print this\n"
@@ -92,8 +101,34 @@ static int load_config(const char *name)
     return path && ks_config_load(path, complain_of_config, NULL) == KS_OK ? EXIT_DONE : EXIT_FAILED;
 }
 
+static bool parse_ring(const char *text, uint64_t *bytes)
+{
+    if (!parse_size("--isolate-ring", text, bytes))
+        return false;
+    if (*bytes >= RING_LEAST && *bytes <= RING_MOST)
+        return true;
+    complain("--isolate-ring %s: expected a size from 4k to 1T", text);
+    return false;
+}
+
+/* What needs the experts to be in this process, or not to be. */
+static int check_isolate(const struct options *options)
+{
+    const struct host *host = options->host;
+    if (host->isolate && options->trace)
+        return usage_error("run", "--trace: with --isolate the experts' keys are in other processes");
+    if (!host->isolate && host->restarts)
+        return usage_error("run", "--restart: only with --isolate");
+    if (!host->isolate && host->ring_bytes)
+        return usage_error("run", "--isolate-ring: only with --isolate");
+    return EXIT_DONE;
+}
+
 static int check_options(const struct options *options)
 {
+    int status = check_isolate(options);
+    if (status)
+        return status;
     if (options->config && input_path_is_standard(options->config) && input_path_is_standard(options->host->source))
         return usage_error("run", "--config -: standard input is the capture");
     if (options->trace && output_is_standard(options->trace))
@@ -103,7 +138,7 @@ static int check_options(const struct options *options)
 
 static int parse_options(int argc, char **argv, struct options *options)
 {
-    enum { FAIL = 256, TOP, CONFIG, TRACE, TIMEOUT, QUOTA, STRICT };
+    enum { FAIL = 256, TOP, CONFIG, TRACE, TIMEOUT, QUOTA, STRICT, ISOLATE, RESTART, ISOLATE_RING };
     static const struct option names[] = {
         {"expert", required_argument, NULL, 'e'},
         {"threads", required_argument, NULL, 't'},
@@ -118,6 +153,9 @@ static int parse_options(int argc, char **argv, struct options *options)
         {"trace", required_argument, NULL, TRACE},
         {"expert-timeout", required_argument, NULL, TIMEOUT},
         {"strict", no_argument, NULL, STRICT},
+        {"isolate", no_argument, NULL, ISOLATE},
+        {"restart", required_argument, NULL, RESTART},
+        {"isolate-ring", required_argument, NULL, ISOLATE_RING},
         {"expert-quota", required_argument, NULL, QUOTA},
         {0},
     };
@@ -172,6 +210,18 @@ static int parse_options(int argc, char **argv, struct options *options)
             if (!parse_number("--top", optarg, 0, UINT32_MAX, &options->top))
                 return EXIT_USAGE;
             break;
+        case ISOLATE:
+            options->host->isolate = true;
+            break;
+        case RESTART:
+            if (!parse_number("--restart", optarg, 1, UINT32_MAX, &number))
+                return EXIT_USAGE;
+            options->host->restarts = (unsigned)number;
+            break;
+        case ISOLATE_RING:
+            if (!parse_ring(optarg, &options->host->ring_bytes))
+                return EXIT_USAGE;
+            break;
         case 'j':
             options->json = true;
             break;
@@ -209,6 +259,13 @@ static int apply_fail(struct options *options)
 /* ------------------------------------------------------------------ the run */
 
 static struct capture *running;
+
+/* A ring of the kernel's is in memory that both processes could write. */
+static void leave_capture(void)
+{
+    if (capture_is_live(running))
+        capture_close(running);
+}
 
 static void stop_capture(void)
 {
@@ -338,6 +395,7 @@ static int run_capture(struct options *options, struct capture *capture)
         return EXIT_FAILED;
     }
     running = capture;
+    options->host->leave_capture = leave_capture;
     interrupt_catch(stop_capture);
     bool whole = run_frames(options, capture, &resident);
     bool traced = ks_trace_stop() == KS_OK;
@@ -365,6 +423,8 @@ static int run(int argc, char **argv)
     int status = parse_options(argc, argv, &options);
     if (status)
         return status;
+    if (!host.ring_bytes)
+        host.ring_bytes = RING_DEFAULT;
     if (!load_experts(&options))
         return EXIT_FAILED;
     status = apply_fail(&options);

@@ -3,6 +3,7 @@
 
 #include "experts/decode.h"
 #include "interrupt.h"
+#include "process.h"
 
 #include <string.h>
 
@@ -84,6 +85,10 @@ void frame_deliver(void *context, struct frame *frame)
     uint64_t hash = decode_hash(&frame->packet);
     uint32_t refused = 0;
     frame->packet.clock = host->clock.passed;
+    if (host->isolate) {
+        processes_deliver(host, frame, (unsigned)(hash % host->threads));
+        return;
+    }
     for (size_t i = 0; i < host->experts_count; i++)
         if (host->experts[i].lanes)
             refused += !lane_add(host, &host->experts[i].lanes[hash % host->threads], frame);
@@ -96,6 +101,16 @@ void frame_deliver(void *context, struct frame *frame)
         ks_free(host->key, frame);
 }
 
+/*
+ * Where a frame is put together. Processes get it from there if that is their ring; one that may have to wait for others first
+ * does so in a block.
+ */
+static struct frame *frame_room(struct host *host, const struct packet *packet, size_t size)
+{
+    bool may_wait = packet->fragment.version;
+    return host->isolate && !may_wait ? processes_reserve(host, size) : frame_block(host, size);
+}
+
 void host_frame(struct host *host, const struct captured *captured)
 {
     struct packet packet;
@@ -105,7 +120,7 @@ void host_frame(struct host *host, const struct captured *captured)
     const char *problem = decode(captured->link, captured->bytes, captured->captured, captured->length, &packet);
     if (problem)
         note_problem(host, number, problem);
-    struct frame *frame = frame_block(host, sizeof *frame + captured->captured);
+    struct frame *frame = frame_room(host, &packet, sizeof *frame + captured->captured);
     if (!frame) {
         host->refused++;
         return;
@@ -133,6 +148,10 @@ void host_settle(struct host *host)
 
 void host_flush(struct host *host)
 {
+    if (host->isolate) {
+        processes_flush(host);
+        return;
+    }
     for (size_t i = 0; i < host->experts_count; i++)
         for (unsigned t = 0; host->experts[i].lanes && t < host->threads; t++)
             lane_send(&host->experts[i].lanes[t]);

@@ -2,6 +2,7 @@
 
 #include "command.h"
 #include "interrupt.h"
+#include "process.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -32,7 +33,7 @@ static void on_misuse(void *context, const struct ks_error *error)
 static uint64_t quota_default(const struct host *host)
 {
     uint64_t memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
-    return memory / 2 / host->experts_count;
+    return memory / 2 / (host->sharers ? host->sharers : host->experts_count);
 }
 
 /* What the config file has for keys of that name; 0 for nothing. */
@@ -112,7 +113,10 @@ static void expert_start(struct expert *expert)
     for (unsigned t = 0; t < host->threads; t++) {
         lanes[t].expert = expert;
         lanes[t].guest = (struct guest){.expert = expert, .lane = &lanes[t], .number = t + 1};
-        ck_ring_init(&lanes[t].ring, RING);
+        if (expert->is_apart)
+            cursor_open(&lanes[t].cursor, &host->ring, &expert->process->page->places[t], t);
+        else
+            ck_ring_init(&lanes[t].ring, RING);
     }
     atomic_fetch_add(&expert->threads, host->threads);
     expert->lanes = lanes;
@@ -131,6 +135,10 @@ void host_start(struct host *host)
     if (status != KS_OK)
         host_fatal("a key for the frames", status);
     fragments_open(&host->fragments, host->key, frame_deliver, host);
+    if (host->isolate) {
+        processes_start(host);
+        return;
+    }
     contain_begin();
     for (size_t i = 0; i < host->experts_count; i++) {
         expert_make_key(&host->experts[i]);
@@ -218,10 +226,8 @@ static void expert_look_back(struct expert *expert)
                     (unsigned long long)stats.live_bytes);
 }
 
-void host_drain(struct host *host)
+void experts_wait(struct host *host)
 {
-    host_settle(host);
-    host_flush(host);
     atomic_store_explicit(&host->capture_ended, true, memory_order_release);
     for (size_t i = 0; i < host->experts_count; i++) {
         unsigned spins = 0;
@@ -235,6 +241,16 @@ void host_drain(struct host *host)
             lane_join(&expert->lanes[t]);
         expert_look_back(expert);
     }
+}
+
+void host_drain(struct host *host)
+{
+    host_settle(host);
+    host_flush(host);
+    if (host->isolate)
+        processes_drain(host);
+    else
+        experts_wait(host);
     stashes_free(host);
 }
 
@@ -266,28 +282,36 @@ bool host_has_failures(const struct host *host)
 
 bool host_is_stuck(const struct host *host)
 {
-    for (size_t i = 0; i < host->experts_count; i++)
+    for (size_t i = 0; !host->isolate && i < host->experts_count; i++)
         if (!may_unload(&host->experts[i]))
             return true;
     return false;
 }
 
+void expert_finish(struct expert *expert)
+{
+    if (!atomic_load(&expert->is_dropped))
+        expert_drop(expert);
+    else if (expert->stats_after.arena_bytes)
+        key_purge(expert->key, &expert->stats_after);
+    if (atomic_load(&expert->failed))
+        failure_describe(expert);
+}
+
 void host_finish(struct host *host)
 {
-    for (size_t i = 0; i < host->experts_count; i++) {
-        struct expert *expert = &host->experts[i];
-        if (!atomic_load(&expert->is_dropped))
-            expert_drop(expert);
-        else if (expert->stats_after.arena_bytes)
-            key_purge(expert->key, &expert->stats_after);
-        if (atomic_load(&expert->failed))
-            failure_describe(expert);
-    }
+    for (size_t i = 0; !host->isolate && i < host->experts_count; i++)
+        expert_finish(&host->experts[i]);
     host->reset_us = key_drop(host->key, &host->stats, &host->stats_after);
 }
 
 static void expert_close(struct expert *expert)
 {
+    if (expert->process) {
+        process_close(expert->process);
+        events_free(expert);
+        return;
+    }
     ks_key_destroy(expert->key);
     expert->is_stuck |= guests_remain(expert);
     if (may_unload(expert))
@@ -302,5 +326,7 @@ void host_close(struct host *host)
 {
     for (size_t i = 0; i < host->experts_count; i++)
         expert_close(&host->experts[i]);
+    if (host->isolate)
+        ring_close(&host->ring);
     ks_key_destroy(host->key);
 }

@@ -4,6 +4,8 @@
  * The capture thread copies each frame into a block of the key `frames` and collects it in a burst for one
  * lane of each expert; a lane is one thread of one expert with its ring. The expert that is done with a frame
  * last frees it, so that every frame goes home across threads.
+ *
+ * With --isolate each expert is in a process of its own, and all frames are in one ring that the processes share: process.h.
  */
 #ifndef HOST_HOST_H
 #define HOST_HOST_H
@@ -14,6 +16,7 @@
 #include "experts/packet.h"
 #include "failure.h"
 #include "fragments.h"
+#include "frame_ring.h"
 
 #include <ck_ring.h>
 #include <keyslab/keyslab.h>
@@ -21,11 +24,13 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+struct process;
+
 enum { BURST = 32, RING = 256, LANES_MOST = 64, EXPERTS_MOST = 1024, EVENT_COLUMNS = 12, PROBLEMS_KEPT = 10 };
 
 /* A frame as it lies in its block. */
 struct frame {
-    _Atomic uint32_t readers; /* experts that still have to look at it */
+    _Atomic uint32_t readers; /* experts that still have to look at it; 0 in the ring of processes */
     uint32_t number;
     struct frame *next;   /* while it waits for the first fragment of its datagram */
     struct packet packet; /* what the experts get as its property table */
@@ -63,6 +68,8 @@ struct lane {
     /* between them */
     ck_ring_t ring;
     ck_ring_buffer_t slots[RING];
+    /* instead, in a process of the expert's own */
+    struct ring_cursor cursor;
 };
 
 /* What an expert has submitted, copied. Texts are NULL where the column holds a number. */
@@ -77,6 +84,7 @@ struct event {
 
 struct expert {
     struct host *host;
+    const char *path; /* or the name of one that comes with keyslab */
     const char *name;
     void *library;
     EXPERTENUMINFO info;
@@ -112,6 +120,11 @@ struct expert {
     struct ks_key_stats stats;       /* before the reset */
     struct ks_key_stats stats_after; /* after reset and purge */
     double reset_us;
+    /* with --isolate */
+    struct process *process;
+    bool is_apart; /* this process is the expert's own */
+    bool is_gone;  /* its process has ended without its statistics */
+    unsigned restarts;
 };
 
 struct problem {
@@ -141,6 +154,16 @@ struct host {
     uint64_t problems_count;
     struct problem problems[PROBLEMS_KEPT];
     double seconds;
+    /* processes */
+    bool isolate;
+    bool is_started;
+    unsigned restarts; /* of each expert, at the most */
+    unsigned sharers;  /* in an expert's process: experts that there are in all */
+    uint64_t ring_bytes;
+    struct frame_ring ring;
+    unsigned untended;           /* frames since the processes were looked after */
+    double tended;               /* when that was, in milliseconds */
+    void (*leave_capture)(void); /* what an expert's process does about the capture; may be NULL */
 };
 
 #define HOST_NO_QUOTA UINT64_MAX
@@ -184,6 +207,11 @@ void host_close(struct host *host);
 
 /* The lane that the calling thread is, NULL for other threads. */
 extern _Thread_local struct lane *host_lane;
+
+/* The parts of a run that are one expert's, in the process that it runs in. Loading is false after a complaint. */
+bool expert_load(struct expert *expert);
+void experts_wait(struct host *host);
+void expert_finish(struct expert *expert);
 
 /* The lane's next frame, after releasing the one before; NULL at the end, and where the expert has failed. */
 struct frame *lane_next(struct lane *lane);

@@ -86,8 +86,29 @@ static struct burst *lane_wait(struct lane *lane, bool drains)
     }
 }
 
+/* Of the ring that the expert's process can only read. What is left of the frames when the expert has failed is nobody's. */
+static struct frame *lane_read_shared(struct lane *lane)
+{
+    unsigned spins = 0;
+    bool has_ended = atomic_load_explicit(&lane->expert->failed, memory_order_relaxed);
+    struct frame *frame = has_ended ? NULL : cursor_next(&lane->cursor, &has_ended);
+    if (frame || has_ended)
+        return frame;
+    atomic_store_explicit(&lane->is_waiting, true, memory_order_relaxed);
+    while (!frame && !has_ended && !atomic_load_explicit(&lane->expert->failed, memory_order_relaxed)) {
+        if (spins == SPINS)
+            ks_flush();
+        wait_a_little(&spins);
+        frame = cursor_next(&lane->cursor, &has_ended);
+    }
+    atomic_store_explicit(&lane->is_waiting, false, memory_order_relaxed);
+    return frame;
+}
+
 static struct frame *lane_read(struct lane *lane, bool drains)
 {
+    if (lane->expert->is_apart)
+        return lane_read_shared(lane);
     lane_release(lane);
     if (drains ? interrupt_is_late() : lane_is_to_end(lane))
         return NULL;
@@ -131,7 +152,10 @@ static void lane_drain(struct lane *lane)
 {
     while (lane_read(lane, true))
         ;
-    lane_free_done(lane);
+    if (lane->expert->is_apart)
+        cursor_close(&lane->cursor);
+    else
+        lane_free_done(lane);
     ks_flush();
 }
 
@@ -188,6 +212,10 @@ void lane_take_over(struct lane *lane)
     struct burst *burst;
     if (atomic_load(&lane->is_over))
         return;
+    if (lane->expert->is_apart) {
+        atomic_store(&lane->is_over, true);
+        return;
+    }
     bool ended = atomic_load_explicit(&lane->expert->host->capture_ended, memory_order_acquire) || interrupt_is_late();
     lane_release(lane);
     if (lane->reading) {

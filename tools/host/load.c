@@ -2,6 +2,7 @@
 #include "host.h"
 
 #include "command.h"
+#include "process.h"
 
 #include <dlfcn.h>
 #include <stdio.h>
@@ -85,17 +86,21 @@ static void expert_register(struct expert *expert)
         free(registration);
 }
 
-bool host_load(struct host *host, const char *name)
+bool expert_load(struct expert *expert)
 {
-    struct expert *expert = &host->experts[host->experts_count];
-    *expert = (struct expert){.host = host, .name = base_name(name), .mutex = PTHREAD_MUTEX_INITIALIZER};
-    expert->library = library_open(name);
+    expert->library = library_open(expert->path);
     if (!expert->library || !expert_enter(expert))
         return false;
     contain_begin();
     expert_register(expert);
-    host->experts_count++;
     return true;
+}
+
+bool host_load(struct host *host, const char *name)
+{
+    struct expert *expert = &host->experts[host->experts_count++];
+    *expert = (struct expert){.host = host, .path = name, .name = base_name(name), .mutex = PTHREAD_MUTEX_INITIALIZER};
+    return host->isolate ? process_load(expert) : expert_load(expert);
 }
 
 bool host_fail(struct host *host, const char *name, uint64_t frame)
