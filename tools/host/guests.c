@@ -213,6 +213,15 @@ bool guests_remain(struct expert *expert)
     return remain;
 }
 
+void guest_ask(struct guest *guest)
+{
+    pthread_mutex_lock(&lock);
+    atomic_store(&guest->found, FOUND_NOT_YET);
+    if (atomic_load(&guest->state) == GUEST_RUNNING)
+        pthread_kill(guest->thread, contain_signal());
+    pthread_mutex_unlock(&lock);
+}
+
 unsigned guests_stop(struct expert *expert, enum insist insist)
 {
     unsigned running = 0;
