@@ -287,10 +287,10 @@ static bool aside_wait(struct aside *aside, double seconds)
 static bool aside_stop(struct aside *aside, double seconds)
 {
     struct expert *expert = aside->guest.expert;
-    if (failure_claim(expert, &aside->guest)) {
-        snprintf(expert->failure.text, sizeof expert->failure.text, "did not return within %g s", seconds);
-        failure_settle(expert, FAILURE_TIME);
-    }
+    if (interrupt_is_late())
+        expert_fail(expert, &aside->guest, FAILURE_IGNORED, 0, "did not return when the run was interrupted");
+    else
+        expert_fail(expert, &aside->guest, FAILURE_TIME, 0, "did not return within %g s", seconds);
     expert_stop_all(expert);
     return atomic_load(&aside->guest.state) != GUEST_PARKED && aside_is_over(aside, 1);
 }
