@@ -106,10 +106,11 @@ class Contained(unittest.TestCase):
 
     def test_misuse_is_counted(self):
         none = {"double_free": 0, "bad_block": 0, "wrong_key": 0, "stale": 0}
-        for mode, misuse, kind in (("double", {"double_free": 1}, "double free"), ("foreign", {"bad_block": 2}, "foreign")):
+        for mode, misuse, kind in (("double", {"double_free": 1}, "free already"), ("foreign", {"bad_block": 2}, "not a block")):
             self.assertEqual(self.check(mode, status=0)["misuse"], {**none, **misuse})
             faulty = self.check(mode, "--strict", kind="misuse", text=kind)
             self.assertEqual(faulty["misuse"], {**none, **misuse})
+            self.assertIn("Run+0x", " ".join(faulty["failure"]["backtrace"]))
         leaky = self.check("leak", status=0)
         self.assertEqual((leaky["left_blocks"], leaky["left_bytes"], leaky["misuse"]), (10, 10 * BLOCK, none))
         leaky = self.check("leak", "--strict", kind="left", text="10 blocks", frame=0)

@@ -15,6 +15,9 @@ enum { FAULTS = sizeof faults / sizeof *faults };
 
 /* Beyond a stack's end: as far as one call may reach in one step. */
 #define OVERFLOW_REACH ((uintptr_t)1 << 20)
+#define OVERFLOW_NEAR  ((uintptr_t)8 << 10)
+
+enum { STEPS_MOST = 100000 };
 
 _Thread_local struct guest *host_guest;
 
@@ -139,10 +142,11 @@ static void fault_of_program(int number, const siginfo_t *info)
         raise(number);
 }
 
-static bool is_overflow(const struct guest *guest, int number, uintptr_t address)
+static bool is_overflow(const struct guest *guest, int number, uintptr_t address, const void *context)
 {
     uintptr_t end = (uintptr_t)guest->stack;
-    return number == SIGSEGV && address < end + (uintptr_t)sysconf(_SC_PAGESIZE) && address > end - OVERFLOW_REACH;
+    return number == SIGSEGV && address - (end - OVERFLOW_REACH) < OVERFLOW_REACH + OVERFLOW_NEAR &&
+           context_stack(context) - (end - OVERFLOW_REACH) < OVERFLOW_REACH + OVERFLOW_NEAR;
 }
 
 /* The type of an exception that nobody has caught: its name is the second word of what describes it. */
@@ -166,12 +170,45 @@ static void fault_note(struct guest *guest, int number, const siginfo_t *info, c
         .code = info->si_code,
         .address = address,
         .access = info->si_code > 0 ? context_access(context) : 0,
-        .overflow = info->si_code > 0 && is_overflow(guest, number, address),
+        .overflow = info->si_code > 0 && is_overflow(guest, number, address, context),
         .exception = exception_of(guest, number),
     };
     expert->calls = walk->calls;
     expert->failure.detail = number;
     failure_settle(expert, expert->fault.exception ? FAILURE_EXCEPTION : FAILURE_SIGNAL);
+}
+
+/* ------------------------------------------------------------------ single steps
+ *
+ * A guest that spends its time in calls of keyslab or the host is hardly ever found outside of them: it goes on step by step until
+ * the call has returned.
+ */
+static void context_step(void *context, bool on)
+{
+#if defined(__x86_64__)
+    enum { TRAP_FLAG = 0x100 };
+    greg_t *flags = &((ucontext_t *)context)->uc_mcontext.gregs[REG_EFL];
+    *flags = on ? *flags | TRAP_FLAG : *flags & ~(greg_t)TRAP_FLAG;
+#else
+    (void)context, (void)on;
+#endif
+}
+
+/* Whether the fault is the step that was asked for; does not return where the guest may be unwound. */
+static bool is_step(struct guest *guest, int number, const siginfo_t *info, void *context)
+{
+    struct walk walk = {0};
+    if (number != SIGTRAP || info->si_code != TRAP_TRACE || !guest->steps)
+        return false;
+    bool is_over = !--guest->steps || atomic_load(&guest->state) != GUEST_RUNNING;
+    if (!is_over && (!span_has(&guest->expert->module, context_at(context)) || ks_thread_is_inside()))
+        return true;
+    guest->steps = 0;
+    context_step(context, false);
+    walk_guest(guest, context, false, &walk);
+    if (!is_over && !walk.in_lock)
+        guest_unwind(guest);
+    return true;
 }
 
 static void on_fault(int number, siginfo_t *info, void *context)
@@ -181,6 +218,10 @@ static void on_fault(int number, siginfo_t *info, void *context)
         fault_of_program(number, info);
         return;
     }
+    if (is_step(guest, number, info, context))
+        return;
+    context_step(context, false);
+    guest->steps = 0;
     if (guest->handling)
         siglongjmp(guest->again, 1);
     struct walk walk = {0};
@@ -205,25 +246,40 @@ static void note_calls(const struct guest *guest, const struct walk *walk)
         expert->calls = walk->calls;
 }
 
+/*
+ * A guest inside of keyslab or the host may have locks there, which everybody needs: it is never parked, and goes on until it is
+ * out.
+ */
+static void stop_guest(struct guest *guest, const struct walk *walk, bool is_inside, void *context)
+{
+    int insist = atomic_load(&guest->insist);
+    note_calls(guest, walk);
+    if (walk->found && !is_inside && !walk->in_lock)
+        guest_unwind(guest);
+    if (is_inside && insist >= INSIST_STEP && !guest->steps) {
+        guest->steps = STEPS_MOST;
+        context_step(context, true);
+    }
+    if (is_inside || insist < INSIST_PARK)
+        return;
+    guest->expert->holds_loader |= walk->in_loader;
+    guest_park(guest);
+}
+
 /* As long as it returns, the signal is sent again. Any system call that the guest waits in ends with EINTR. */
 static void on_stop(int number, siginfo_t *info, void *context)
 {
     (void)number, (void)info;
     int error = errno;
     struct guest *guest = host_guest;
-    if (!guest_is_contained() || atomic_load(&guest->state) != GUEST_RUNNING || !atomic_load(&guest->expert->failed))
+    if (!guest_is_contained() || atomic_load(&guest->state) != GUEST_RUNNING)
         return;
     struct walk walk = {0};
     walk_guest(guest, context, false, &walk);
-    note_calls(guest, &walk);
     bool is_inside = ks_thread_is_inside() || walk.in_host;
-    int insist = atomic_load(&guest->insist);
-    if (walk.found && !is_inside && !walk.in_lock)
-        guest_unwind(guest);
-    if (insist == INSIST_ALWAYS || (insist == INSIST_PARK && !is_inside)) {
-        guest->expert->holds_loader |= walk.in_loader;
-        guest_park(guest);
-    }
+    atomic_store(&guest->found, is_inside ? FOUND_IN_HOST : FOUND_IN_EXPERT);
+    if (atomic_load(&guest->expert->failed))
+        stop_guest(guest, &walk, is_inside, context);
     errno = error;
 }
 

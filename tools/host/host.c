@@ -22,27 +22,22 @@ void host_fatal(const char *what, ks_status status)
 
 /* ------------------------------------------------------------------ the beginning */
 
-static const char *misuse_text(ks_status status)
-{
-    switch (status) {
-    case KS_DOUBLE_FREE:
-        return "double free";
-    case KS_WRONG_KEY:
-        return "free of another key's block";
-    case KS_STALE:
-        return "free of a block that was not handed out";
-    case KS_DAMAGED:
-        return "write to a free block";
-    default:
-        return "free of a foreign pointer";
-    }
-}
-
-/* A refused free, with --strict. */
+/* A refused free, with --strict; or what the owner of a free block has found. In the thread that frees, or the owner's. */
 static void on_misuse(void *context, const struct ks_error *error)
 {
-    expert_fail(context, host_guest, FAILURE_MISUSE, (int)error->status, "%s: %p", misuse_text(error->status),
-                error->block);
+    struct expert *expert = context;
+    struct walk walk = {0};
+    if (!failure_claim(expert, host_guest))
+        return;
+    if (expert->blamed)
+        walk_stack(&expert->module, (uintptr_t)__builtin_return_address(0), &walk);
+    expert->calls = walk.calls;
+    expert->failure.detail = (int)error->status;
+    snprintf(expert->failure.text, sizeof expert->failure.text,
+             error->status == KS_DAMAGED ? "%p is %s" : "freed %p, %s", error->block, ks_strerror(error->status));
+    failure_settle(expert, FAILURE_MISUSE);
+    ks_key_terminate(expert->key);
+    watchdog_wake();
 }
 
 /* Half of the machine's memory for all experts together. */

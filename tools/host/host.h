@@ -58,12 +58,14 @@ struct lane {
     _Atomic uint32_t at;    /* number of the frame that the expert looks at, 0 for none */
     _Atomic uint64_t moved; /* rises with each frame, and behind the last with each event */
     atomic_bool is_waiting; /* for frames */
+    atomic_bool is_inside;  /* of lane_next */
     atomic_bool has_ended;  /* it has been told that there are no more */
     atomic_bool has_returned;
     atomic_bool is_over; /* and nothing comes through the ring any more */
     /* watchdog */
-    uint64_t seen;  /* moved */
-    double unmoved; /* milliseconds */
+    uint64_t seen;      /* moved */
+    double unmoved;     /* milliseconds */
+    double unmoved_cpu; /* of the processor's time, when it last moved */
     /* between them */
     ck_ring_t ring;
     ck_ring_buffer_t slots[RING];
