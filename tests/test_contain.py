@@ -110,6 +110,7 @@ class Contained(unittest.TestCase):
             self.assertEqual(self.check(mode, status=0)["misuse"], {**none, **misuse})
             faulty = self.check(mode, "--strict", kind="misuse", text=kind)
             self.assertEqual(faulty["misuse"], {**none, **misuse})
+            self.assertIn("Run+0x", " ".join(faulty["failure"]["backtrace"]))
         leaky = self.check("leak", status=0)
         self.assertEqual((leaky["left_blocks"], leaky["left_bytes"], leaky["misuse"]), (10, 10 * BLOCK, none))
         leaky = self.check("leak", "--strict", kind="left", text="10 blocks", frame=0)

@@ -136,11 +136,15 @@ static void print_keys(const struct host *host)
                    "waste", "reset us", "kept"},
         .left = {true},
     };
-    print_key(&table, &host->stats, host->reset_us, &host->stats_after);
+    if (!host->isolate)
+        print_key(&table, &host->stats, host->reset_us, &host->stats_after);
     for (size_t i = 0; i < host->experts_count; i++)
-        print_key(&table, &host->experts[i].stats, host->experts[i].reset_us, &host->experts[i].stats_after);
+        if (!host->experts[i].is_gone)
+            print_key(&table, &host->experts[i].stats, host->experts[i].reset_us, &host->experts[i].stats_after);
     printf("\nkeys, before their reset; 'kept' after reset and purge\n");
     table_print(&table);
+    if (host->isolate)
+        printf("\nframes: a ring of %s\n", bytes_text((double)host->ring_bytes));
 }
 
 static void print_problems(const struct host *host)
@@ -163,8 +167,13 @@ static void print_failure(const struct expert *expert)
     printf(": %s\n", failure->text);
     for (uint32_t i = 0; i < failure->depth; i++)
         printf("  %s\n", failure->backtrace[i]);
-    printf("  its key was reset: %" PRIu64 " blocks, %" PRIu64 " bytes recovered, %" PRIu64 " live now\n",
-           expert->stats.live, expert->stats.live_bytes, expert->stats_after.live);
+    if (expert->is_gone)
+        printf("  its process is gone, with all of its memory\n");
+    else
+        printf("  its key was reset: %" PRIu64 " blocks, %" PRIu64 " bytes recovered, %" PRIu64 " live now\n",
+               expert->stats.live, expert->stats.live_bytes, expert->stats_after.live);
+    if (expert->restarts)
+        printf("  it was started again %u time%s\n", expert->restarts, expert->restarts == 1 ? "" : "s");
 }
 
 static void print_failures(const struct host *host)
@@ -321,6 +330,8 @@ static json_t *json_expert(const struct expert *expert)
         json_object_set_new(object, "recovered_blocks", json_integer((json_int_t)expert->stats.live));
         json_object_set_new(object, "recovered_bytes", json_integer((json_int_t)expert->stats.live_bytes));
     }
+    if (expert->host->isolate)
+        json_object_set_new(object, "restarts", json_integer((json_int_t)expert->restarts));
     return object;
 }
 
@@ -359,6 +370,13 @@ static json_t *json_problems(const struct host *host)
     return json_pack("{s:I, s:o}", "count", (json_int_t)host->problems_count, "first", first);
 }
 
+/* What frames lie in. */
+static json_t *json_frames(const struct host *host)
+{
+    return host->isolate ? json_pack("{s:I}", "bytes", (json_int_t)host->ring_bytes)
+                         : json_key(&host->stats, &host->stats_after, host->reset_us);
+}
+
 void report_json(const struct host *host, const struct resident *resident, bool cut_short)
 {
     puts("{");
@@ -366,8 +384,8 @@ void report_json(const struct host *host, const struct resident *resident, bool 
                             (json_int_t)host->frames, "bytes", (json_int_t)host->bytes, "seconds", host->seconds,
                             "frames_per_second", host->seconds > 0 ? (double)host->frames / host->seconds : 0, "source",
                             json_text(host->source), "threads", (int)host->threads, "interrupted", (int)cut_short,
-                            "refused", (json_int_t)host->refused, "problems", json_problems(host), "frames_key",
-                            json_key(&host->stats, &host->stats_after, host->reset_us), "resident", "before",
+                            "refused", (json_int_t)host->refused, "problems", json_problems(host),
+                            host->isolate ? "frames_ring" : "frames_key", json_frames(host), "resident", "before",
                             (json_int_t)resident->before, "peak", (json_int_t)resident->peak, "after",
                             (json_int_t)resident->after),
                   "  ");

@@ -108,7 +108,7 @@ void frame_deliver(void *context, struct frame *frame)
 static struct frame *frame_room(struct host *host, const struct packet *packet, size_t size)
 {
     bool may_wait = packet->fragment.version;
-    return host->isolate && !may_wait ? processes_reserve(host, size) : frame_block(host, size);
+    return host->isolate && !may_wait ? processes_reserve(host, host->frames, size) : frame_block(host, size);
 }
 
 void host_frame(struct host *host, const struct captured *captured)

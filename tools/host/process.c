@@ -150,7 +150,7 @@ static void find_place(const struct process *process, struct failure *failure)
             continue;
         uint32_t label = atomic_load(&place->label);
         failure->thread = found++ ? 0 : t + 1;
-        if (label > failure->frame)
+        if (label > failure->frame && label <= process->expert->host->frames)
             failure->frame = label;
     }
 }
@@ -217,11 +217,16 @@ static struct failure take_outcome(struct process *process, int status)
 {
     struct expert *expert = process->expert;
     const struct outcome *outcome = &process->page->outcome;
-    bool is_told = atomic_load(&outcome->is_told);
+    bool is_told = atomic_load(&outcome->told) == TOLD_OUTCOME;
     take_stats(expert, outcome, is_told);
     if (is_told)
         return failure_told(outcome);
     return process->cause.kind != FAILURE_NONE ? process->cause : failure_by_status(process, status);
+}
+
+static bool is_refused(const struct process *process)
+{
+    return !process->is_ready && atomic_load(&process->page->outcome.told) == TOLD_REFUSED;
 }
 
 static bool restart(struct process *process)
@@ -244,7 +249,7 @@ static void process_end(struct process *process, int status)
     inbox_free(&process->inbox);
     ring_remove_reader(&process->reader);
     process->id = 0;
-    if (process->page->outcome.is_refused)
+    if (is_refused(process))
         return;
     struct failure failure = take_outcome(process, status);
     if (failure.kind == FAILURE_NONE)
@@ -367,7 +372,7 @@ bool process_load(struct expert *expert)
     }
     while (is_registering(expert))
         processes_tend(host, LOOK);
-    return !expert->process->page->outcome.is_refused;
+    return !is_refused(expert->process);
 }
 
 void processes_start(struct host *host)
@@ -380,13 +385,16 @@ void processes_start(struct host *host)
         }
 }
 
-struct frame *processes_reserve(struct host *host, size_t bytes)
+struct frame *processes_reserve(struct host *host, uint64_t number, size_t bytes)
 {
     unsigned spins = 0;
     struct frame *frame;
     if (!ring_can_hold(&host->ring, bytes)) {
-        complain("%s: a frame of %zu bytes has no room in a ring of %llu: --isolate-ring",
-                 input_path_shown(host->source), bytes, (unsigned long long)host->ring.size);
+        /* One complaint will do. */
+        if (!host->refused)
+            complain("%s: frame %llu: %zu bytes have no room in a ring of %llu: expected a larger one, --isolate-ring",
+                     input_path_shown(host->source), (unsigned long long)number, bytes,
+                     (unsigned long long)host->ring.size);
         return NULL;
     }
     while (!(frame = ring_reserve(&host->ring, bytes))) {
@@ -400,7 +408,7 @@ struct frame *processes_reserve(struct host *host, size_t bytes)
 static struct frame *move_to_ring(struct host *host, struct frame *block)
 {
     size_t bytes = sizeof *block + block->data.nBytesAvail;
-    struct frame *frame = processes_reserve(host, bytes);
+    struct frame *frame = processes_reserve(host, block->number, bytes);
     if (frame)
         memcpy(frame, block, bytes);
     else

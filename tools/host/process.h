@@ -16,11 +16,16 @@
 
 #include <sys/types.h>
 
+enum told {
+    TOLD_NOTHING,
+    TOLD_REFUSED, /* the expert was not loaded, after a complaint */
+    TOLD_OUTCOME, /* what follows is whole */
+};
+
 /* How an expert has ended, as its process tells it. Believed only as far as it makes sense. */
 struct outcome {
-    _Atomic uint32_t is_told; /* the rest is whole */
-    bool is_refused;          /* not loaded, after a complaint */
-    struct failure failure;   /* FAILURE_NONE for none */
+    _Atomic uint32_t told;  /* enum told */
+    struct failure failure; /* FAILURE_NONE for none */
     struct ks_key_stats stats;
     struct ks_key_stats stats_after;
     double reset_us;
@@ -68,8 +73,8 @@ void processes_start(struct host *host);
 /* Hands over a frame that is decoded: one that lies in the ring, by processes_reserve, or a block, which is freed. */
 void processes_deliver(struct host *host, struct frame *frame, unsigned lane);
 
-/* Room in the ring for a frame; NULL after a complaint where the ring is too small for it. */
-struct frame *processes_reserve(struct host *host, size_t bytes);
+/* Room in the ring for the frame of that number; NULL after a complaint where the ring is too small for it. */
+struct frame *processes_reserve(struct host *host, uint64_t number, size_t bytes);
 
 void processes_flush(struct host *host);
 

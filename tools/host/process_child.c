@@ -101,7 +101,7 @@ static void tell_outcome(const struct expert *expert, struct outcome *outcome)
     outcome->stats = expert->stats;
     outcome->stats_after = expert->stats_after;
     outcome->reset_us = expert->reset_us;
-    atomic_store_explicit(&outcome->is_told, true, memory_order_release);
+    atomic_store_explicit(&outcome->told, TOLD_OUTCOME, memory_order_release);
 }
 
 void process_run(struct host *host, struct process *process, pid_t parent)
@@ -113,7 +113,7 @@ void process_run(struct host *host, struct process *process, pid_t parent)
     leave_others(host, process);
     struct expert *expert = host_of_one(host, process);
     if (!expert_load(expert)) {
-        page->outcome.is_refused = true;
+        atomic_store(&page->outcome.told, TOLD_REFUSED);
         end(EXIT_FAILED);
     }
     page->info = expert->info;
