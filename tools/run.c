@@ -15,7 +15,11 @@
 #include <string.h>
 #include <time.h>
 
-enum { TOP_DEFAULT = 10, PROGRESS_FRAMES = 4096, PROGRESS_FRAMES_FAST = 65536 };
+enum { TOP_DEFAULT = 10, TIMEOUT_DEFAULT = 10, PROGRESS_FRAMES = 4096, PROGRESS_FRAMES_FAST = 65536 };
+
+#define RING_DEFAULT ((uint64_t)8 << 20)
+#define RING_LEAST   ((uint64_t)4 << 10)
+#define RING_MOST    ((uint64_t)1 << 40)
 
 struct options {
     struct host *host;
@@ -27,6 +31,8 @@ struct options {
     uint64_t count;
     uint64_t top;
     bool json;
+    size_t experts_count;
+    const char *experts[EXPERTS_MOST];
 };
 
 static void print_help(void)
@@ -50,17 +56,36 @@ static void print_help(void)
          "  -f, --filter BPF           only frames that a pcap filter accepts\n"
          "  -l, --loop N               replay a file N times, from memory\n"
          "  -c, --count N              stop after N frames\n"
+         "      --expert-timeout SECONDS\n"
+         "                             that an expert has for one frame, and to return when it is\n"
+         "                             told to; default 10; 0 for any time\n"
+         "      --expert-quota SIZE    that an expert's key may take, such as 64M; 0 for any;\n"
+         "                             default: as the config file has it for the key, else half\n"
+         "                             of the machine's memory over the number of experts\n"
+         "      --strict               an expert fails, too, that frees a block twice or what is no\n"
+         "                             block of its own, or leaves blocks behind\n"
          "      --fail NAME@FRAME      make an expert fail at a frame: its key is terminated,\n"
          "                             then reset, and the others go on\n"
+         "      --isolate              each expert in a process of its own, which can only read the\n"
+         "                             frames: whatever becomes of it, the others go on\n"
+         "      --restart N            with --isolate: start a failed expert again, up to N times\n"
+         "      --isolate-ring SIZE    with --isolate: memory that the frames pass through; default\n"
+         "                             8M. No frame may be larger\n"
          "      --top N                rows of each table; default 10\n"
          "  -j, --json                 print one JSON object instead\n"
          "  -h, --help                 print this\n"
          "\n"
          "SIGINT (Ctrl-C), SIGTERM and SIGHUP end a run, with its report of the frames up to\n"
-         "then; a second one ends it without. Exit status: 0 for a whole run, and for a live\n"
-         "one that a signal ended, 1 where the capture was broken, memory was short, an\n"
-         "expert gave up or the report could not be written, 2 for a bad command line, 128\n"
-         "and the signal's number for a run of a file that a signal ended.\n");
+         "then, whatever experts do; a second one ends it without.\n"
+         "\n"
+         "An expert that fails is stopped, and its key is reset; the others go on. It fails that\n"
+         "crashes, ends the program, lets an exception out, takes too long, uses up its quota,\n"
+         "or gives up.\n"
+         "\n"
+         "Exit status: 0 for a whole run, and for a live one that a signal ended, 1 where the\n"
+         "capture was broken, memory was short or the report could not be written, 2 for a bad\n"
+         "command line, 3 where an expert failed and everything else was right, 128 and the\n"
+         "signal's number for a run of a file that a signal ended.\n");
     puts(decode_list);
 }
 
@@ -76,8 +101,34 @@ static int load_config(const char *name)
     return path && ks_config_load(path, complain_of_config, NULL) == KS_OK ? EXIT_DONE : EXIT_FAILED;
 }
 
+static bool parse_ring(const char *text, uint64_t *bytes)
+{
+    if (!parse_size("--isolate-ring", text, bytes))
+        return false;
+    if (*bytes >= RING_LEAST && *bytes <= RING_MOST)
+        return true;
+    complain("--isolate-ring %s: expected a size from 4k to 1T", text);
+    return false;
+}
+
+/* What needs the experts to be in this process, or not to be. */
+static int check_isolate(const struct options *options)
+{
+    const struct host *host = options->host;
+    if (host->isolate && options->trace)
+        return usage_error("run", "--trace: with --isolate the experts' keys are in other processes");
+    if (!host->isolate && host->restarts)
+        return usage_error("run", "--restart: only with --isolate");
+    if (!host->isolate && host->ring_bytes)
+        return usage_error("run", "--isolate-ring: only with --isolate");
+    return EXIT_DONE;
+}
+
 static int check_options(const struct options *options)
 {
+    int status = check_isolate(options);
+    if (status)
+        return status;
     if (options->config && input_path_is_standard(options->config) && input_path_is_standard(options->host->source))
         return usage_error("run", "--config -: standard input is the capture");
     if (options->trace && output_is_standard(options->trace))
@@ -87,22 +138,35 @@ static int check_options(const struct options *options)
 
 static int parse_options(int argc, char **argv, struct options *options)
 {
-    enum { FAIL = 256, TOP, CONFIG, TRACE };
+    enum { FAIL = 256, TOP, CONFIG, TRACE, TIMEOUT, QUOTA, STRICT, ISOLATE, RESTART, ISOLATE_RING };
     static const struct option names[] = {
-        {"expert", required_argument, NULL, 'e'},  {"threads", required_argument, NULL, 't'},
-        {"filter", required_argument, NULL, 'f'},  {"loop", required_argument, NULL, 'l'},
-        {"count", required_argument, NULL, 'c'},   {"fail", required_argument, NULL, FAIL},
-        {"top", required_argument, NULL, TOP},     {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},          {"config", required_argument, NULL, CONFIG},
-        {"trace", required_argument, NULL, TRACE}, {0},
+        {"expert", required_argument, NULL, 'e'},
+        {"threads", required_argument, NULL, 't'},
+        {"filter", required_argument, NULL, 'f'},
+        {"loop", required_argument, NULL, 'l'},
+        {"count", required_argument, NULL, 'c'},
+        {"fail", required_argument, NULL, FAIL},
+        {"top", required_argument, NULL, TOP},
+        {"json", no_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},
+        {"config", required_argument, NULL, CONFIG},
+        {"trace", required_argument, NULL, TRACE},
+        {"expert-timeout", required_argument, NULL, TIMEOUT},
+        {"strict", no_argument, NULL, STRICT},
+        {"isolate", no_argument, NULL, ISOLATE},
+        {"restart", required_argument, NULL, RESTART},
+        {"isolate-ring", required_argument, NULL, ISOLATE_RING},
+        {"expert-quota", required_argument, NULL, QUOTA},
+        {0},
     };
     uint64_t number;
     int option;
     while ((option = getopt_long(argc, argv, "e:t:f:l:c:jh", names, NULL)) != -1) {
         switch (option) {
         case 'e':
-            if (!host_load(options->host, optarg))
-                return EXIT_FAILED;
+            if (options->experts_count == EXPERTS_MOST)
+                return usage_error("run", "--expert %s: no more than %d experts", optarg, EXPERTS_MOST);
+            options->experts[options->experts_count++] = optarg;
             break;
         case 't':
             if (!parse_number("--threads", optarg, 1, LANES_MOST, &number))
@@ -120,6 +184,19 @@ static int parse_options(int argc, char **argv, struct options *options)
             if (!parse_number("--count", optarg, 1, UINT64_MAX, &options->count))
                 return EXIT_USAGE;
             break;
+        case TIMEOUT:
+            if (!parse_seconds("--expert-timeout", optarg, &options->host->timeout))
+                return EXIT_USAGE;
+            break;
+        case QUOTA:
+            if (!parse_size("--expert-quota", optarg, &options->host->quota))
+                return EXIT_USAGE;
+            if (!options->host->quota)
+                options->host->quota = HOST_NO_QUOTA;
+            break;
+        case STRICT:
+            options->host->is_strict = true;
+            break;
         case FAIL:
             options->fail = optarg;
             break;
@@ -131,6 +208,18 @@ static int parse_options(int argc, char **argv, struct options *options)
             break;
         case TOP:
             if (!parse_number("--top", optarg, 0, UINT32_MAX, &options->top))
+                return EXIT_USAGE;
+            break;
+        case ISOLATE:
+            options->host->isolate = true;
+            break;
+        case RESTART:
+            if (!parse_number("--restart", optarg, 1, UINT32_MAX, &number))
+                return EXIT_USAGE;
+            options->host->restarts = (unsigned)number;
+            break;
+        case ISOLATE_RING:
+            if (!parse_ring(optarg, &options->host->ring_bytes))
                 return EXIT_USAGE;
             break;
         case 'j':
@@ -170,6 +259,13 @@ static int apply_fail(struct options *options)
 /* ------------------------------------------------------------------ the run */
 
 static struct capture *running;
+
+/* A ring of the kernel's is in memory that both processes could write. */
+static void leave_capture(void)
+{
+    if (capture_is_live(running))
+        capture_close(running);
+}
 
 static void stop_capture(void)
 {
@@ -237,7 +333,7 @@ static void run_recording(struct options *options, const struct recording *recor
     }
 }
 
-/* False where the capture was broken, or an expert gave up. */
+/* False where the capture was broken, or memory short. */
 static bool run_frames(struct options *options, struct capture *capture, struct resident *resident)
 {
     struct host *host = options->host;
@@ -247,8 +343,7 @@ static bool run_frames(struct options *options, struct capture *capture, struct 
     if (options->loops)
         result = recording_read(&recording, capture);
     resident->before = resident->peak = resident_now();
-    if (!host_start(host))
-        exit(EXIT_FAILED);
+    host_start(host);
     clock_gettime(CLOCK_MONOTONIC, &start);
     if (options->loops)
         run_recording(options, &recording, &start, resident);
@@ -278,13 +373,17 @@ static int report_run(const struct options *options, struct capture *capture, co
                  (unsigned long long)host->frames);
     if (interrupt_is_late())
         complain("an expert was too slow: it has not seen the last of them");
+    bool has_failures = host_has_failures(host);
+    output_recover();
     for (size_t i = 0; i < host->experts_count; i++)
         report_sort(&host->experts[i]);
     if (options->json)
         report_json(host, resident, is_cut_short(capture));
     else
         report_text(host, resident, options->top);
-    return whole ? EXIT_DONE : EXIT_FAILED;
+    if (!whole)
+        return EXIT_FAILED;
+    return has_failures ? EXIT_EXPERT : EXIT_DONE;
 }
 
 static int run_capture(struct options *options, struct capture *capture)
@@ -296,6 +395,7 @@ static int run_capture(struct options *options, struct capture *capture)
         return EXIT_FAILED;
     }
     running = capture;
+    options->host->leave_capture = leave_capture;
     interrupt_catch(stop_capture);
     bool whole = run_frames(options, capture, &resident);
     bool traced = ks_trace_stop() == KS_OK;
@@ -305,14 +405,27 @@ static int run_capture(struct options *options, struct capture *capture)
     return is_cut_short(capture) ? interrupt_status(status) : status;
 }
 
+static bool load_experts(struct options *options)
+{
+    static const char *const defaults[] = {"flows", "reassembly"};
+    if (!options->experts_count)
+        return host_load(options->host, defaults[0]) && host_load(options->host, defaults[1]);
+    for (size_t i = 0; i < options->experts_count; i++)
+        if (!host_load(options->host, options->experts[i]))
+            return false;
+    return true;
+}
+
 static int run(int argc, char **argv)
 {
-    static struct host host = {.threads = 1};
+    static struct host host = {.threads = 1, .timeout = TIMEOUT_DEFAULT};
     struct options options = {.host = &host, .top = TOP_DEFAULT};
     int status = parse_options(argc, argv, &options);
     if (status)
         return status;
-    if (!host.experts_count && (!host_load(&host, "flows") || !host_load(&host, "reassembly")))
+    if (!host.ring_bytes)
+        host.ring_bytes = RING_DEFAULT;
+    if (!load_experts(&options))
         return EXIT_FAILED;
     status = apply_fail(&options);
     if (status)
@@ -324,6 +437,8 @@ static int run(int argc, char **argv)
         return usage_error("run", "--loop: %s is an interface, not a file", host.source);
     status = run_capture(&options, capture);
     capture_close(capture);
+    if (host_is_stuck(&host))
+        output_exit(status);
     return status;
 }
 

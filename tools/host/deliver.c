@@ -3,6 +3,7 @@
 
 #include "experts/decode.h"
 #include "interrupt.h"
+#include "process.h"
 
 #include <string.h>
 
@@ -84,13 +85,30 @@ void frame_deliver(void *context, struct frame *frame)
     uint64_t hash = decode_hash(&frame->packet);
     uint32_t refused = 0;
     frame->packet.clock = host->clock.passed;
+    if (host->isolate) {
+        processes_deliver(host, frame, (unsigned)(hash % host->threads));
+        return;
+    }
     for (size_t i = 0; i < host->experts_count; i++)
-        refused += !lane_add(host, &host->experts[i].lanes[hash % host->threads], frame);
+        if (host->experts[i].lanes)
+            refused += !lane_add(host, &host->experts[i].lanes[hash % host->threads], frame);
+    if (!host->readers)
+        ks_free(host->key, frame);
     if (!refused)
         return;
     host->refused++;
     if (atomic_fetch_sub(&frame->readers, refused) == refused)
         ks_free(host->key, frame);
+}
+
+/*
+ * Where a frame is put together. Processes get it from there if that is their ring; one that may have to wait for others first
+ * does so in a block.
+ */
+static struct frame *frame_room(struct host *host, const struct packet *packet, size_t size)
+{
+    bool may_wait = packet->fragment.version;
+    return host->isolate && !may_wait ? processes_reserve(host, host->frames, size) : frame_block(host, size);
 }
 
 void host_frame(struct host *host, const struct captured *captured)
@@ -102,12 +120,12 @@ void host_frame(struct host *host, const struct captured *captured)
     const char *problem = decode(captured->link, captured->bytes, captured->captured, captured->length, &packet);
     if (problem)
         note_problem(host, number, problem);
-    struct frame *frame = frame_block(host, sizeof *frame + captured->captured);
+    struct frame *frame = frame_room(host, &packet, sizeof *frame + captured->captured);
     if (!frame) {
         host->refused++;
         return;
     }
-    atomic_init(&frame->readers, (uint32_t)host->experts_count);
+    atomic_init(&frame->readers, (uint32_t)host->readers);
     frame->number = (uint32_t)number;
     frame->packet = packet;
     frame->packet.clock = host->clock.passed;
@@ -130,7 +148,11 @@ void host_settle(struct host *host)
 
 void host_flush(struct host *host)
 {
+    if (host->isolate) {
+        processes_flush(host);
+        return;
+    }
     for (size_t i = 0; i < host->experts_count; i++)
-        for (unsigned t = 0; t < host->threads; t++)
+        for (unsigned t = 0; host->experts[i].lanes && t < host->threads; t++)
             lane_send(&host->experts[i].lanes[t]);
 }

@@ -1,5 +1,6 @@
 /* Events that experts submit: copies, kept until the report. */
 #include "host.h"
+#include "process.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -42,6 +43,10 @@ bool event_is_known(const NMEVENTDATA *data)
 void event_keep(struct expert *expert, const NMEVENTDATA *data)
 {
     struct event event;
+    if (expert->is_apart) {
+        process_send_event(data);
+        return;
+    }
     event_copy(&event, data);
     pthread_mutex_lock(&expert->mutex);
     /* Powers of two: room is made when the count reaches one. */

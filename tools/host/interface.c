@@ -29,9 +29,9 @@ DWORD WINAPI ExpertGetFrame(HEXPERTKEY hExpertKey, DWORD Direction, DWORD Reques
         return NMERR_NOT_SUPPORTED;
     struct frame *frame = lane_next(lane);
     if (!frame)
-        return NMERR_NO_MORE_FRAMES;
+        return atomic_load(&lane->expert->failed) ? NMERR_EXPERT_TERMINATE : NMERR_NO_MORE_FRAMES;
     if (lane->expert->fail_at && frame->number >= lane->expert->fail_at) {
-        expert_fail(lane->expert);
+        expert_fail(lane->expert, &lane->guest, FAILURE_PRETENDED, 0, "made to fail by --fail");
         return NMERR_EXPERT_TERMINATE;
     }
     *pEFrameDescriptor = (EXPERTFRAMEDESCRIPTOR){
@@ -71,6 +71,8 @@ DWORD WINAPI ExpertSubmitEvent(HEXPERTKEY hExpertKey, PNMEVENTDATA pExpertEvent)
     if (!event_is_known(pExpertEvent))
         return NMERR_NOT_SUPPORTED;
     event_keep(lane->expert, pExpertEvent);
+    if (!atomic_load_explicit(&lane->at, memory_order_relaxed))
+        lane_moved(lane);
     return NMERR_SUCCESS;
 }
 

@@ -2,9 +2,11 @@
 #include "host.h"
 
 #include "command.h"
+#include "process.h"
 
 #include <dlfcn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* A name without a slash is that of an expert that comes with keyslab. NULL after a complaint. */
@@ -36,29 +38,69 @@ static bool expert_enter(struct expert *expert)
                  info->pRegisterProc ? EXPERTENTRY_RUN : EXPERTENTRY_REGISTER);
         return false;
     }
-    if (!info->pRegisterProc(info)) {
-        complain("expert %s: Register refused", expert->name);
-        return false;
+    *(void **)&expert->exception_type = dlsym(expert->library, "__cxa_current_exception_type");
+    expert->module = walk_span((void *)(uintptr_t)info->pRunProc);
+    return true;
+}
+
+struct registration {
+    struct expert *expert;
+    EXPERTENUMINFO info; /* a copy, which may still be written to when nobody waits for it any more */
+    bool accepted;
+};
+
+static void call_register(void *argument)
+{
+    struct registration *registration = argument;
+    registration->accepted = registration->info.pRegisterProc(&registration->info);
+}
+
+/* Its name, where it gives one. */
+static void expert_accept(struct expert *expert, const EXPERTENUMINFO *info)
+{
+    char file[MAX_PATH];
+    snprintf(file, sizeof file, "%s", expert->name);
+    expert->info = *info;
+    expert->info.szName[sizeof info->szName - 1] = '\0';
+    expert->info.szVendor[sizeof info->szVendor - 1] = '\0';
+    expert->info.szDescription[sizeof info->szDescription - 1] = '\0';
+    memcpy(expert->info.szDllName, file, sizeof file);
+    if (*expert->info.szName)
+        expert->name = expert->info.szName;
+}
+
+static void expert_register(struct expert *expert)
+{
+    struct registration *registration = malloc(sizeof *registration);
+    if (!registration)
+        host_fatal("registering an expert", KS_NO_MEMORY);
+    *registration = (struct registration){.expert = expert, .info = expert->info};
+    if (guest_call_aside(expert, call_register, registration, expert->host->timeout)) {
+        if (!registration->accepted)
+            expert_fail(expert, NULL, FAILURE_REFUSED, 0, "Register returned FALSE");
+        expert_accept(expert, &registration->info);
     }
-    snprintf(info->szDllName, sizeof info->szDllName, "%s", expert->name);
+    if (atomic_load(&expert->failed))
+        expert_stop_all(expert);
+    if (!expert->is_stuck)
+        free(registration);
+}
+
+bool expert_load(struct expert *expert)
+{
+    expert->library = library_open(expert->path);
+    if (!expert->library || !expert_enter(expert))
+        return false;
+    contain_begin();
+    expert_register(expert);
     return true;
 }
 
 bool host_load(struct host *host, const char *name)
 {
-    if (host->experts_count == EXPERTS_MOST) {
-        complain("--expert %s: no more than %d experts", name, EXPERTS_MOST);
-        return false;
-    }
-    struct expert *expert = &host->experts[host->experts_count];
-    *expert = (struct expert){.host = host, .name = base_name(name), .mutex = PTHREAD_MUTEX_INITIALIZER};
-    expert->library = library_open(name);
-    if (!expert->library || !expert_enter(expert))
-        return false;
-    if (*expert->info.szName)
-        expert->name = expert->info.szName;
-    host->experts_count++;
-    return true;
+    struct expert *expert = &host->experts[host->experts_count++];
+    *expert = (struct expert){.host = host, .path = name, .name = base_name(name), .mutex = PTHREAD_MUTEX_INITIALIZER};
+    return host->isolate ? process_load(expert) : expert_load(expert);
 }
 
 bool host_fail(struct host *host, const char *name, uint64_t frame)

@@ -1,0 +1,451 @@
+/* The host's side of experts in processes of their own: starts them, feeds them, hears them, and takes note of how they end. */
+#include "process.h"
+
+#include "command.h"
+#include "input_path.h"
+#include "interrupt.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { FRAMES_A_TURN = 1024, LATE_TICKS = INTERRUPT_LATE + 10 };
+
+/* Milliseconds. */
+enum {
+    LOOK = 20,       /* between two looks at the processes, at the most */
+    LOOK_MOST = 100, /* that a look counts for: a host that was itself stopped has not been waiting */
+    GRACE = 10000, /* on a busy machine, too, the process finds it first */
+};
+
+static double milliseconds_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
+}
+
+static bool is_alive(const struct expert *expert)
+{
+    return expert->process && expert->process->id;
+}
+
+/* ------------------------------------------------------------------ beginning */
+
+static void watch_reset(struct process *process)
+{
+    for (unsigned t = 0; t < process->reader.count; t++)
+        process->lanes[t].unmoved = 0;
+}
+
+static bool process_spawn(struct process *process)
+{
+    struct host *host = process->expert->host;
+    pid_t parent = getpid();
+    int ends[2];
+    sigset_t before;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends))
+        return false;
+    process->is_ready = false;
+    process->cause = (struct failure){0};
+    memset(&process->page->outcome, 0, sizeof process->page->outcome);
+    watch_reset(process);
+    ring_add_reader(&host->ring, &process->reader);
+    /* What has been printed is not for the child to print again. */
+    fflush(stdout);
+    interrupt_block(&before);
+    process->id = fork();
+    process->socket = ends[process->id == 0];
+    close(ends[process->id != 0]);
+    if (process->id == 0)
+        process_run(host, process, parent);
+    interrupt_unblock(&before);
+    if (process->id > 0)
+        return true;
+    ring_remove_reader(&process->reader);
+    close(process->socket);
+    process->id = 0;
+    return false;
+}
+
+static struct process *process_new(struct expert *expert)
+{
+    struct process *process = calloc(1, sizeof *process);
+    struct process_page *page = mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (!process || page == MAP_FAILED)
+        host_fatal("starting an expert", KS_NO_MEMORY);
+    process->expert = expert;
+    process->page = page;
+    process->reader = (struct ring_reader){.places = page->places, .count = expert->host->threads};
+    return process;
+}
+
+/* The expert runs as soon as it has heard what it has to know. */
+static void process_go(struct process *process)
+{
+    const struct expert *expert = process->expert;
+    const struct go go = {.fail_at = expert->fail_at, .sharers = (unsigned)expert->host->experts_count};
+    send(process->socket, &go, sizeof go, MSG_NOSIGNAL);
+}
+
+/* ------------------------------------------------------------------ what processes say */
+
+static void take_info(struct expert *expert, const EXPERTENUMINFO *told)
+{
+    EXPERTENUMINFO *info = &expert->info;
+    *info = (EXPERTENUMINFO){.Version = told->Version, .Flags = told->Flags};
+    snprintf(info->szName, sizeof info->szName, "%.*s", (int)sizeof info->szName - 1, told->szName);
+    snprintf(info->szVendor, sizeof info->szVendor, "%.*s", (int)sizeof info->szVendor - 1, told->szVendor);
+    snprintf(info->szDescription, sizeof info->szDescription, "%.*s", (int)sizeof info->szDescription - 1,
+             told->szDescription);
+    if (*info->szName)
+        expert->name = info->szName;
+}
+
+static bool take_event(struct expert *expert, struct content *content)
+{
+    NMEVENTDATA *event = content_get_event(content);
+    bool is_known = event && event_is_known(event);
+    if (is_known)
+        event_keep(expert, event);
+    free(event);
+    return is_known;
+}
+
+static bool take_message(void *context, struct content *content)
+{
+    struct process *process = context;
+    struct expert *expert = process->expert;
+    watch_reset(process);
+    switch (content->kind) {
+    case MESSAGE_READY:
+        if (!expert->restarts && !process->is_ready)
+            take_info(expert, &process->page->info);
+        process->is_ready = true;
+        if (expert->host->is_started)
+            process_go(process);
+        return true;
+    case MESSAGE_EVENT:
+        return take_event(expert, content);
+    }
+    return false;
+}
+
+/* ------------------------------------------------------------------ how processes end */
+
+/* The lane that was looking at a frame when its process ended. Of several nobody knows which it was: it has no number then. */
+static void find_place(const struct process *process, struct failure *failure)
+{
+    unsigned found = 0;
+    for (unsigned t = 0; t < process->reader.count; t++) {
+        const struct ring_place *place = &process->page->places[t];
+        if (atomic_load(&place->state) != PLACE_HOLDING)
+            continue;
+        uint32_t label = atomic_load(&place->label);
+        failure->thread = found++ ? 0 : t + 1;
+        if (label > failure->frame && label <= process->expert->host->frames)
+            failure->frame = label;
+    }
+}
+
+static bool is_fault(int signal)
+{
+    return signal == SIGSEGV || signal == SIGBUS || signal == SIGFPE || signal == SIGILL || signal == SIGABRT ||
+           signal == SIGTRAP || signal == SIGSYS;
+}
+
+/* By what waitpid(2) says of a process that has not said it itself. */
+static struct failure failure_by_status(const struct process *process, int status)
+{
+    struct failure failure = {0};
+    find_place(process, &failure);
+    if (WIFEXITED(status)) {
+        failure.kind = FAILURE_EXIT;
+        failure.detail = WEXITSTATUS(status);
+        snprintf(failure.text, sizeof failure.text, "its process ended with status %d", failure.detail);
+    } else if (is_fault(WTERMSIG(status))) {
+        failure.kind = FAILURE_SIGNAL;
+        failure.detail = WTERMSIG(status);
+        snprintf(failure.text, sizeof failure.text, "SIG%s, of which its process died", sigabbrev_np(failure.detail));
+    } else {
+        failure.kind = FAILURE_DIED;
+        failure.detail = status;
+        const char *name = sigabbrev_np(WTERMSIG(status));
+        snprintf(failure.text, sizeof failure.text, "its process was killed: SIG%s", name ? name : "?");
+    }
+    return failure;
+}
+
+/* What the page says, made safe to be printed. */
+static struct failure failure_told(const struct outcome *outcome)
+{
+    struct failure failure = outcome->failure;
+    failure.text[FAILURE_TEXT - 1] = '\0';
+    if (failure.depth > FAILURE_DEPTH)
+        failure.depth = FAILURE_DEPTH;
+    for (uint32_t i = 0; i < failure.depth; i++)
+        failure.backtrace[i][FAILURE_CALL - 1] = '\0';
+    if (failure.kind > FAILURE_DIED)
+        failure.kind = FAILURE_DIED;
+    return failure;
+}
+
+static void take_stats(struct expert *expert, const struct outcome *outcome, bool is_told)
+{
+    expert->is_gone = !is_told;
+    expert->stats = (struct ks_key_stats){0};
+    expert->stats_after = (struct ks_key_stats){0};
+    if (is_told) {
+        expert->stats = outcome->stats;
+        expert->stats_after = outcome->stats_after;
+        expert->reset_us = outcome->reset_us;
+    }
+    snprintf(expert->stats.name, sizeof expert->stats.name, "%s", expert->name);
+    if (expert->stats.class_count > KS_CLASSES_MAX)
+        expert->stats.class_count = 0;
+}
+
+/* How a life of the expert has ended; FAILURE_NONE where it ended well. */
+static struct failure take_outcome(struct process *process, int status)
+{
+    struct expert *expert = process->expert;
+    const struct outcome *outcome = &process->page->outcome;
+    bool is_told = atomic_load(&outcome->told) == TOLD_OUTCOME;
+    take_stats(expert, outcome, is_told);
+    if (is_told)
+        return failure_told(outcome);
+    return process->cause.kind != FAILURE_NONE ? process->cause : failure_by_status(process, status);
+}
+
+static bool is_refused(const struct process *process)
+{
+    return !process->is_ready && atomic_load(&process->page->outcome.told) == TOLD_REFUSED;
+}
+
+static bool restart(struct process *process)
+{
+    struct expert *expert = process->expert;
+    struct host *host = expert->host;
+    if (expert->restarts == host->restarts || interrupted() || !host->is_started)
+        return false;
+    expert->restarts++;
+    expert->fail_at = 0;
+    ring_skip_held(&host->ring, &process->reader);
+    return process_spawn(process);
+}
+
+static void process_end(struct process *process, int status)
+{
+    struct expert *expert = process->expert;
+    inbox_read(&process->inbox, process->socket, take_message, process);
+    close(process->socket);
+    inbox_free(&process->inbox);
+    ring_remove_reader(&process->reader);
+    process->id = 0;
+    if (is_refused(process))
+        return;
+    struct failure failure = take_outcome(process, status);
+    if (failure.kind == FAILURE_NONE)
+        return;
+    expert->failed = true;
+    expert->failure = failure;
+    restart(process);
+}
+
+static void process_kill(struct process *process, enum failure_kind kind, const char *text)
+{
+    if (process->cause.kind != FAILURE_NONE)
+        return;
+    process->cause.kind = kind;
+    find_place(process, &process->cause);
+    snprintf(process->cause.text, sizeof process->cause.text, "%s", text);
+    kill(process->id, SIGKILL);
+}
+
+/* ------------------------------------------------------------------ looking after them */
+
+/* Whether the lane has something to do for which it has only so much time. */
+static bool is_busy(const struct process *process, uint32_t state)
+{
+    const struct host *host = process->expert->host;
+    if (process->is_ready && !host->is_started)
+        return false;
+    if (state == PLACE_DONE) {
+        for (unsigned t = 0; t < process->reader.count; t++)
+            if (atomic_load_explicit(&process->page->places[t].state, memory_order_relaxed) != PLACE_DONE)
+                return false;
+        return true;
+    }
+    return state != PLACE_WAITING;
+}
+
+/*
+ * The process has a watchdog of its own, which can say more of what it finds. Where that is not to be heard of in twice the time,
+ * it has failed with the rest.
+ */
+static void process_watch(struct process *process, double elapsed)
+{
+    double limit = process->expert->host->timeout * 1000;
+    for (unsigned t = 0; limit && t < process->reader.count; t++) {
+        struct lane_watch *lane = &process->lanes[t];
+        const struct ring_place *place = &process->page->places[t];
+        uint64_t next = atomic_load_explicit(&place->next, memory_order_relaxed);
+        uint32_t state = atomic_load_explicit(&place->state, memory_order_relaxed);
+        if (next != lane->next || state != lane->state || !is_busy(process, state))
+            *lane = (struct lane_watch){.next = next, .state = state};
+        lane->unmoved += elapsed;
+        if (lane->unmoved > 2 * limit + GRACE)
+            process_kill(process, FAILURE_TIME, "its process was not to be heard of any more");
+    }
+}
+
+static void process_hear(struct process *process)
+{
+    enum inbox_result result = inbox_read(&process->inbox, process->socket, take_message, process);
+    if (result == INBOX_BAD)
+        process_kill(process, FAILURE_DIED, "its process sent what is no message");
+    /* It ends by itself, unless it has closed the connection for another reason. */
+    if (result == INBOX_CLOSED)
+        kill(process->id, SIGKILL);
+}
+
+static void process_tend(struct process *process, bool is_readable, double elapsed)
+{
+    int status;
+    if (is_readable)
+        process_hear(process);
+    if (process->reader.is_broken)
+        process_kill(process, FAILURE_DIED, "its process wrote nonsense over its place in the ring of frames");
+    process_watch(process, elapsed);
+    if (atomic_load_explicit(&interrupt_ticks, memory_order_relaxed) >= LATE_TICKS)
+        process_kill(process, FAILURE_IGNORED, "did not end when the run was interrupted");
+    if (waitpid(process->id, &status, WNOHANG) == process->id)
+        process_end(process, status);
+}
+
+/* Waits so long for something to be said, at the most. */
+static void processes_tend(struct host *host, int milliseconds)
+{
+    struct pollfd sockets[EXPERTS_MOST];
+    for (size_t i = 0; i < host->experts_count; i++)
+        sockets[i] = (struct pollfd){
+            .fd = is_alive(&host->experts[i]) ? host->experts[i].process->socket : -1,
+            .events = POLLIN,
+        };
+    if (poll(sockets, host->experts_count, milliseconds) < 0)
+        memset(sockets, 0, sizeof sockets);
+    double now = milliseconds_now();
+    double elapsed = now - host->tended < LOOK_MOST ? now - host->tended : LOOK_MOST;
+    host->tended = now;
+    if (interrupt_is_late())
+        ring_cut_short(&host->ring);
+    for (size_t i = 0; i < host->experts_count; i++)
+        if (is_alive(&host->experts[i]))
+            process_tend(host->experts[i].process, sockets[i].revents, elapsed);
+}
+
+/* ------------------------------------------------------------------ the run */
+
+static bool is_registering(const struct expert *expert)
+{
+    return is_alive(expert) && !expert->process->is_ready;
+}
+
+bool process_load(struct expert *expert)
+{
+    struct host *host = expert->host;
+    if (!host->ring.shared && !ring_open(&host->ring, host->ring_bytes)) {
+        complain("--isolate: a ring of frames: %s", strerror(errno));
+        return false;
+    }
+    expert->process = process_new(expert);
+    if (!process_spawn(expert->process)) {
+        complain("expert %s: a process: %s", expert->name, strerror(errno));
+        return false;
+    }
+    while (is_registering(expert))
+        processes_tend(host, LOOK);
+    return !is_refused(expert->process);
+}
+
+void processes_start(struct host *host)
+{
+    host->is_started = true;
+    for (size_t i = 0; i < host->experts_count; i++)
+        if (is_alive(&host->experts[i])) {
+            watch_reset(host->experts[i].process);
+            process_go(host->experts[i].process);
+        }
+}
+
+struct frame *processes_reserve(struct host *host, uint64_t number, size_t bytes)
+{
+    unsigned spins = 0;
+    struct frame *frame;
+    if (!ring_can_hold(&host->ring, bytes)) {
+        /* One complaint will do. */
+        if (!host->refused)
+            complain("%s: frame %llu: %zu bytes have no room in a ring of %llu: expected a larger one, --isolate-ring",
+                     input_path_shown(host->source), (unsigned long long)number, bytes,
+                     (unsigned long long)host->ring.size);
+        return NULL;
+    }
+    while (!(frame = ring_reserve(&host->ring, bytes))) {
+        wait_a_little(&spins);
+        processes_tend(host, 0);
+    }
+    return frame;
+}
+
+/* A frame that has waited for the first fragment of its datagram. */
+static struct frame *move_to_ring(struct host *host, struct frame *block)
+{
+    size_t bytes = sizeof *block + block->data.nBytesAvail;
+    struct frame *frame = processes_reserve(host, block->number, bytes);
+    if (frame)
+        memcpy(frame, block, bytes);
+    else
+        host->refused++;
+    ks_free(host->key, block);
+    return frame;
+}
+
+void processes_deliver(struct host *host, struct frame *frame, unsigned lane)
+{
+    if (!ring_is_reserved(&host->ring, frame))
+        frame = move_to_ring(host, frame);
+    if (!frame)
+        return;
+    ring_commit(&host->ring, lane, frame->number);
+    if (++host->untended == FRAMES_A_TURN) {
+        host->untended = 0;
+        processes_tend(host, 0);
+    }
+}
+
+void processes_flush(struct host *host)
+{
+    ring_publish(&host->ring);
+    processes_tend(host, 0);
+}
+
+void processes_drain(struct host *host)
+{
+    ring_end(&host->ring);
+    for (size_t i = 0; i < host->experts_count; i++)
+        while (is_alive(&host->experts[i]))
+            processes_tend(host, LOOK);
+}
+
+void process_close(struct process *process)
+{
+    munmap(process->page, sizeof *process->page);
+    free(process);
+}

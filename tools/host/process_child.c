@@ -1,0 +1,129 @@
+/* The expert's side of a process of its own: the host's lanes for one expert, with what it finds sent home. */
+#include "process.h"
+
+#include "command.h"
+#include "input_path.h"
+
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static struct {
+    int socket;
+    pthread_mutex_t mutex;
+    struct message message;
+} sender = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+
+void process_send_event(const NMEVENTDATA *event)
+{
+    pthread_mutex_lock(&sender.mutex);
+    message_begin(&sender.message, MESSAGE_EVENT);
+    message_put_event(&sender.message, event);
+    bool is_sent = message_send(&sender.message, sender.socket);
+    pthread_mutex_unlock(&sender.mutex);
+    if (!is_sent)
+        host_fatal("sending an event", KS_NO_MEMORY);
+}
+
+static void say_ready(void)
+{
+    message_begin(&sender.message, MESSAGE_READY);
+    if (!message_send(&sender.message, sender.socket))
+        _exit(EXIT_FAILED);
+}
+
+/* Nothing of what other processes write stays in reach. */
+static void leave_others(struct host *host, const struct process *process)
+{
+    for (size_t i = 0; i < host->experts_count; i++) {
+        const struct process *other = host->experts[i].process;
+        if (!other || other == process)
+            continue;
+        munmap(other->page, sizeof *other->page);
+        if (other->id)
+            close(other->socket);
+    }
+    if (host->leave_capture)
+        host->leave_capture();
+    int nothing = input_path_is_standard(host->source) ? open("/dev/null", O_RDONLY | O_CLOEXEC) : -1;
+    if (nothing >= 0)
+        dup2(nothing, STDIN_FILENO);
+    if (nothing > 0)
+        close(nothing);
+}
+
+/* The host of one expert, whose frames are in the ring. */
+static struct expert *host_of_one(struct host *host, struct process *process)
+{
+    const char *path = process->expert->path;
+    struct expert *expert = &host->experts[0];
+    *expert = (struct expert){
+        .host = host,
+        .path = path,
+        .name = base_name(path),
+        .mutex = PTHREAD_MUTEX_INITIALIZER,
+        .process = process,
+        .is_apart = true,
+    };
+    host->experts_count = 1;
+    host->isolate = false;
+    process->expert = expert;
+    return expert;
+}
+
+static _Noreturn void end(int status)
+{
+    fflush(NULL);
+    _exit(status);
+}
+
+/* Waits until the run begins. */
+static void await_go(struct host *host, struct expert *expert)
+{
+    struct go go;
+    if (recv(sender.socket, &go, sizeof go, MSG_WAITALL) != sizeof go)
+        _exit(EXIT_FAILED);
+    expert->fail_at = go.fail_at;
+    host->sharers = go.sharers;
+}
+
+/* Release: the host believes the rest where it sees that it is told. */
+static void tell_outcome(const struct expert *expert, struct outcome *outcome)
+{
+    outcome->failure = expert->failure;
+    outcome->stats = expert->stats;
+    outcome->stats_after = expert->stats_after;
+    outcome->reset_us = expert->reset_us;
+    atomic_store_explicit(&outcome->told, TOLD_OUTCOME, memory_order_release);
+}
+
+void process_run(struct host *host, struct process *process, pid_t parent)
+{
+    struct process_page *page = process->page;
+    sender.socket = process->socket;
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != parent || !ring_protect(&host->ring))
+        _exit(EXIT_FAILED);
+    leave_others(host, process);
+    struct expert *expert = host_of_one(host, process);
+    if (!expert_load(expert)) {
+        atomic_store(&page->outcome.told, TOLD_REFUSED);
+        end(EXIT_FAILED);
+    }
+    page->info = expert->info;
+    say_ready();
+    await_go(host, expert);
+    host_start(host);
+    experts_wait(host);
+    expert_finish(expert);
+    tell_outcome(expert, &page->outcome);
+    if (!host_is_stuck(host))
+        dlclose(expert->library);
+    end(EXIT_DONE);
+}
