@@ -3,6 +3,7 @@
 #include "command.h"
 #include "experts/decode.h"
 #include "host/host.h"
+#include "host/readers.h"
 #include "input_path.h"
 #include "interrupt.h"
 #include "output.h"
@@ -26,6 +27,7 @@ struct options {
     uint64_t loops;
     uint64_t count;
     uint64_t top;
+    uint64_t readers;
     bool json;
 };
 
@@ -50,6 +52,8 @@ static void print_help(void)
          "  -f, --filter BPF           only frames that a pcap filter accepts\n"
          "  -l, --loop N               replay a file N times, from memory\n"
          "  -c, --count N              stop after N frames\n"
+         "      --readers N            threads that read an interface, 1 to 64; default 1. The kernel\n"
+         "                             deals the frames out to them, each flow to the same one\n"
          "      --fail NAME@FRAME      make an expert fail at a frame: its key is terminated,\n"
          "                             then reset, and the others go on\n"
          "      --top N                rows of each table; default 10\n"
@@ -87,14 +91,21 @@ static int check_options(const struct options *options)
 
 static int parse_options(int argc, char **argv, struct options *options)
 {
-    enum { FAIL = 256, TOP, CONFIG, TRACE };
+    enum { FAIL = 256, TOP, CONFIG, TRACE, READERS };
     static const struct option names[] = {
-        {"expert", required_argument, NULL, 'e'},  {"threads", required_argument, NULL, 't'},
-        {"filter", required_argument, NULL, 'f'},  {"loop", required_argument, NULL, 'l'},
-        {"count", required_argument, NULL, 'c'},   {"fail", required_argument, NULL, FAIL},
-        {"top", required_argument, NULL, TOP},     {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},          {"config", required_argument, NULL, CONFIG},
-        {"trace", required_argument, NULL, TRACE}, {0},
+        {"expert", required_argument, NULL, 'e'},
+        {"threads", required_argument, NULL, 't'},
+        {"filter", required_argument, NULL, 'f'},
+        {"loop", required_argument, NULL, 'l'},
+        {"count", required_argument, NULL, 'c'},
+        {"fail", required_argument, NULL, FAIL},
+        {"top", required_argument, NULL, TOP},
+        {"json", no_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},
+        {"config", required_argument, NULL, CONFIG},
+        {"trace", required_argument, NULL, TRACE},
+        {"readers", required_argument, NULL, READERS},
+        {0},
     };
     uint64_t number;
     int option;
@@ -131,6 +142,10 @@ static int parse_options(int argc, char **argv, struct options *options)
             break;
         case TOP:
             if (!parse_number("--top", optarg, 0, UINT32_MAX, &options->top))
+                return EXIT_USAGE;
+            break;
+        case READERS:
+            if (!parse_number("--readers", optarg, 1, PACKET_SOCKETS_MOST, &options->readers))
                 return EXIT_USAGE;
             break;
         case 'j':
@@ -217,6 +232,40 @@ static enum capture_result run_stream(struct options *options, struct capture *c
     return result;
 }
 
+static uint64_t left_to_count(const struct options *options)
+{
+    return options->count ? options->count - options->host->frames : UINT64_MAX;
+}
+
+static enum capture_result run_readers(struct options *options, struct capture *capture, const struct timespec *start,
+                                       struct resident *resident)
+{
+    enum { QUIET_SPINS = 300 };
+    struct host *host = options->host;
+    struct read_error error = {0};
+    struct readers *readers = readers_start(host, capture_group(capture));
+    unsigned spins = 0;
+    uint64_t shown = 0;
+    if (!readers)
+        exit(EXIT_FAILED);
+    while (one_more(options) && !readers_ended(readers)) {
+        if (readers_deliver(readers, left_to_count(options)))
+            spins = 0;
+        else
+            wait_a_little(&spins);
+        if (spins == QUIET_SPINS)
+            host_flush(host);
+        if (spins == QUIET_SPINS || host->frames - shown >= PROGRESS_FRAMES) {
+            show_progress(host, start, resident);
+            shown = host->frames;
+        }
+    }
+    if (readers_stop(readers, left_to_count(options), &error))
+        return CAPTURE_END;
+    complain("%s: %s", capture_name(capture), error.text);
+    return CAPTURE_BROKEN;
+}
+
 /* One that would go on by itself: a live run has no other end than a signal. */
 static bool is_cut_short(const struct capture *capture)
 {
@@ -252,6 +301,8 @@ static bool run_frames(struct options *options, struct capture *capture, struct 
     clock_gettime(CLOCK_MONOTONIC, &start);
     if (options->loops)
         run_recording(options, &recording, &start, resident);
+    else if (capture_group(capture))
+        result = run_readers(options, capture, &start, resident);
     else
         result = run_stream(options, capture, &start, resident);
     show_progress(host, &start, resident);
@@ -268,10 +319,10 @@ static int report_run(const struct options *options, struct capture *capture, co
                       bool whole)
 {
     struct host *host = options->host;
-    uint64_t dropped = capture_dropped(capture);
-    if (dropped)
+    host->dropped = capture_dropped(capture);
+    if (host->dropped)
         complain("%s: %llu frames were dropped before they could be read", capture_name(capture),
-                 (unsigned long long)dropped);
+                 (unsigned long long)host->dropped);
     capture_name_unknown_links(capture);
     if (is_cut_short(capture))
         complain("%s: interrupted: the report is of %llu frames", capture_name(capture),
@@ -308,7 +359,7 @@ static int run_capture(struct options *options, struct capture *capture)
 static int run(int argc, char **argv)
 {
     static struct host host = {.threads = 1};
-    struct options options = {.host = &host, .top = TOP_DEFAULT};
+    struct options options = {.host = &host, .top = TOP_DEFAULT, .readers = 1};
     int status = parse_options(argc, argv, &options);
     if (status)
         return status;
@@ -317,11 +368,13 @@ static int run(int argc, char **argv)
     status = apply_fail(&options);
     if (status)
         return status;
-    struct capture *capture = capture_open(host.source, options.filter);
+    struct capture *capture = capture_open_readers(host.source, options.filter, (unsigned)options.readers);
     if (!capture)
         return EXIT_FAILED;
     if (options.loops && capture_is_live(capture))
         return usage_error("run", "--loop: %s is an interface, not a file", host.source);
+    if (options.readers > 1 && !capture_is_live(capture))
+        return usage_error("run", "--readers: %s is a file, not an interface", host.source);
     status = run_capture(&options, capture);
     capture_close(capture);
     return status;

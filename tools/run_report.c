@@ -175,6 +175,8 @@ void report_text(const struct host *host, const struct resident *resident, size_
            bytes_text((double)host->bytes * rate), host->threads, host->threads == 1 ? "" : "s");
     if (host->refused)
         printf("%" PRIu64 " frames found no memory\n", host->refused);
+    if (host->dropped)
+        printf("%" PRIu64 " frames were dropped before they could be read\n", host->dropped);
     for (size_t i = 0; i < host->experts_count; i++)
         print_events(&host->experts[i], top);
     print_problems(host);
@@ -289,11 +291,12 @@ static json_t *json_problems(const struct host *host)
 void report_json(const struct host *host, const struct resident *resident, bool cut_short)
 {
     puts("{");
-    print_members(json_pack("{s:I, s:I, s:f, s:f, s:o, s:i, s:b, s:I, s:o, s:o, s:{s:I, s:I, s:I}}", "frames",
+    print_members(json_pack("{s:I, s:I, s:f, s:f, s:o, s:i, s:b, s:I, s:I, s:o, s:o, s:{s:I, s:I, s:I}}", "frames",
                             (json_int_t)host->frames, "bytes", (json_int_t)host->bytes, "seconds", host->seconds,
                             "frames_per_second", host->seconds > 0 ? (double)host->frames / host->seconds : 0, "source",
                             json_text(host->source), "threads", (int)host->threads, "interrupted", (int)cut_short,
-                            "refused", (json_int_t)host->refused, "problems", json_problems(host), "frames_key",
+                            "refused", (json_int_t)host->refused, "dropped", (json_int_t)host->dropped, "problems",
+                            json_problems(host), "frames_key",
                             json_key(&host->stats, &host->stats_after, host->reset_us), "resident", "before",
                             (json_int_t)resident->before, "peak", (json_int_t)resident->peak, "after",
                             (json_int_t)resident->after),

@@ -123,30 +123,35 @@ struct capture *capture_open_input(struct input *input, const char *filter)
     return NULL;
 }
 
-static struct capture *open_interface(const char *name, const char *filter)
+static struct capture *open_interface(const char *name, const char *filter, unsigned readers)
 {
     struct capture *capture = capture_new(name);
     if (!capture)
         return NULL;
-    capture->live = live_open(name, filter);
+    capture->live = live_open(name, filter, readers);
     if (capture->live)
         return capture;
     capture_close(capture);
     return NULL;
 }
 
-struct capture *capture_open(const char *source, const char *filter)
+struct capture *capture_open_readers(const char *source, const char *filter, unsigned readers)
 {
     bool standard = !strcmp(source, "-");
     bool exists = standard || !access(source, F_OK) || errno != ENOENT;
     if (!exists && !strchr(source, '/'))
-        return open_interface(source, filter);
+        return open_interface(source, filter, readers);
     if (!exists) {
         complain("%s: no such file", source);
         return NULL;
     }
     struct input *input = input_open(source, standard ? "standard input" : source);
     return input ? capture_open_input(input, filter) : NULL;
+}
+
+struct capture *capture_open(const char *source, const char *filter)
+{
+    return capture_open_readers(source, filter, 1);
 }
 
 void capture_close(struct capture *capture)
@@ -166,6 +171,11 @@ void capture_close(struct capture *capture)
 bool capture_is_live(const struct capture *capture)
 {
     return capture->live;
+}
+
+struct packet_group *capture_group(const struct capture *capture)
+{
+    return capture->live ? live_group(capture->live) : NULL;
 }
 
 const char *capture_name(const struct capture *capture)

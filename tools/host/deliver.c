@@ -1,4 +1,4 @@
-/* The capture thread: a block for each frame, decoded once, in bursts to one lane of each expert. */
+/* A block for each frame, decoded once, and on the capture thread in bursts to one lane of each expert. */
 #include "host.h"
 
 #include "experts/decode.h"
@@ -15,7 +15,7 @@ struct stash {
     void *blocks[BURST];
 };
 
-static struct stash stashes[STASHES];
+static _Thread_local struct stash stashes[STASHES];
 
 static struct stash *stash_of(size_t size)
 {
@@ -93,34 +93,55 @@ void frame_deliver(void *context, struct frame *frame)
         ks_free(host->key, frame);
 }
 
-void host_frame(struct host *host, const struct captured *captured)
+struct frame *frame_make(struct host *host, const struct captured *captured)
 {
-    struct packet packet;
-    uint64_t number = atomic_fetch_add_explicit(&host->frames, 1, memory_order_relaxed) + 1;
-    host->bytes += captured->length;
-    fragments_expire(&host->fragments, clock_advance(&host->clock, captured->time));
-    const char *problem = decode(captured->link, captured->bytes, captured->captured, captured->length, &packet);
-    if (problem)
-        note_problem(host, number, problem);
     struct frame *frame = frame_block(host, sizeof *frame + captured->captured);
-    if (!frame) {
-        host->refused++;
-        return;
-    }
+    if (!frame)
+        return NULL;
+    decode(captured->link, captured->bytes, captured->captured, captured->length, &frame->packet);
     atomic_init(&frame->readers, (uint32_t)host->experts_count);
-    frame->number = (uint32_t)number;
-    frame->packet = packet;
-    frame->packet.clock = host->clock.passed;
     frame->data.TimeStamp = captured->time;
     frame->data.FrameLength = captured->length;
     frame->data.nBytesAvail = captured->captured;
     memcpy(frame->data.MacFrame, captured->bytes, captured->captured);
-    if (!packet.fragment.version) {
+    return frame;
+}
+
+static uint64_t count(struct host *host, uint64_t frames, uint64_t bytes)
+{
+    host->bytes += bytes;
+    return atomic_fetch_add_explicit(&host->frames, frames, memory_order_relaxed) + frames;
+}
+
+void frame_take(struct host *host, struct frame *frame)
+{
+    uint64_t number = count(host, 1, frame->data.FrameLength);
+    fragments_expire(&host->fragments, clock_advance(&host->clock, frame->data.TimeStamp));
+    if (frame->packet.problem)
+        note_problem(host, number, frame->packet.problem);
+    frame->number = (uint32_t)number;
+    frame->packet.clock = host->clock.passed;
+    if (!frame->packet.fragment.version) {
         frame_deliver(host, frame);
     } else if (fragments_take(&host->fragments, frame) != KS_OK) {
         host->refused++;
         ks_free(host->key, frame);
     }
+}
+
+void frames_refuse(struct host *host, uint64_t frames, uint64_t bytes)
+{
+    count(host, frames, bytes);
+    host->refused += frames;
+}
+
+void host_frame(struct host *host, const struct captured *captured)
+{
+    struct frame *frame = frame_make(host, captured);
+    if (frame)
+        frame_take(host, frame);
+    else
+        frames_refuse(host, 1, captured->length);
 }
 
 void host_settle(struct host *host)

@@ -103,6 +103,7 @@ struct host {
     atomic_uint_fast64_t frames;
     uint64_t bytes;
     uint64_t refused; /* frames without memory */
+    uint64_t dropped; /* by the kernel or the interface, before they could be read */
     uint64_t problems_count;
     struct problem problems[PROBLEMS_KEPT];
     double seconds;
@@ -156,7 +157,14 @@ void wait_a_little(unsigned *spins);
 /* Hands a frame that is decoded to a lane of every expert; `host` is a struct host. Only the capture thread. */
 void frame_deliver(void *host, struct frame *frame);
 
-/* Blocks that were taken for frames that did not come. Only the capture thread. */
+/* A decoded copy of a frame in a block of its own; NULL without memory. Any thread that frees its stashes in the end. */
+struct frame *frame_make(struct host *host, const struct captured *captured);
+
+/* Numbers such a frame and delivers it; or counts those for which there was no memory. Only the capture thread. */
+void frame_take(struct host *host, struct frame *frame);
+void frames_refuse(struct host *host, uint64_t frames, uint64_t bytes);
+
+/* The calling thread's blocks that were taken for frames that did not come. */
 void stashes_free(struct host *host);
 
 /* Whether the host can keep such an event; keeps a copy of one that it can. Any thread of the expert. */
