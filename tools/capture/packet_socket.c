@@ -30,6 +30,7 @@ struct packet_socket {
     unsigned block;                /* the one to be read next, or that is being read */
     uint32_t left;                 /* frames in it; 0 before it is begun */
     struct tpacket3_hdr *position; /* the next of them */
+    bool is_down;                  /* no block has come since the interface went down */
     uint64_t dropped;
 };
 
@@ -217,11 +218,31 @@ static void block_return(struct packet_socket *socket)
     socket->position = NULL;
 }
 
-static enum capture_result wait_for_block(const struct packet_socket *socket, struct read_error *error)
+/* An interface that is down may come up again; one that is no more is broken. */
+static enum capture_result look_for_interface(struct packet_socket *socket, struct read_error *error)
 {
-    struct pollfd waited = {.fd = socket->descriptor, .events = POLLIN | POLLERR};
+    char name[IF_NAMESIZE];
+    socket->is_down = true;
+    if (if_indextoname((unsigned)socket->group->interface, name))
+        return CAPTURE_QUIET;
+    read_error_set(error, "The interface disappeared");
+    return CAPTURE_BROKEN;
+}
+
+static enum capture_result take_error(struct packet_socket *socket, struct read_error *error)
+{
     int reason = 0;
     socklen_t size = sizeof reason;
+    getsockopt(socket->descriptor, SOL_SOCKET, SO_ERROR, &reason, &size);
+    if (reason == ENETDOWN)
+        return look_for_interface(socket, error);
+    read_error_set(error, "%s", strerror(reason ? reason : EIO));
+    return CAPTURE_BROKEN;
+}
+
+static enum capture_result wait_for_block(struct packet_socket *socket, struct read_error *error)
+{
+    struct pollfd waited = {.fd = socket->descriptor, .events = POLLIN};
     int ready = poll(&waited, 1, TIMEOUT_MS);
     if (atomic_load(&socket->group->stopped))
         return CAPTURE_END;
@@ -229,12 +250,13 @@ static enum capture_result wait_for_block(const struct packet_socket *socket, st
         fail(error, "waiting for packets");
         return CAPTURE_BROKEN;
     }
-    if (ready > 0 && waited.revents & (POLLERR | POLLHUP | POLLNVAL)) {
-        getsockopt(socket->descriptor, SOL_SOCKET, SO_ERROR, &reason, &size);
-        read_error_set(error, "%s", strerror(reason ? reason : ENXIO));
-        return CAPTURE_BROKEN;
+    if (block_is_ready(socket)) {
+        socket->is_down = false;
+        return CAPTURE_FRAME;
     }
-    return block_is_ready(socket) ? CAPTURE_FRAME : CAPTURE_QUIET;
+    if (ready > 0 && waited.revents & (POLLERR | POLLHUP | POLLNVAL))
+        return take_error(socket, error);
+    return socket->is_down ? look_for_interface(socket, error) : CAPTURE_QUIET;
 }
 
 /* Puts the tag back where it was: what is before it moves into the room that the ring has for that. */
