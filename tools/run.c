@@ -309,6 +309,7 @@ static int run(int argc, char **argv)
 {
     static struct host host = {.threads = 1};
     struct options options = {.host = &host, .top = TOP_DEFAULT};
+    host_reserve(&host, (size_t)argc + 2); /* no more than words on the command line, or the two by default */
     int status = parse_options(argc, argv, &options);
     if (status)
         return status;

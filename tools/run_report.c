@@ -166,13 +166,27 @@ static void print_failures(const struct host *host)
     }
 }
 
+static void print_threads(const struct host *host)
+{
+    const struct expert *experts = host->experts;
+    bool same = true;
+    for (size_t i = 1; i < host->experts_count; i++)
+        same &= experts[i].threads == experts[0].threads;
+    if (same)
+        printf(", %u thread%s an expert\n", experts[0].threads, experts[0].threads == 1 ? "" : "s");
+    else
+        for (size_t i = 0; i < host->experts_count; i++)
+            printf("%s %s %u%s", i ? "," : "; threads:", experts[i].name, experts[i].threads,
+                   i + 1 == host->experts_count ? "\n" : "");
+}
+
 void report_text(const struct host *host, const struct resident *resident, size_t top)
 {
     double frames = (double)host->frames;
     double rate = host->seconds > 0 ? 1 / host->seconds : 0;
-    printf("%s: %.0f frames, %s in %.3f s: %.0f frames/s, %s/s, %u thread%s an expert\n",
-           input_path_shown(host->source), frames, bytes_text((double)host->bytes), host->seconds, frames * rate,
-           bytes_text((double)host->bytes * rate), host->threads, host->threads == 1 ? "" : "s");
+    printf("%s: %.0f frames, %s in %.3f s: %.0f frames/s, %s/s", input_path_shown(host->source), frames,
+           bytes_text((double)host->bytes), host->seconds, frames * rate, bytes_text((double)host->bytes * rate));
+    print_threads(host);
     if (host->refused)
         printf("%" PRIu64 " frames found no memory\n", host->refused);
     for (size_t i = 0; i < host->experts_count; i++)
@@ -237,10 +251,10 @@ static json_t *json_key(const struct ks_key_stats *stats, const struct ks_key_st
 
 static json_t *json_expert(const struct expert *expert)
 {
-    json_t *object =
-        json_pack("{s:o, s:o, s:b, s:b, s:o}", "name", json_text(expert->name), "description",
-                  json_text(expert->info.szDescription), "failed", (int)expert->failed, "gave_up", (int)expert->broken,
-                  "key", json_key(&expert->stats, &expert->stats_after, expert->reset_us));
+    json_t *object = json_pack("{s:o, s:o, s:i, s:b, s:b, s:o}", "name", json_text(expert->name), "description",
+                               json_text(expert->info.szDescription), "threads", (int)expert->threads, "failed",
+                               (int)expert->failed, "gave_up", (int)expert->broken, "key",
+                               json_key(&expert->stats, &expert->stats_after, expert->reset_us));
     if (expert->failed) {
         json_object_set_new(object, "failed_at_frame", json_integer((json_int_t)expert->fail_at));
         json_object_set_new(object, "recovered_blocks", json_integer((json_int_t)expert->stats.live));

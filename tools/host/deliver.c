@@ -85,7 +85,7 @@ void frame_deliver(void *context, struct frame *frame)
     uint32_t refused = 0;
     frame->packet.clock = host->clock.passed;
     for (size_t i = 0; i < host->experts_count; i++)
-        refused += !lane_add(host, &host->experts[i].lanes[hash % host->threads], frame);
+        refused += !lane_add(host, &host->experts[i].lanes[hash % host->experts[i].threads], frame);
     if (!refused)
         return;
     host->refused++;
@@ -131,6 +131,6 @@ void host_settle(struct host *host)
 void host_flush(struct host *host)
 {
     for (size_t i = 0; i < host->experts_count; i++)
-        for (unsigned t = 0; t < host->threads; t++)
+        for (unsigned t = 0; t < host->experts[i].threads; t++)
             lane_send(&host->experts[i].lanes[t]);
 }

@@ -28,10 +28,12 @@ static bool expert_start(struct expert *expert)
         complain("expert %s: Configure refused", expert->name);
         return false;
     }
-    expert->lanes = calloc(host->threads, sizeof *expert->lanes);
+    if (!expert->threads)
+        expert->threads = host->threads;
+    expert->lanes = calloc(expert->threads, sizeof *expert->lanes);
     if (!expert->lanes)
         host_fatal("starting an expert", KS_NO_MEMORY);
-    for (unsigned t = 0; t < host->threads; t++) {
+    for (unsigned t = 0; t < expert->threads; t++) {
         struct lane *lane = &expert->lanes[t];
         lane->expert = expert;
         ck_ring_init(&lane->ring, RING);
@@ -85,7 +87,7 @@ void host_drain(struct host *host)
     atomic_store_explicit(&host->capture_ended, true, memory_order_release);
     for (size_t i = 0; i < host->experts_count; i++) {
         struct expert *expert = &host->experts[i];
-        for (unsigned t = 0; t < host->threads; t++) {
+        for (unsigned t = 0; t < expert->threads; t++) {
             pthread_join(expert->lanes[t].thread, NULL);
             expert->broken |= !expert->lanes[t].ran_well && !atomic_load(&expert->failed);
         }
@@ -127,4 +129,5 @@ void host_close(struct host *host)
         events_free(expert);
     }
     ks_key_destroy(host->key);
+    free(host->experts);
 }

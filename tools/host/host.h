@@ -19,7 +19,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum { BURST = 32, RING = 256, LANES_MOST = 64, EXPERTS_MOST = 16, EVENT_COLUMNS = 12, PROBLEMS_KEPT = 10 };
+enum { BURST = 32, RING = 256, LANES_MOST = 64, NAME_BYTES = 64, EVENT_COLUMNS = 12, PROBLEMS_KEPT = 10 };
 
 /* A frame as it lies in its block. */
 struct frame {
@@ -64,7 +64,8 @@ struct event {
 
 struct expert {
     struct host *host;
-    const char *name;
+    char name[NAME_BYTES]; /* of the key too: as Register says, with #2 and so on where it is taken */
+    unsigned threads;      /* lanes */
     void *library;
     EXPERTENUMINFO info;
     EXPERTCONFIG *config;
@@ -90,9 +91,9 @@ struct problem {
 
 struct host {
     const char *source;
-    unsigned threads;
+    unsigned threads; /* of an expert that is not told its own number */
     size_t experts_count;
-    struct expert experts[EXPERTS_MOST];
+    struct expert *experts;
     ks_key_t key; /* frames */
     struct clock clock;
     struct fragments fragments;
@@ -108,7 +109,13 @@ struct host {
     double seconds;
 };
 
-/* Loads an expert by the name of one that comes with keyslab, or by path. False after a complaint. */
+/* Makes room for so many experts, once. */
+void host_reserve(struct host *host, size_t experts);
+
+/*
+ * Loads an expert by the name of one that comes with keyslab, or by path; behind it may stand its number of threads:
+ * "flows:4". False after a complaint.
+ */
 bool host_load(struct host *host, const char *name);
 
 /* Makes the expert of that name fail at a frame. False where there is none. */

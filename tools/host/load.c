@@ -5,6 +5,7 @@
 
 #include <dlfcn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* A name without a slash is that of an expert that comes with keyslab. NULL after a complaint. */
@@ -44,29 +45,75 @@ static bool expert_enter(struct expert *expert)
     return true;
 }
 
-bool host_load(struct host *host, const char *name)
+void host_reserve(struct host *host, size_t experts)
 {
-    if (host->experts_count == EXPERTS_MOST) {
-        complain("--expert %s: no more than %d experts", name, EXPERTS_MOST);
-        return false;
+    host->experts = calloc(experts, sizeof *host->experts);
+    if (!host->experts)
+        host_fatal("loading experts", KS_NO_MEMORY);
+}
+
+static struct expert *expert_named(const struct host *host, const char *name)
+{
+    for (size_t i = 0; i < host->experts_count; i++)
+        if (!strcmp(host->experts[i].name, name))
+            return &host->experts[i];
+    return NULL;
+}
+
+/* Keys are found by name, in config files and in the report: no two experts have the same one. */
+static void expert_name(struct host *host, struct expert *expert, const char *name)
+{
+    char suffix[16] = "";
+    for (unsigned copy = 1; copy == 1 || expert_named(host, expert->name); copy++) {
+        if (copy > 1)
+            snprintf(suffix, sizeof suffix, "#%u", copy);
+        snprintf(expert->name, sizeof expert->name, "%.*s%s", (int)(sizeof expert->name - 1 - strlen(suffix)), name,
+                 suffix);
     }
-    struct expert *expert = &host->experts[host->experts_count];
-    *expert = (struct expert){.host = host, .name = base_name(name), .mutex = PTHREAD_MUTEX_INITIALIZER};
+}
+
+/* Cuts a number of threads off the name's end; 0 where there is none, -1 after a complaint. */
+static int cut_threads(char *name)
+{
+    char *colon = strrchr(name, ':');
+    uint64_t threads;
+    if (!colon || strchr(colon, '/'))
+        return 0;
+    if (!parse_number("--expert NAME:THREADS", colon + 1, 1, LANES_MOST, &threads))
+        return -1;
+    *colon = '\0';
+    return (int)threads;
+}
+
+static bool expert_load(struct host *host, struct expert *expert, char *name)
+{
+    int threads = cut_threads(name);
+    if (threads < 0)
+        return false;
+    *expert = (struct expert){.host = host, .threads = (unsigned)threads, .mutex = PTHREAD_MUTEX_INITIALIZER};
+    expert_name(host, expert, base_name(name));
     expert->library = library_open(name);
     if (!expert->library || !expert_enter(expert))
         return false;
-    if (*expert->info.szName)
-        expert->name = expert->info.szName;
-    host->experts_count++;
+    expert_name(host, expert, *expert->info.szName ? expert->info.szName : base_name(name));
     return true;
+}
+
+bool host_load(struct host *host, const char *text)
+{
+    char *name = strdup(text);
+    if (!name)
+        host_fatal("loading experts", KS_NO_MEMORY);
+    bool loaded = expert_load(host, &host->experts[host->experts_count], name);
+    host->experts_count += loaded;
+    free(name);
+    return loaded;
 }
 
 bool host_fail(struct host *host, const char *name, uint64_t frame)
 {
-    for (size_t i = 0; i < host->experts_count; i++)
-        if (!strcmp(host->experts[i].name, name)) {
-            host->experts[i].fail_at = frame;
-            return true;
-        }
-    return false;
+    struct expert *expert = expert_named(host, name);
+    if (expert)
+        expert->fail_at = frame;
+    return expert;
 }
