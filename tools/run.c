@@ -27,6 +27,7 @@ struct options {
     uint64_t count;
     uint64_t top;
     bool json;
+    bool spool;
 };
 
 static void print_help(void)
@@ -87,14 +88,21 @@ static int check_options(const struct options *options)
 
 static int parse_options(int argc, char **argv, struct options *options)
 {
-    enum { FAIL = 256, TOP, CONFIG, TRACE };
+    enum { FAIL = 256, TOP, CONFIG, TRACE, SPOOL };
     static const struct option names[] = {
-        {"expert", required_argument, NULL, 'e'},  {"threads", required_argument, NULL, 't'},
-        {"filter", required_argument, NULL, 'f'},  {"loop", required_argument, NULL, 'l'},
-        {"count", required_argument, NULL, 'c'},   {"fail", required_argument, NULL, FAIL},
-        {"top", required_argument, NULL, TOP},     {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},          {"config", required_argument, NULL, CONFIG},
-        {"trace", required_argument, NULL, TRACE}, {0},
+        {"expert", required_argument, NULL, 'e'},
+        {"threads", required_argument, NULL, 't'},
+        {"filter", required_argument, NULL, 'f'},
+        {"loop", required_argument, NULL, 'l'},
+        {"count", required_argument, NULL, 'c'},
+        {"fail", required_argument, NULL, FAIL},
+        {"top", required_argument, NULL, TOP},
+        {"json", no_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},
+        {"config", required_argument, NULL, CONFIG},
+        {"trace", required_argument, NULL, TRACE},
+        {"spool", no_argument, NULL, SPOOL},
+        {0},
     };
     uint64_t number;
     int option;
@@ -132,6 +140,9 @@ static int parse_options(int argc, char **argv, struct options *options)
         case TOP:
             if (!parse_number("--top", optarg, 0, UINT32_MAX, &options->top))
                 return EXIT_USAGE;
+            break;
+        case SPOOL:
+            options->spool = true;
             break;
         case 'j':
             options->json = true;
@@ -247,7 +258,15 @@ static bool run_frames(struct options *options, struct capture *capture, struct 
     if (options->loops)
         result = recording_read(&recording, capture);
     resident->before = resident->peak = resident_now();
-    if (!host_start(host))
+    const struct history_options history = {
+        .source = host->source,
+        .filter = options->filter,
+        .most = options->count,
+        .recording = options->loops ? &recording : NULL,
+        .loops = options->loops,
+        .spool = options->spool,
+    };
+    if (!host_start(host, capture, history))
         exit(EXIT_FAILED);
     clock_gettime(CLOCK_MONOTONIC, &start);
     if (options->loops)

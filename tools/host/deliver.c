@@ -98,6 +98,7 @@ void host_frame(struct host *host, const struct captured *captured)
     struct packet packet;
     uint64_t number = atomic_fetch_add_explicit(&host->frames, 1, memory_order_relaxed) + 1;
     host->bytes += captured->length;
+    history_note(host->history, captured);
     fragments_expire(&host->fragments, clock_advance(&host->clock, captured->time));
     const char *problem = decode(captured->link, captured->bytes, captured->captured, captured->length, &packet);
     if (problem)
@@ -130,6 +131,7 @@ void host_settle(struct host *host)
 
 void host_flush(struct host *host)
 {
+    history_flush(host->history);
     for (size_t i = 0; i < host->experts_count; i++)
         for (unsigned t = 0; t < host->experts[i].threads; t++)
             lane_send(&host->experts[i].lanes[t]);

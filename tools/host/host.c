@@ -10,6 +10,8 @@
 #include <string.h>
 #include <time.h>
 
+struct host *host_running;
+
 void host_fatal(const char *what, ks_status status)
 {
     complain("%s: %s", what, ks_strerror(status));
@@ -36,6 +38,7 @@ static bool expert_start(struct expert *expert)
     for (unsigned t = 0; t < expert->threads; t++) {
         struct lane *lane = &expert->lanes[t];
         lane->expert = expert;
+        lane->seek.share = t;
         ck_ring_init(&lane->ring, RING);
         int error = pthread_create(&lane->thread, NULL, lane_main, lane);
         if (error) {
@@ -46,13 +49,16 @@ static bool expert_start(struct expert *expert)
     return true;
 }
 
-bool host_start(struct host *host)
+bool host_start(struct host *host, const struct capture *capture, struct history_options options)
 {
     ks_status status = ks_key_create(&(struct ks_key_options){.name = "frames"}, &host->key);
     if (status != KS_OK)
         host_fatal("a key for the frames", status);
     fragments_open(&host->fragments, host->key, frame_deliver, host);
+    options.key = host->key;
+    host->history = history_open(&options, capture);
     /* Signals are for the capture thread. */
+    host_running = host;
     sigset_t before;
     bool started = true;
     interrupt_block(&before);
@@ -84,6 +90,7 @@ void host_drain(struct host *host)
 {
     host_settle(host);
     host_flush(host);
+    history_end(host->history);
     atomic_store_explicit(&host->capture_ended, true, memory_order_release);
     for (size_t i = 0; i < host->experts_count; i++) {
         struct expert *expert = &host->experts[i];
@@ -93,6 +100,8 @@ void host_drain(struct host *host)
         }
     }
     stashes_free(host);
+    history_close(host->history);
+    host->history = NULL;
 }
 
 bool host_ran_well(const struct host *host)
@@ -127,6 +136,7 @@ void host_close(struct host *host)
         dlclose(expert->library);
         free(expert->lanes);
         events_free(expert);
+        filters_free(expert);
     }
     ks_key_destroy(host->key);
     free(host->experts);

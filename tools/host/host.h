@@ -12,6 +12,8 @@
 #include "clock.h"
 #include "experts/packet.h"
 #include "fragments.h"
+#include "history.h"
+#include "seek.h"
 
 #include <ck_ring.h>
 #include <keyslab/keyslab.h>
@@ -47,6 +49,7 @@ struct lane {
     void *done[BURST];
     uint32_t done_count;
     bool ran_well;
+    struct seek seek;
     /* between them */
     ck_ring_t ring;
     ck_ring_buffer_t slots[RING];
@@ -75,6 +78,7 @@ struct expert {
     atomic_bool failed;
     bool broken;           /* a thread of it returned FALSE of its own accord */
     pthread_mutex_t mutex; /* events and problem */
+    struct expert_filter *filters;
     struct event *events;
     size_t events_count;
     char problem[EXPERTSTRINGLENGTH];
@@ -97,6 +101,7 @@ struct host {
     ks_key_t key; /* frames */
     struct clock clock;
     struct fragments fragments;
+    struct history *history; /* NULL where frames cannot be asked for again */
     struct ks_key_stats stats;
     struct ks_key_stats stats_after;
     double reset_us;
@@ -121,8 +126,8 @@ bool host_load(struct host *host, const char *name);
 /* Makes the expert of that name fail at a frame. False where there is none. */
 bool host_fail(struct host *host, const char *name, uint64_t frame);
 
-/* Starts the experts' threads; false after a complaint. */
-bool host_start(struct host *host);
+/* Starts the experts' threads; false after a complaint. The options are of frames by number; their key is the host's to set. */
+bool host_start(struct host *host, const struct capture *capture, struct history_options options);
 
 /* Hands one frame to every expert. Only the capture thread. */
 void host_frame(struct host *host, const struct captured *captured);
@@ -147,6 +152,9 @@ void host_finish(struct host *host);
 void host_close(struct host *host);
 
 /* ------------------------------------------------------------------ for the interface that experts call */
+
+/* The host whose experts have been started; NULL before. */
+extern struct host *host_running;
 
 /* The lane that the calling thread is, NULL for other threads. */
 extern _Thread_local struct lane *host_lane;

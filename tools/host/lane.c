@@ -104,6 +104,7 @@ void *lane_main(void *argument)
     host_lane = lane;
     snprintf(startup.szCaptureFile, sizeof startup.szCaptureFile, "%s", expert->host->source);
     lane->ran_well = expert->info.pRunProc((HEXPERTKEY)expert->key, expert->config, &startup, 0, NULL);
+    seek_release(lane);
     /* What is left of the frames goes home unread. */
     while (lane_next(lane))
         ;
