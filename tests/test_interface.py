@@ -122,7 +122,7 @@ class Walks(unittest.TestCase):
             self.assertEqual(data["frames_key"]["live"], 0)
 
     def test_filters(self):
-        for expression in ("tcp port 80", "udp", "not ip", "greater 1000"):
+        for expression in ("src host 192.0.2.1", "tcp[tcpflags] & tcp-push != 0", "greater 1000"):
             passed = walk("forward", "-f", expression, self.plain)[0]["frames"]
             self.assertGreater(passed, 0)
             for threads in (1, 3):
@@ -170,9 +170,10 @@ class Fragments(unittest.TestCase):
             path = os.path.join(folder, "fragments.pcap")
             packets = []
             for number in range(200):
-                pieces = fragments_of(number)
+                pieces = frames.fragments("192.0.2.1", "198.51.100.2", frames.UDP,
+                                          frames.udp((1000 + number, 2000), frames.data(4000)), number, 1480)
                 packets += pieces[::-1] if number % 3 else pieces
-            frames.write(path, packets)
+            frames.write_pcap(path, [(0, frames.ethernet(packet)) for packet in packets])
             for threads in ("1", "2", "4"):
                 forward = walk("forward", "-t", threads, path)
                 self.assertEqual(sum(event["frames"] for event in forward), len(packets))

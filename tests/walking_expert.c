@@ -135,6 +135,8 @@ static BOOL submit(const struct seen *seen)
     static const char *const titles[COLUMNS] = {"frames", "first", "last", "steps back", "sum", "error"};
     const DWORD numbers[COLUMNS] = {seen->frames, seen->first, seen->last, seen->steps_back, seen->sum, seen->error};
     PNMEVENTDATA event = ExpertAllocMemory(seen->key, sizeof *event + COLUMNS * sizeof *event->Column, NULL);
+    if (!event)
+        return FALSE;
     memset(event, 0, sizeof *event);
     event->szEventName = (LPSTR) "walk";
     event->NumColumns = COLUMNS;

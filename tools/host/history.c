@@ -19,9 +19,9 @@ struct entry {
     int64_t time;
     int64_t clock;
     struct packet *packet; /* of a later fragment, with what the first one says; NULL where decoding tells all */
+    uint64_t hash;
     uint32_t length;
     uint32_t captured;
-    uint32_t hash;
     uint16_t link;
     bool settled; /* hash, clock and packet are final */
 };
@@ -63,7 +63,7 @@ static struct entry *entry_add(struct history *history)
 static void settle(struct history *history, uint32_t number, const struct packet *packet)
 {
     struct entry *entry = entry_of(history, number);
-    entry->hash = (uint32_t)decode_hash(packet);
+    entry->hash = decode_hash(packet);
     entry->clock = history->clock.passed;
     if (packet_is_later_fragment(packet)) {
         entry->packet = malloc(sizeof *packet);
@@ -181,7 +181,7 @@ uint32_t history_count(const struct history *history)
     return (uint32_t)atomic_load_explicit(&history->known, memory_order_acquire);
 }
 
-uint32_t history_hash(const struct history *history, uint32_t number)
+uint64_t history_hash(const struct history *history, uint32_t number)
 {
     return entry_of(history, number)->hash;
 }

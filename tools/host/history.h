@@ -49,7 +49,7 @@ DWORD history_reach(struct history *history, uint32_t number);
 uint32_t history_count(const struct history *history);
 
 /* What decides which thread's share a frame that is known is in: decode_hash of it. */
-uint32_t history_hash(const struct history *history, uint32_t number);
+uint64_t history_hash(const struct history *history, uint32_t number);
 
 /* A frame that is known, in a block of the key. NMERR_SUCCESS, NMERR_FILE_READ_ERROR, NMERR_OUT_OF_MEMORY. */
 DWORD history_read(struct history *history, uint32_t number, struct frame **frame);
