@@ -25,9 +25,9 @@ def run(*arguments, **options):
     return subprocess.run([KEYSLAB, "run", *arguments], capture_output=True, timeout=120, **options)
 
 
-def report(*arguments, **options):
+def report(*arguments, status=0, **options):
     result = run("--json", *arguments, **options)
-    assert result.returncode == 0, (result.returncode, result.stderr)
+    assert result.returncode == status, (result.returncode, result.stderr)
     return json.loads(result.stdout)
 
 
@@ -157,7 +157,8 @@ class Walks(unittest.TestCase):
 
     def test_a_failure_on_the_way_back(self):
         environment = dict(os.environ, WALK="backward")
-        data = report("-e", WALKING, "-e", "flows", "--fail", "walking@7000", self.plain, env=environment)
+        data = report("-e", WALKING, "-e", "flows", "--fail", "walking@7000", self.plain, status=3,
+                      env=environment)
         self.assertTrue(data["experts"][0]["failed"])
         self.assertEqual(data["frames_key"]["live"], 0)
 

@@ -85,7 +85,10 @@ void frame_deliver(void *context, struct frame *frame)
     uint32_t refused = 0;
     frame->packet.clock = host->clock.passed;
     for (size_t i = 0; i < host->experts_count; i++)
-        refused += !lane_add(host, &host->experts[i].lanes[hash % host->experts[i].threads], frame);
+        if (host->experts[i].lanes)
+            refused += !lane_add(host, &host->experts[i].lanes[hash % host->experts[i].lanes_count], frame);
+    if (!host->readers)
+        ks_free(host->key, frame);
     if (!refused)
         return;
     host->refused++;
@@ -108,7 +111,7 @@ void host_frame(struct host *host, const struct captured *captured)
         host->refused++;
         return;
     }
-    atomic_init(&frame->readers, (uint32_t)host->experts_count);
+    atomic_init(&frame->readers, (uint32_t)host->readers);
     frame->number = (uint32_t)number;
     frame->packet = packet;
     frame->packet.clock = host->clock.passed;
@@ -133,6 +136,6 @@ void host_flush(struct host *host)
 {
     history_flush(host->history);
     for (size_t i = 0; i < host->experts_count; i++)
-        for (unsigned t = 0; t < host->experts[i].threads; t++)
+        for (unsigned t = 0; host->experts[i].lanes && t < host->experts[i].lanes_count; t++)
             lane_send(&host->experts[i].lanes[t]);
 }

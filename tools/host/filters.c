@@ -39,7 +39,7 @@ DWORD filter_create(struct expert *expert, const char *text, struct expert_filte
 {
     if (!is_filter(text))
         return NMERR_FILTER_INVALID_EXPRESSION;
-    struct expert_filter *filter = calloc(1, sizeof *filter + expert->threads * sizeof *filter->lanes);
+    struct expert_filter *filter = calloc(1, sizeof *filter + expert->lanes_count * sizeof *filter->lanes);
     if (!filter)
         return NMERR_OUT_OF_MEMORY;
     filter->text = strdup(text);
@@ -87,7 +87,7 @@ void filter_destroy(struct expert *expert, struct expert_filter *filter)
         at = &(*at)->next;
     *at = filter->next;
     pthread_mutex_unlock(&expert->mutex);
-    free_filter(filter, expert->threads);
+    free_filter(filter, expert->lanes_count);
 }
 
 void filters_free(struct expert *expert)

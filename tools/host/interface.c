@@ -33,11 +33,12 @@ static DWORD expert_of(HEXPERTKEY key, struct expert **expert)
 enum { FLAGS_KNOWN = FLAGS_DEFER_TO_UI_FILTER | FLAGS_ATTACH_PROPERTIES };
 
 /* One that fails by --fail. */
-static DWORD check_fail(struct expert *expert, const struct frame *frame)
+static DWORD check_fail(struct lane *lane, const struct frame *frame)
 {
+    struct expert *expert = lane->expert;
     if (!expert->fail_at || frame->number < expert->fail_at)
         return NMERR_SUCCESS;
-    expert_fail(expert);
+    expert_fail(expert, &lane->guest, FAILURE_PRETENDED, 0, "made to fail by --fail");
     return NMERR_EXPERT_TERMINATE;
 }
 
@@ -58,7 +59,7 @@ DWORD WINAPI ExpertGetFrame(HEXPERTKEY hExpertKey, DWORD Direction, DWORD Reques
         return NMERR_INVALID_HFILTER;
     error = seek_frame(lane, Direction, RequestedFrameNumber, filter, &frame);
     if (!error)
-        error = check_fail(lane->expert, frame);
+        error = check_fail(lane, frame);
     if (error)
         return error;
     *pEFrameDescriptor = (EXPERTFRAMEDESCRIPTOR){
@@ -125,6 +126,8 @@ DWORD WINAPI ExpertSubmitEvent(HEXPERTKEY hExpertKey, PNMEVENTDATA pExpertEvent)
     if (!event_is_known(pExpertEvent))
         return NMERR_NOT_SUPPORTED;
     event_keep(expert, pExpertEvent);
+    if (host_lane && !atomic_load_explicit(&host_lane->at, memory_order_relaxed))
+        lane_moved(host_lane);
     return NMERR_SUCCESS;
 }
 

@@ -37,19 +37,9 @@ static bool expert_enter(struct expert *expert)
                  info->pRegisterProc ? EXPERTENTRY_RUN : EXPERTENTRY_REGISTER);
         return false;
     }
-    if (!info->pRegisterProc(info)) {
-        complain("expert %s: Register refused", expert->name);
-        return false;
-    }
-    snprintf(info->szDllName, sizeof info->szDllName, "%s", expert->name);
+    *(void **)&expert->exception_type = dlsym(expert->library, "__cxa_current_exception_type");
+    expert->module = walk_span((void *)(uintptr_t)info->pRunProc);
     return true;
-}
-
-void host_reserve(struct host *host, size_t experts)
-{
-    host->experts = calloc(experts, sizeof *host->experts);
-    if (!host->experts)
-        host_fatal("loading experts", KS_NO_MEMORY);
 }
 
 static struct expert *expert_named(const struct host *host, const char *name)
@@ -72,6 +62,47 @@ static void expert_name(struct host *host, struct expert *expert, const char *na
     }
 }
 
+struct registration {
+    struct expert *expert;
+    EXPERTENUMINFO info; /* a copy, which may still be written to when nobody waits for it any more */
+    bool accepted;
+};
+
+static void call_register(void *argument)
+{
+    struct registration *registration = argument;
+    registration->accepted = registration->info.pRegisterProc(&registration->info);
+}
+
+/* Its name, where it gives one. */
+static void expert_accept(struct expert *expert, const EXPERTENUMINFO *info)
+{
+    expert->info = *info;
+    expert->info.szName[sizeof info->szName - 1] = '\0';
+    expert->info.szVendor[sizeof info->szVendor - 1] = '\0';
+    expert->info.szDescription[sizeof info->szDescription - 1] = '\0';
+    snprintf(expert->info.szDllName, sizeof info->szDllName, "%s", expert->name);
+    if (*expert->info.szName)
+        expert_name(expert->host, expert, expert->info.szName);
+}
+
+static void expert_register(struct expert *expert)
+{
+    struct registration *registration = malloc(sizeof *registration);
+    if (!registration)
+        host_fatal("registering an expert", KS_NO_MEMORY);
+    *registration = (struct registration){.expert = expert, .info = expert->info};
+    if (guest_call_aside(expert, call_register, registration, expert->host->timeout)) {
+        if (!registration->accepted)
+            expert_fail(expert, NULL, FAILURE_REFUSED, 0, "Register returned FALSE");
+        expert_accept(expert, &registration->info);
+    }
+    if (atomic_load(&expert->failed))
+        expert_stop_all(expert);
+    if (!expert->is_stuck)
+        free(registration);
+}
+
 /* Cuts a number of threads off the name's end; 0 where there is none, -1 after a complaint. */
 static int cut_threads(char *name)
 {
@@ -90,13 +121,21 @@ static bool expert_load(struct host *host, struct expert *expert, char *name)
     int threads = cut_threads(name);
     if (threads < 0)
         return false;
-    *expert = (struct expert){.host = host, .threads = (unsigned)threads, .mutex = PTHREAD_MUTEX_INITIALIZER};
+    *expert = (struct expert){.host = host, .lanes_count = (unsigned)threads, .mutex = PTHREAD_MUTEX_INITIALIZER};
     expert_name(host, expert, base_name(name));
     expert->library = library_open(name);
     if (!expert->library || !expert_enter(expert))
         return false;
-    expert_name(host, expert, *expert->info.szName ? expert->info.szName : base_name(name));
+    contain_begin();
+    expert_register(expert);
     return true;
+}
+
+void host_reserve(struct host *host, size_t experts)
+{
+    host->experts = calloc(experts, sizeof *host->experts);
+    if (!host->experts)
+        host_fatal("loading experts", KS_NO_MEMORY);
 }
 
 bool host_load(struct host *host, const char *text)

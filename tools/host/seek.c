@@ -6,12 +6,11 @@
 
 void seek_release(struct lane *lane)
 {
-    if (!lane->seek.found)
-        return;
-    ks_status status = ks_free(lane->expert->host->key, lane->seek.found);
+    struct frame *found = lane->seek.found;
+    lane->seek.found = NULL;
+    ks_status status = found ? ks_free(lane->expert->host->key, found) : KS_OK;
     if (status != KS_OK)
         host_fatal("freeing a frame", status);
-    lane->seek.found = NULL;
 }
 
 /* ------------------------------------------------------------------ the ring */
@@ -46,6 +45,12 @@ static void let_go_by(struct lane *lane, unsigned *spins)
     *spins = 0;
     lane->seek.off_ring = true;
     lane_next(lane);
+    atomic_store_explicit(&lane->is_waiting, true, memory_order_relaxed);
+}
+
+static bool is_to_end(const struct lane *lane)
+{
+    return interrupted() || atomic_load_explicit(&lane->expert->failed, memory_order_relaxed);
 }
 
 /* Until the frame of that number is known, or something else is. */
@@ -56,7 +61,7 @@ static DWORD reach(struct lane *lane, uint32_t number)
     if (!host->history)
         return NMERR_NOT_SUPPORTED;
     for (;;) {
-        bool ended = interrupted() || atomic_load_explicit(&lane->expert->failed, memory_order_relaxed);
+        bool ended = is_to_end(lane);
         uint32_t before = history_count(host->history);
         DWORD result = history_reach(host->history, number);
         if (result != NMERR_PENDING)
@@ -81,7 +86,7 @@ static DWORD read_frame(struct lane *lane, uint32_t number, struct expert_filter
 static bool is_shared(const struct lane *lane, uint32_t number)
 {
     const struct expert *expert = lane->expert;
-    return history_hash(expert->host->history, number) % expert->threads == lane->seek.share;
+    return history_hash(expert->host->history, number) % expert->lanes_count == lane->seek.share;
 }
 
 static DWORD look_at(struct lane *lane, uint32_t number, struct expert_filter *filter)
@@ -100,7 +105,7 @@ static DWORD find_forward(struct lane *lane, uint32_t from, struct expert_filter
 {
     DWORD result = NMERR_FRAME_NOT_FOUND;
     for (uint32_t number = from + 1; result == NMERR_FRAME_NOT_FOUND; number++) {
-        if (interrupted())
+        if (is_to_end(lane))
             return NMERR_NO_MORE_FRAMES;
         result = reach(lane, number);
         if (result == NMERR_SUCCESS)
@@ -120,7 +125,7 @@ static DWORD find_backward(struct lane *lane, uint32_t from, struct expert_filte
     else if (result)
         return no_more(result);
     for (uint32_t number = from; number > 1; number--) {
-        if (interrupted())
+        if (is_to_end(lane))
             return NMERR_NO_MORE_FRAMES;
         result = look_at(lane, number - 1, filter);
         if (result != NMERR_FRAME_NOT_FOUND)
@@ -142,6 +147,23 @@ static bool is_held(const struct frame *frame, uint32_t number)
     return frame && frame->number == number;
 }
 
+/* As lane_next has it for the watchdog: what takes long here is the host's doing. */
+static void history_begin(struct lane *lane)
+{
+    atomic_store_explicit(&lane->is_waiting, true, memory_order_relaxed);
+}
+
+static DWORD history_took(struct lane *lane, DWORD result, struct frame **frame)
+{
+    *frame = lane->seek.found;
+    lane_moved(lane);
+    atomic_store_explicit(&lane->at, *frame ? (*frame)->number : 0, memory_order_relaxed);
+    if (result == NMERR_NO_MORE_FRAMES)
+        atomic_store_explicit(&lane->has_ended, true, memory_order_relaxed);
+    atomic_store_explicit(&lane->is_waiting, false, memory_order_relaxed);
+    return result;
+}
+
 /* The frame that the thread has already: asked for again with its properties, as experts do. */
 static struct frame *held(const struct lane *lane, uint32_t number)
 {
@@ -156,9 +178,8 @@ static DWORD specified(struct lane *lane, uint32_t number, struct expert_filter 
     if (*frame)
         return !filter || filter_accepts(filter, lane->seek.share, *frame) ? NMERR_SUCCESS : NMERR_FRAME_NOT_FOUND;
     seek_release(lane);
-    DWORD result = find_specified(lane, number, filter);
-    *frame = lane->seek.found;
-    return result;
+    history_begin(lane);
+    return history_took(lane, find_specified(lane, number, filter), frame);
 }
 
 static DWORD next(struct lane *lane, DWORD direction, DWORD number, struct expert_filter *filter, struct frame **frame)
@@ -171,9 +192,9 @@ static DWORD next(struct lane *lane, DWORD direction, DWORD number, struct exper
     seek_release(lane);
     if (forward && from == seek->forward && !seek->off_ring)
         return next_of_ring(lane, filter, frame);
+    history_begin(lane);
     DWORD result = forward ? find_forward(lane, from, filter) : find_backward(lane, from, filter);
-    *frame = seek->found;
-    return result;
+    return history_took(lane, result, frame);
 }
 
 DWORD seek_frame(struct lane *lane, DWORD direction, DWORD number, struct expert_filter *filter, struct frame **frame)
@@ -182,5 +203,7 @@ DWORD seek_frame(struct lane *lane, DWORD direction, DWORD number, struct expert
                                                     : next(lane, direction, number, filter, frame);
     if (result == NMERR_SUCCESS)
         lane->seek.last = (*frame)->number;
+    else if (result == NMERR_NO_MORE_FRAMES && atomic_load(&lane->expert->failed))
+        result = NMERR_EXPERT_TERMINATE;
     return result;
 }
