@@ -70,7 +70,13 @@ static void fail_recurse(HEXPERTKEY key)
 static void fail_printf(HEXPERTKEY key)
 {
     (void)key;
-    printf("held by a thread that is gone: %s\n", (const char *)low);
+    printf("%s%d", (const char *)low, zero);
+}
+
+static void fail_lock(HEXPERTKEY key)
+{
+    flockfile(stdout);
+    fail_write(key);
 }
 
 static void fail_raise(HEXPERTKEY key)
@@ -207,6 +213,7 @@ static const struct {
     {"strlen", fail_strlen},
     {"recurse", fail_recurse},
     {"printf", fail_printf},
+    {"lock", fail_lock},
     {"raise", fail_raise},
     {"abort", fail_abort},
     {"exit", fail_exit},

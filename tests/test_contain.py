@@ -78,7 +78,7 @@ class Contained(unittest.TestCase):
 
     def test_locks_that_are_left(self):
         """Of standard output; of malloc; and what the thread was doing in a function of the host."""
-        for mode in "printf", "heap", "event":
+        for mode in "printf", "lock", "heap", "event":
             if SANITIZED and mode == "heap":
                 continue
             with self.subTest(mode):
@@ -106,7 +106,7 @@ class Contained(unittest.TestCase):
 
     def test_misuse_is_counted(self):
         none = {"double_free": 0, "bad_block": 0, "wrong_key": 0, "stale": 0}
-        for mode, misuse, kind in (("double", {"double_free": 1}, "double free"), ("foreign", {"bad_block": 2}, "foreign")):
+        for mode, misuse, kind in (("double", {"double_free": 1}, "free already"), ("foreign", {"bad_block": 2}, "not a block")):
             self.assertEqual(self.check(mode, status=0)["misuse"], {**none, **misuse})
             faulty = self.check(mode, "--strict", kind="misuse", text=kind)
             self.assertEqual(faulty["misuse"], {**none, **misuse})

@@ -15,6 +15,9 @@ enum { FAULTS = sizeof faults / sizeof *faults };
 
 /* Beyond a stack's end: as far as one call may reach in one step. */
 #define OVERFLOW_REACH ((uintptr_t)1 << 20)
+#define OVERFLOW_NEAR  ((uintptr_t)8 << 10)
+
+enum { STEPS_MOST = 100000 };
 
 _Thread_local struct guest *host_guest;
 
@@ -139,10 +142,11 @@ static void fault_of_program(int number, const siginfo_t *info)
         raise(number);
 }
 
-static bool is_overflow(const struct guest *guest, int number, uintptr_t address)
+static bool is_overflow(const struct guest *guest, int number, uintptr_t address, const void *context)
 {
     uintptr_t end = (uintptr_t)guest->stack;
-    return number == SIGSEGV && address < end + (uintptr_t)sysconf(_SC_PAGESIZE) && address > end - OVERFLOW_REACH;
+    return number == SIGSEGV && address - (end - OVERFLOW_REACH) < OVERFLOW_REACH + OVERFLOW_NEAR &&
+           context_stack(context) - (end - OVERFLOW_REACH) < OVERFLOW_REACH + OVERFLOW_NEAR;
 }
 
 /* The type of an exception that nobody has caught: its name is the second word of what describes it. */
@@ -166,12 +170,45 @@ static void fault_note(struct guest *guest, int number, const siginfo_t *info, c
         .code = info->si_code,
         .address = address,
         .access = info->si_code > 0 ? context_access(context) : 0,
-        .overflow = info->si_code > 0 && is_overflow(guest, number, address),
+        .overflow = info->si_code > 0 && is_overflow(guest, number, address, context),
         .exception = exception_of(guest, number),
     };
     expert->calls = walk->calls;
     expert->failure.detail = number;
     failure_settle(expert, expert->fault.exception ? FAILURE_EXCEPTION : FAILURE_SIGNAL);
+}
+
+/* ------------------------------------------------------------------ single steps
+ *
+ * A guest that spends its time in calls of keyslab or the host is hardly ever found outside of them: it goes on step by step until
+ * the call has returned.
+ */
+static void context_step(void *context, bool on)
+{
+#if defined(__x86_64__)
+    enum { TRAP_FLAG = 0x100 };
+    greg_t *flags = &((ucontext_t *)context)->uc_mcontext.gregs[REG_EFL];
+    *flags = on ? *flags | TRAP_FLAG : *flags & ~(greg_t)TRAP_FLAG;
+#else
+    (void)context, (void)on;
+#endif
+}
+
+/* Whether the fault is the step that was asked for; does not return where the guest may be unwound. */
+static bool is_step(struct guest *guest, int number, const siginfo_t *info, void *context)
+{
+    struct walk walk = {0};
+    if (number != SIGTRAP || info->si_code != TRAP_TRACE || !guest->steps)
+        return false;
+    bool is_over = !--guest->steps || atomic_load(&guest->state) != GUEST_RUNNING;
+    if (!is_over && (!span_has(&guest->expert->module, context_at(context)) || ks_thread_is_inside()))
+        return true;
+    guest->steps = 0;
+    context_step(context, false);
+    walk_guest(guest, context, false, &walk);
+    if (!is_over && !walk.in_lock)
+        guest_unwind(guest);
+    return true;
 }
 
 static void on_fault(int number, siginfo_t *info, void *context)
@@ -181,6 +218,10 @@ static void on_fault(int number, siginfo_t *info, void *context)
         fault_of_program(number, info);
         return;
     }
+    if (is_step(guest, number, info, context))
+        return;
+    context_step(context, false);
+    guest->steps = 0;
     if (guest->handling)
         siglongjmp(guest->again, 1);
     struct walk walk = {0};
@@ -223,6 +264,10 @@ static void on_stop(int number, siginfo_t *info, void *context)
     if (insist == INSIST_ALWAYS || (insist == INSIST_PARK && !is_inside)) {
         guest->expert->holds_loader |= walk.in_loader;
         guest_park(guest);
+    }
+    if (is_inside && !guest->steps) {
+        guest->steps = STEPS_MOST;
+        context_step(context, true);
     }
     errno = error;
 }

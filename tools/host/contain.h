@@ -43,13 +43,15 @@ struct guest {
     sigjmp_buf begin;  /* where the host called the expert */
     sigjmp_buf again;  /* where a fault handler goes on that faults itself */
     volatile sig_atomic_t handling;
-    char *stack;     /* its lowest byte */
-    char *base;      /* the page of the call: the expert's frames are below */
-    void *alternate; /* stack of handlers */
+    volatile sig_atomic_t steps; /* left to go one by one until it may be unwound; 0 where it goes on as ever */
+    pid_t task;                  /* as the kernel numbers it */
+    char *stack;                 /* its lowest byte */
+    char *base;                  /* the page of the call: the expert's frames are below */
+    void *alternate;             /* stack of handlers */
 };
 
 enum insist {
-    INSIST_UNWIND, /* where it may be unwound, else not yet */
+    INSIST_UNWIND, /* where it may be unwound; else it goes on by single steps until it may */
     INSIST_PARK,   /* parked where it may not, but neither in a call of keyslab nor of the host */
     INSIST_ALWAYS,
 };

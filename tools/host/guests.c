@@ -80,6 +80,7 @@ static void guest_enter(struct guest *guest)
 {
     sigset_t set;
     guest->thread = pthread_self();
+    guest->task = gettid();
     host_guest = guest;
     find_stack(guest);
     find_alternate(guest);

@@ -23,27 +23,11 @@ void host_fatal(const char *what, ks_status status)
 
 /* ------------------------------------------------------------------ the beginning */
 
-static const char *misuse_text(ks_status status)
-{
-    switch (status) {
-    case KS_DOUBLE_FREE:
-        return "double free";
-    case KS_WRONG_KEY:
-        return "free of another key's block";
-    case KS_STALE:
-        return "free of a block that was not handed out";
-    case KS_DAMAGED:
-        return "write to a free block";
-    default:
-        return "free of a foreign pointer";
-    }
-}
-
-/* A refused free, with --strict. */
+/* A refused free, with --strict; or what the owner of a free block has found. */
 static void on_misuse(void *context, const struct ks_error *error)
 {
-    expert_fail(context, host_guest, FAILURE_MISUSE, (int)error->status, "%s: %p", misuse_text(error->status),
-                error->block);
+    expert_fail(context, host_guest, FAILURE_MISUSE, (int)error->status,
+                error->status == KS_DAMAGED ? "%p is %s" : "freed %p, %s", error->block, ks_strerror(error->status));
 }
 
 /* Half of the machine's memory for all experts together. */

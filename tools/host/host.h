@@ -60,8 +60,9 @@ struct lane {
     atomic_bool has_returned;
     atomic_bool is_over; /* and nothing comes through the ring any more */
     /* watchdog */
-    uint64_t seen;  /* moved */
-    double unmoved; /* milliseconds */
+    uint64_t seen;      /* moved */
+    double unmoved;     /* milliseconds */
+    double unmoved_cpu; /* of the processor's time, when it last moved */
     /* between them */
     ck_ring_t ring;
     ck_ring_buffer_t slots[RING];

@@ -27,6 +27,8 @@ enum {
     GRACE_BEGUN = 200, /* for threads that an expert has begun, behind the end of Run */
 };
 
+enum { STARVED_MOST = 10 }; /* limits */
+
 enum { INTERRUPT_STOPS = INTERRUPT_LATE + 10 }; /* ticks */
 
 static sem_t woken;
@@ -39,6 +41,37 @@ void watchdog_wake(void)
 }
 
 /* ------------------------------------------------------------------ who has failed */
+
+/* Of the processor's time that the lane's thread has had. */
+static double lane_milliseconds(const struct lane *lane)
+{
+    clockid_t clock;
+    struct timespec used = {0};
+    if (!pthread_getcpuclockid(lane->guest.thread, &clock))
+        clock_gettime(clock, &used);
+    return (double)used.tv_sec * 1e3 + (double)used.tv_nsec / 1e6;
+}
+
+/* Whether it could run, or runs: as the kernel has it behind the thread's name. */
+static bool lane_is_ready(const struct lane *lane)
+{
+    char path[64];
+    char line[256];
+    snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)lane->guest.task);
+    FILE *file = fopen(path, "r");
+    bool read = file && fgets(line, sizeof line, file);
+    if (file)
+        fclose(file);
+    const char *name_end = read ? strrchr(line, ')') : NULL;
+    return name_end && name_end[1] == ' ' && name_end[2] == 'R';
+}
+
+/* A machine with too much to do is nothing that an expert has done: one that waits for a processor has more time. */
+static bool lane_is_starved(const struct lane *lane, double limit)
+{
+    return lane->unmoved < STARVED_MOST * limit && lane_milliseconds(lane) - lane->unmoved_cpu < limit / 2 &&
+           lane_is_ready(lane);
+}
 
 /* What the lane's thread does for one frame, or after the last, has no limit but time. */
 static void lane_look(struct lane *lane, double elapsed)
@@ -53,8 +86,10 @@ static void lane_look(struct lane *lane, double elapsed)
         lane->unmoved = 0;
         return;
     }
+    if (lane->unmoved == 0)
+        lane->unmoved_cpu = lane_milliseconds(lane);
     lane->unmoved += elapsed;
-    if (!limit || lane->unmoved < limit)
+    if (!limit || lane->unmoved < limit || lane_is_starved(lane, limit))
         return;
     if (atomic_load(&lane->at))
         expert_fail(expert, &lane->guest, FAILURE_TIME, 0, "one frame took more than %g s", limit / 1000);
