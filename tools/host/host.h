@@ -81,6 +81,7 @@ struct event {
 struct expert {
     struct host *host;
     char name[NAME_BYTES]; /* of the key too: as Register says, with #2 and so on where it is taken */
+    unsigned copies;       /* experts that would have the same name */
     void *library;
     EXPERTENUMINFO info;
     EXPERTCONFIG *config;

@@ -42,26 +42,6 @@ static bool expert_enter(struct expert *expert)
     return true;
 }
 
-static struct expert *expert_named(const struct host *host, const char *name)
-{
-    for (size_t i = 0; i < host->experts_count; i++)
-        if (!strcmp(host->experts[i].name, name))
-            return &host->experts[i];
-    return NULL;
-}
-
-/* Keys are found by name, in config files and in the report: no two experts have the same one. */
-static void expert_name(struct host *host, struct expert *expert, const char *name)
-{
-    char suffix[16] = "";
-    for (unsigned copy = 1; copy == 1 || expert_named(host, expert->name); copy++) {
-        if (copy > 1)
-            snprintf(suffix, sizeof suffix, "#%u", copy);
-        snprintf(expert->name, sizeof expert->name, "%.*s%s", (int)(sizeof expert->name - 1 - strlen(suffix)), name,
-                 suffix);
-    }
-}
-
 struct registration {
     struct expert *expert;
     EXPERTENUMINFO info; /* a copy, which may still be written to when nobody waits for it any more */
@@ -74,7 +54,6 @@ static void call_register(void *argument)
     registration->accepted = registration->info.pRegisterProc(&registration->info);
 }
 
-/* Its name, where it gives one. */
 static void expert_accept(struct expert *expert, const EXPERTENUMINFO *info)
 {
     expert->info = *info;
@@ -82,8 +61,6 @@ static void expert_accept(struct expert *expert, const EXPERTENUMINFO *info)
     expert->info.szVendor[sizeof info->szVendor - 1] = '\0';
     expert->info.szDescription[sizeof info->szDescription - 1] = '\0';
     snprintf(expert->info.szDllName, sizeof info->szDllName, "%s", expert->name);
-    if (*expert->info.szName)
-        expert_name(expert->host, expert, expert->info.szName);
 }
 
 static void expert_register(struct expert *expert)
@@ -101,6 +78,25 @@ static void expert_register(struct expert *expert)
         expert_stop_all(expert);
     if (!expert->is_stuck)
         free(registration);
+}
+
+static struct expert *expert_named(const struct host *host, const char *name)
+{
+    for (size_t i = 0; i < host->experts_count; i++)
+        if (!strcmp(host->experts[i].name, name))
+            return &host->experts[i];
+    return NULL;
+}
+
+/* Keys are found by name, in config files and in the report: no two experts have the same one. */
+static void expert_name(struct host *host, struct expert *expert, const char *name)
+{
+    char suffix[16];
+    snprintf(expert->name, sizeof expert->name, "%s", name);
+    for (struct expert *first = expert_named(host, expert->name); first && expert_named(host, expert->name);) {
+        int length = snprintf(suffix, sizeof suffix, "#%u", ++first->copies + 1);
+        snprintf(expert->name, sizeof expert->name, "%.*s%s", (int)sizeof expert->name - 1 - length, name, suffix);
+    }
 }
 
 /* Cuts a number of threads off the name's end; 0 where there is none, -1 after a complaint. */
@@ -122,12 +118,13 @@ static bool expert_load(struct host *host, struct expert *expert, char *name)
     if (threads < 0)
         return false;
     *expert = (struct expert){.host = host, .lanes_count = (unsigned)threads, .mutex = PTHREAD_MUTEX_INITIALIZER};
-    expert_name(host, expert, base_name(name));
+    snprintf(expert->name, sizeof expert->name, "%s", base_name(name));
     expert->library = library_open(name);
     if (!expert->library || !expert_enter(expert))
         return false;
     contain_begin();
     expert_register(expert);
+    expert_name(host, expert, *expert->info.szName ? expert->info.szName : base_name(name));
     return true;
 }
 
