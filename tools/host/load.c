@@ -92,7 +92,7 @@ static struct expert *expert_named(const struct host *host, const char *name)
 static void expert_name(struct host *host, struct expert *expert, const char *name)
 {
     char suffix[16];
-    snprintf(expert->name, sizeof expert->name, "%s", name);
+    snprintf(expert->name, sizeof expert->name, "%.*s", (int)sizeof expert->name - 1, name);
     for (struct expert *first = expert_named(host, expert->name); first && expert_named(host, expert->name);) {
         int length = snprintf(suffix, sizeof suffix, "#%u", ++first->copies + 1);
         snprintf(expert->name, sizeof expert->name, "%.*s%s", (int)sizeof expert->name - 1 - length, name, suffix);
