@@ -71,9 +71,9 @@ def write_pcap(path, frames, snap=262144):
         output.write(file.data)
 
 
-def report(keyslab, path, *options):
+def report(keyslab, path, *options, status=0):
     result = subprocess.run([keyslab, "run", "--json", *options, path], capture_output=True, text=True, timeout=120)
-    assert result.returncode == 0, (result.returncode, result.stderr)
+    assert result.returncode == status, (result.returncode, result.stderr)
     return json.loads(result.stdout)
 
 

@@ -143,9 +143,9 @@ class Names(Folder):
 
     def test_what_experts_say(self):
         self.environment["ODD_EXPERT"] = "names"
-        data = self.report("run", "--json", "-c", "10", "-e", ODD_EXPERT, SAMPLE, status=1)
+        data = self.report("run", "--json", "-c", "10", "-e", ODD_EXPERT, SAMPLE, status=3)
         expert = data["experts"][0]
-        self.assertEqual((expert["name"], expert["description"], expert["problem"], expert["key"]["name"]),
+        self.assertEqual((expert["name"], expert["description"], expert["failure"]["text"], expert["key"]["name"]),
                          ("odd\\xe9", "not UTF-8: \\xff", "gave up: \\xe9", "odd\\xe9"))
         self.assertEqual(expert["events"], [{"event": "event \\xe9", "column \\xe9": "text \\xe9", "nan": None, "large": 1e300}])
 

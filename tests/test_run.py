@@ -81,9 +81,12 @@ class Sample(unittest.TestCase):
     def test_a_failed_expert_is_contained(self):
         whole = report(SAMPLE)
         for threads in ("1", "3"):
-            data = report("-t", threads, "--fail", "reassembly@40000", SAMPLE)
+            data = report("-t", threads, "--fail", "reassembly@40000", SAMPLE, status=3)
             failed = expert(data, "reassembly")
             self.assertTrue(failed["failed"])
+            self.assertEqual((failed["failure"]["kind"], failed["failure"]["backtrace"]), ("pretended", []))
+            self.assertGreaterEqual(failed["failure"]["frame"], 40000)
+            self.assertFalse(expert(data, "flows")["failed"])
             self.assertGreater(failed["recovered_blocks"], 0)
             self.assertGreater(failed["recovered_bytes"], 0)
             self.assertEqual(failed["key"]["live_bytes_after"], 0)

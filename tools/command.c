@@ -10,10 +10,11 @@
 
 static void print_message(const char *format, va_list arguments)
 {
+    /* Not through the stream, whose lock a thread may have that has failed. */
     progress_end();
-    fprintf(stderr, "%s: ", program_invocation_short_name);
-    vfprintf(stderr, format, arguments);
-    fputc('\n', stderr);
+    dprintf(STDERR_FILENO, "%s: ", program_invocation_short_name);
+    vdprintf(STDERR_FILENO, format, arguments);
+    dprintf(STDERR_FILENO, "\n");
 }
 
 void complain(const char *format, ...)
@@ -47,6 +48,35 @@ bool parse_number(const char *option, const char *text, uint64_t least, uint64_t
     if (*text >= '0' && *text <= '9' && !*end && !errno && *number >= least && *number <= most)
         return true;
     complain("%s %s: expected a whole number from %" PRIu64 " to %" PRIu64, option, text, least, most);
+    return false;
+}
+
+bool parse_seconds(const char *option, const char *text, double *seconds)
+{
+    const double most = 1e9;
+    char *end;
+    *seconds = strtod(text, &end);
+    bool is_decimal = strspn(text, "0123456789.") == strlen(text) && *text;
+    if (is_decimal && !*end && *seconds <= most)
+        return true;
+    complain("%s %s: expected a number of seconds, such as 10 or 0.5", option, text);
+    return false;
+}
+
+bool parse_size(const char *option, const char *text, uint64_t *bytes)
+{
+    static const char suffixes[] = "kMGT";
+    char *end;
+    errno = 0;
+    *bytes = strtoull(text, &end, 10);
+    const char *suffix = *end ? strchr(suffixes, *end) : NULL;
+    unsigned shift = suffix ? 10 * (unsigned)(suffix - suffixes + 1) : 0;
+    bool is_number = *text >= '0' && *text <= '9' && !errno && (!*end || (suffix && !end[1]));
+    if (is_number && *bytes <= UINT64_MAX >> shift) {
+        *bytes <<= shift;
+        return true;
+    }
+    complain("%s %s: expected a size, such as 64M", option, text);
     return false;
 }
 
@@ -155,17 +185,16 @@ void progress(const char *format, ...)
     if (!isatty(STDERR_FILENO))
         return;
     va_list arguments;
-    fputs("\r\033[K", stderr);
+    dprintf(STDERR_FILENO, "\r\033[K");
     va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
+    vdprintf(STDERR_FILENO, format, arguments);
     va_end(arguments);
-    fflush(stderr);
     progress_shown = true;
 }
 
 void progress_end(void)
 {
     if (progress_shown)
-        fputs("\r\033[K", stderr);
+        dprintf(STDERR_FILENO, "\r\033[K");
     progress_shown = false;
 }

@@ -7,8 +7,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Exit statuses: 0 all done, 1 the work failed, 2 the command line was wrong; 128 and a signal's number: interrupt.h. */
-enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+/*
+ * Exit statuses: 0 all done, 1 the work failed, 2 the command line was wrong, 3 an expert failed and the rest was right; 128 and a signal's
+ * number: interrupt.h.
+ */
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_EXPERT = 3 };
 
 struct command {
     const char *name;
@@ -33,6 +36,10 @@ int usage_error(const char *command, const char *format, ...) __attribute__((for
 
 /* A whole number between least and most, else a complaint naming the option, and false. */
 bool parse_number(const char *option, const char *text, uint64_t least, uint64_t most, uint64_t *number);
+
+/* A number of seconds, 0 or more, such as 2.5; a size such as 64M, in bytes, 0 or more. Else as above. */
+bool parse_seconds(const char *option, const char *text, double *seconds);
+bool parse_size(const char *option, const char *text, uint64_t *bytes);
 
 /* The part of a path behind its last slash. */
 const char *base_name(const char *path);

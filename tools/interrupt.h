@@ -20,7 +20,7 @@ extern atomic_int interrupt_ticks;  /* tenths of a second since then */
 
 enum {
     INTERRUPT_LATE = 20,    /* ticks: who has not finished by now is not waited for */
-    INTERRUPT_GIVE_UP = 40, /* the program ends without its report */
+    INTERRUPT_GIVE_UP = 80, /* the program ends without its report */
 };
 
 /*

@@ -42,6 +42,23 @@ void output_begin(void)
     atexit(close_standard);
 }
 
+void output_recover(void)
+{
+    if (!ftrylockfile(stdout)) {
+        funlockfile(stdout);
+        return;
+    }
+    FILE *fresh = fdopen(STDOUT_FILENO, "w");
+    if (fresh)
+        stdout = fresh;
+}
+
+void output_exit(int status)
+{
+    close_standard();
+    _exit(status);
+}
+
 void output_release(void)
 {
     signal(SIGXFSZ, size_signal);

@@ -16,6 +16,12 @@
  */
 void output_begin(void);
 
+/* Standard output can be written to, whoever has its lock: a thread may have failed with it. Only when no other thread writes. */
+void output_recover(void);
+
+/* Ends the program as exit does, but nothing else runs: no destructor of an expert that has failed. */
+_Noreturn void output_exit(int status);
+
 /* For a program that is run: what output_begin has changed for it is as it was. */
 void output_release(void);
 

@@ -16,7 +16,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { TOP_DEFAULT = 10, PROGRESS_FRAMES = 4096, PROGRESS_FRAMES_FAST = 65536 };
+enum { TOP_DEFAULT = 10, TIMEOUT_DEFAULT = 10, PROGRESS_FRAMES = 4096, PROGRESS_FRAMES_FAST = 65536 };
 
 struct options {
     struct host *host;
@@ -29,6 +29,9 @@ struct options {
     uint64_t top;
     uint64_t readers;
     bool json;
+    size_t experts_count;
+    const char **experts;
+    bool spool;
 };
 
 static void print_help(void)
@@ -54,6 +57,14 @@ static void print_help(void)
          "  -c, --count N              stop after N frames\n"
          "      --readers N            threads that read an interface, 1 to 64; default 1. The kernel\n"
          "                             deals the frames out to them, each flow to the same one\n"
+         "      --expert-timeout SECONDS\n"
+         "                             that an expert has for one frame, and to return when it is\n"
+         "                             told to; default 10; 0 for any time\n"
+         "      --expert-quota SIZE    that an expert's key may take, such as 64M; 0 for any;\n"
+         "                             default: as the config file has it for the key, else half\n"
+         "                             of the machine's memory over the number of experts\n"
+         "      --strict               an expert fails, too, that frees a block twice or what is no\n"
+         "                             block of its own, or leaves blocks behind\n"
          "      --fail NAME@FRAME      make an expert fail at a frame: its key is terminated,\n"
          "                             then reset, and the others go on\n"
          "      --top N                rows of each table; default 10\n"
@@ -61,10 +72,16 @@ static void print_help(void)
          "  -h, --help                 print this\n"
          "\n"
          "SIGINT (Ctrl-C), SIGTERM and SIGHUP end a run, with its report of the frames up to\n"
-         "then; a second one ends it without. Exit status: 0 for a whole run, and for a live\n"
-         "one that a signal ended, 1 where the capture was broken, memory was short, an\n"
-         "expert gave up or the report could not be written, 2 for a bad command line, 128\n"
-         "and the signal's number for a run of a file that a signal ended.\n");
+         "then, whatever experts do; a second one ends it without.\n"
+         "\n"
+         "An expert that fails is stopped, and its key is reset; the others go on. It fails that\n"
+         "crashes, ends the program, lets an exception out, takes too long, uses up its quota,\n"
+         "or gives up.\n"
+         "\n"
+         "Exit status: 0 for a whole run, and for a live one that a signal ended, 1 where the\n"
+         "capture was broken, memory was short or the report could not be written, 2 for a bad\n"
+         "command line, 3 where an expert failed and everything else was right, 128 and the\n"
+         "signal's number for a run of a file that a signal ended.\n");
     puts(decode_list);
 }
 
@@ -91,7 +108,7 @@ static int check_options(const struct options *options)
 
 static int parse_options(int argc, char **argv, struct options *options)
 {
-    enum { FAIL = 256, TOP, CONFIG, TRACE, READERS };
+    enum { FAIL = 256, TOP, CONFIG, TRACE, TIMEOUT, QUOTA, STRICT, SPOOL, READERS };
     static const struct option names[] = {
         {"expert", required_argument, NULL, 'e'},
         {"threads", required_argument, NULL, 't'},
@@ -105,6 +122,10 @@ static int parse_options(int argc, char **argv, struct options *options)
         {"config", required_argument, NULL, CONFIG},
         {"trace", required_argument, NULL, TRACE},
         {"readers", required_argument, NULL, READERS},
+        {"expert-timeout", required_argument, NULL, TIMEOUT},
+        {"strict", no_argument, NULL, STRICT},
+        {"spool", no_argument, NULL, SPOOL},
+        {"expert-quota", required_argument, NULL, QUOTA},
         {0},
     };
     uint64_t number;
@@ -112,8 +133,7 @@ static int parse_options(int argc, char **argv, struct options *options)
     while ((option = getopt_long(argc, argv, "e:t:f:l:c:jh", names, NULL)) != -1) {
         switch (option) {
         case 'e':
-            if (!host_load(options->host, optarg))
-                return EXIT_FAILED;
+            options->experts[options->experts_count++] = optarg;
             break;
         case 't':
             if (!parse_number("--threads", optarg, 1, LANES_MOST, &number))
@@ -131,6 +151,19 @@ static int parse_options(int argc, char **argv, struct options *options)
             if (!parse_number("--count", optarg, 1, UINT64_MAX, &options->count))
                 return EXIT_USAGE;
             break;
+        case TIMEOUT:
+            if (!parse_seconds("--expert-timeout", optarg, &options->host->timeout))
+                return EXIT_USAGE;
+            break;
+        case QUOTA:
+            if (!parse_size("--expert-quota", optarg, &options->host->quota))
+                return EXIT_USAGE;
+            if (!options->host->quota)
+                options->host->quota = HOST_NO_QUOTA;
+            break;
+        case STRICT:
+            options->host->is_strict = true;
+            break;
         case FAIL:
             options->fail = optarg;
             break;
@@ -147,6 +180,9 @@ static int parse_options(int argc, char **argv, struct options *options)
         case READERS:
             if (!parse_number("--readers", optarg, 1, PACKET_SOCKETS_MOST, &options->readers))
                 return EXIT_USAGE;
+            break;
+        case SPOOL:
+            options->spool = true;
             break;
         case 'j':
             options->json = true;
@@ -286,7 +322,7 @@ static void run_recording(struct options *options, const struct recording *recor
     }
 }
 
-/* False where the capture was broken, or an expert gave up. */
+/* False where the capture was broken, or memory short. */
 static bool run_frames(struct options *options, struct capture *capture, struct resident *resident)
 {
     struct host *host = options->host;
@@ -296,8 +332,15 @@ static bool run_frames(struct options *options, struct capture *capture, struct 
     if (options->loops)
         result = recording_read(&recording, capture);
     resident->before = resident->peak = resident_now();
-    if (!host_start(host))
-        exit(EXIT_FAILED);
+    const struct history_options history = {
+        .source = host->source,
+        .filter = options->filter,
+        .most = options->count,
+        .recording = options->loops ? &recording : NULL,
+        .loops = options->loops,
+        .spool = options->spool,
+    };
+    host_start(host, capture, history);
     clock_gettime(CLOCK_MONOTONIC, &start);
     if (options->loops)
         run_recording(options, &recording, &start, resident);
@@ -329,13 +372,17 @@ static int report_run(const struct options *options, struct capture *capture, co
                  (unsigned long long)host->frames);
     if (interrupt_is_late())
         complain("an expert was too slow: it has not seen the last of them");
+    bool has_failures = host_has_failures(host);
+    output_recover();
     for (size_t i = 0; i < host->experts_count; i++)
         report_sort(&host->experts[i]);
     if (options->json)
         report_json(host, resident, is_cut_short(capture));
     else
         report_text(host, resident, options->top);
-    return whole ? EXIT_DONE : EXIT_FAILED;
+    if (!whole)
+        return EXIT_FAILED;
+    return has_failures ? EXIT_EXPERT : EXIT_DONE;
 }
 
 static int run_capture(struct options *options, struct capture *capture)
@@ -356,14 +403,32 @@ static int run_capture(struct options *options, struct capture *capture)
     return is_cut_short(capture) ? interrupt_status(status) : status;
 }
 
+static bool load_experts(struct options *options)
+{
+    static const char *const defaults[] = {"flows", "reassembly"};
+    if (!options->experts_count)
+        return host_load(options->host, defaults[0]) && host_load(options->host, defaults[1]);
+    for (size_t i = 0; i < options->experts_count; i++)
+        if (!host_load(options->host, options->experts[i]))
+            return false;
+    return true;
+}
+
 static int run(int argc, char **argv)
 {
-    static struct host host = {.threads = 1};
-    struct options options = {.host = &host, .top = TOP_DEFAULT, .readers = 1};
+    static struct host host = {.threads = 1, .timeout = TIMEOUT_DEFAULT};
+    /* There are no more experts than words on the command line, or two by default. */
+    struct options options = {
+        .host = &host, .top = TOP_DEFAULT, .readers = 1, .experts = calloc((size_t)argc, sizeof *options.experts)};
+    host_reserve(&host, (size_t)argc + 2);
+    if (!options.experts)
+        host_fatal("loading experts", KS_NO_MEMORY);
     int status = parse_options(argc, argv, &options);
     if (status)
         return status;
-    if (!host.experts_count && (!host_load(&host, "flows") || !host_load(&host, "reassembly")))
+    bool loaded = load_experts(&options);
+    free(options.experts);
+    if (!loaded)
         return EXIT_FAILED;
     status = apply_fail(&options);
     if (status)
@@ -377,6 +442,8 @@ static int run(int argc, char **argv)
         return usage_error("run", "--readers: %s is a file, not an interface", host.source);
     status = run_capture(&options, capture);
     capture_close(capture);
+    if (host_is_stuck(&host))
+        output_exit(status);
     return status;
 }
 

@@ -152,27 +152,107 @@ static void print_problems(const struct host *host)
         printf("  frame %" PRIu64 ": %s\n", host->problems[i].frame, host->problems[i].text);
 }
 
+static void print_failure(const struct expert *expert)
+{
+    const struct failure *failure = &expert->failure;
+    printf("\n%s failed", expert->name);
+    if (failure->frame)
+        printf(" at frame %" PRIu32, failure->frame);
+    if (failure->thread)
+        printf("%s thread %" PRIu32, failure->frame ? "," : " on", failure->thread);
+    printf(": %s\n", failure->text);
+    for (uint32_t i = 0; i < failure->depth; i++)
+        printf("  %s\n", failure->backtrace[i]);
+    printf("  its key was reset: %" PRIu64 " blocks, %" PRIu64 " bytes recovered, %" PRIu64 " live now\n",
+           expert->stats.live, expert->stats.live_bytes, expert->stats_after.live);
+}
+
 static void print_failures(const struct host *host)
 {
     for (size_t i = 0; i < host->experts_count; i++) {
         const struct expert *expert = &host->experts[i];
-        if (expert->failed)
-            printf("\n%s failed at frame %" PRIu64 ": terminated, and its key reset: %" PRIu64 " blocks, %" PRIu64
-                   " bytes recovered; %" PRIu64 " bytes live now\n",
-                   expert->name, expert->fail_at, expert->stats.live, expert->stats.live_bytes,
-                   expert->stats_after.live_bytes);
-        if (expert->broken)
-            printf("\n%s gave up%s%s\n", expert->name, *expert->problem ? ": " : "", expert->problem);
+        if (atomic_load(&expert->failed))
+            print_failure(expert);
     }
+}
+
+/* What it has left, where it was not the host that stopped it. */
+static uint64_t left_by(const struct expert *expert, uint64_t live)
+{
+    return atomic_load(&expert->failed) && expert->failure.kind != FAILURE_LEFT ? 0 : live;
+}
+
+struct counted {
+    uint64_t count;
+    const char *one;
+    const char *more;
+};
+
+/* "crash: 1 double free, 2 frees of foreign pointers, 10 blocks (480 bytes) left to the reset" */
+static void print_expert_misuse(const struct expert *expert)
+{
+    const struct ks_key_stats *stats = &expert->stats;
+    const struct counted all[] = {
+        {stats->double_free, "double free", "double frees"},
+        {stats->bad_block, "free of a foreign pointer", "frees of foreign pointers"},
+        {stats->wrong_key, "free of another key's block", "frees of other keys' blocks"},
+        {stats->stale, "free of a block that was not handed out", "frees of blocks that were not handed out"},
+    };
+    const char *before = "";
+    uint64_t left = left_by(expert, stats->live);
+    printf("%s: ", expert->name);
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i].count) {
+            printf("%s%" PRIu64 " %s", before, all[i].count, all[i].count == 1 ? all[i].one : all[i].more);
+            before = ", ";
+        }
+    if (left)
+        printf("%s%" PRIu64 " block%s (%" PRIu64 " bytes) left to the reset", before, left, left == 1 ? "" : "s",
+               stats->live_bytes);
+    putchar('\n');
+}
+
+static void print_misuse(const struct host *host)
+{
+    bool some = false;
+    for (size_t i = 0; i < host->experts_count; i++) {
+        const struct ks_key_stats *stats = &host->experts[i].stats;
+        if (!(stats->double_free + stats->bad_block + stats->wrong_key + stats->stale +
+              left_by(&host->experts[i], stats->live)))
+            continue;
+        fputs(some ? "" : "\n", stdout);
+        some = true;
+        print_expert_misuse(&host->experts[i]);
+    }
+}
+
+static unsigned threads_of(const struct expert *expert)
+{
+    return expert->lanes_count ? expert->lanes_count : expert->host->threads;
+}
+
+static void print_threads(const struct host *host)
+{
+    const struct expert *experts = host->experts;
+    unsigned first = threads_of(&experts[0]);
+    bool same = true;
+    for (size_t i = 1; i < host->experts_count; i++)
+        same &= threads_of(&experts[i]) == first;
+    if (same)
+        printf(", %u thread%s an expert\n", first, first == 1 ? "" : "s");
+    else
+        for (size_t i = 0; i < host->experts_count; i++)
+            printf("%s %s %u%s", i ? "," : "; threads:", experts[i].name, threads_of(&experts[i]),
+                   i + 1 == host->experts_count ? "\n" : "");
 }
 
 void report_text(const struct host *host, const struct resident *resident, size_t top)
 {
     double frames = (double)host->frames;
     double rate = host->seconds > 0 ? 1 / host->seconds : 0;
-    printf("%s: %.0f frames, %s in %.3f s: %.0f frames/s, %s/s, %u thread%s an expert\n",
-           input_path_shown(host->source), frames, bytes_text((double)host->bytes), host->seconds, frames * rate,
-           bytes_text((double)host->bytes * rate), host->threads, host->threads == 1 ? "" : "s");
+    printf("%s: %.0f frames, %s in %.3f s: %.0f frames/s, %s/s", input_path_shown(host->source), frames,
+           bytes_text((double)host->bytes), host->seconds, frames * rate, bytes_text((double)host->bytes * rate));
+    print_threads(host);
     if (host->refused)
         printf("%" PRIu64 " frames found no memory\n", host->refused);
     if (host->dropped)
@@ -181,6 +261,7 @@ void report_text(const struct host *host, const struct resident *resident, size_
         print_events(&host->experts[i], top);
     print_problems(host);
     print_failures(host);
+    print_misuse(host);
     print_keys(host);
     printf("\nresident: %s before", bytes_text((double)resident->before));
     printf(", %s at the peak, %s after\n", bytes_text((double)resident->peak), bytes_text((double)resident->after));
@@ -237,19 +318,31 @@ static json_t *json_key(const struct ks_key_stats *stats, const struct ks_key_st
     return object;
 }
 
+static json_t *json_failure(const struct failure *failure)
+{
+    json_t *calls = json_array();
+    for (uint32_t i = 0; i < failure->depth; i++)
+        json_array_append_new(calls, json_text(failure->backtrace[i]));
+    return json_pack("{s:s, s:o, s:I, s:I, s:o}", "kind", failure_name(failure->kind), "text", json_text(failure->text),
+                     "frame", (json_int_t)failure->frame, "thread", (json_int_t)failure->thread, "backtrace", calls);
+}
+
 static json_t *json_expert(const struct expert *expert)
 {
-    json_t *object =
-        json_pack("{s:o, s:o, s:b, s:b, s:o}", "name", json_text(expert->name), "description",
-                  json_text(expert->info.szDescription), "failed", (int)expert->failed, "gave_up", (int)expert->broken,
-                  "key", json_key(&expert->stats, &expert->stats_after, expert->reset_us));
-    if (expert->failed) {
-        json_object_set_new(object, "failed_at_frame", json_integer((json_int_t)expert->fail_at));
+    const struct ks_key_stats *stats = &expert->stats;
+    bool failed = atomic_load(&expert->failed);
+    json_t *object = json_pack(
+        "{s:o, s:o, s:i, s:b, s:o, s:{s:I, s:I, s:I, s:I}, s:I, s:I}", "name", json_text(expert->name), "description",
+        json_text(expert->info.szDescription), "threads", (int)threads_of(expert), "failed", (int)failed, "key",
+        json_key(stats, &expert->stats_after, expert->reset_us), "misuse", "double_free",
+        (json_int_t)stats->double_free, "bad_block", (json_int_t)stats->bad_block, "wrong_key",
+        (json_int_t)stats->wrong_key, "stale", (json_int_t)stats->stale, "left_blocks",
+        (json_int_t)left_by(expert, stats->live), "left_bytes", (json_int_t)left_by(expert, stats->live_bytes));
+    if (failed) {
+        json_object_set_new(object, "failure", json_failure(&expert->failure));
         json_object_set_new(object, "recovered_blocks", json_integer((json_int_t)expert->stats.live));
         json_object_set_new(object, "recovered_bytes", json_integer((json_int_t)expert->stats.live_bytes));
     }
-    if (expert->broken)
-        json_object_set_new(object, "problem", json_text(expert->problem));
     return object;
 }
 

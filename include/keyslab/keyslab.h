@@ -8,7 +8,7 @@
  *
  * Unless a function says otherwise: it may be called from any thread at any time; unless memory has to come from
  * or go to the operating system, it takes no lock, never waits for another thread, and makes no system call; and
- * sizes are in bytes. Not callable from a signal handler. No pointer handed in is read before it
+ * sizes are in bytes. Not callable from a signal handler, but for ks_thread_is_inside. No pointer handed in is read before it
  * is known to be ours.
  */
 #ifndef KEYSLAB_KEYSLAB_H
@@ -247,6 +247,14 @@ KS_API size_t ks_free_bulk(ks_key_t key, void *const *blocks, size_t count, ks_s
  * blocks and then goes idle calls this; batches are also sent when they are full, with age, and at thread exit.
  */
 KS_API void ks_flush(void);
+
+/*
+ * Whether the calling thread is inside a call of this library, between its first step and its last: never where the program itself asks, only
+ * where a signal handler does that has interrupted a call, one of keyslab/inline.h too. A handler that leaves with siglongjmp, as a host
+ * does which stops an expert, must not do so where this is true: the call would stay half done. The one function that may be
+ * called from a signal handler. Two loads.
+ */
+KS_API bool ks_thread_is_inside(void);
 
 /* ------------------------------------------------------------------ config */
 

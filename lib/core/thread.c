@@ -123,6 +123,16 @@ struct thread *thread_register(void)
     return thread;
 }
 
+/*
+ * A thread that has not registered raises the flag of nobody, which all such threads share and none lowers: what it does until
+ * its registration is whole, it may leave undone. The thread's own plain flag; relaxed is enough (C0.1).
+ */
+bool ks_thread_is_inside(void)
+{
+    const struct thread *thread = thread_self;
+    return thread != &thread_nobody && load_relaxed(&thread->busy);
+}
+
 #if KS_CHECK
 
 void *ks_thread_switch(void *thread)

@@ -29,6 +29,7 @@ struct capture {
     struct filter *filter; /* of an input; an interface has its own */
     struct read_error error;
     atomic_bool stopped;
+    bool quiet;
     uint64_t frames;
     /* A frame that has been read ahead, or what came instead of it. */
     bool is_ahead;
@@ -168,6 +169,11 @@ void capture_close(struct capture *capture)
     free(capture);
 }
 
+void capture_be_quiet(struct capture *capture)
+{
+    capture->quiet = true;
+}
+
 bool capture_is_live(const struct capture *capture)
 {
     return capture->live;
@@ -176,6 +182,16 @@ bool capture_is_live(const struct capture *capture)
 struct packet_group *capture_group(const struct capture *capture)
 {
     return capture->live ? live_group(capture->live) : NULL;
+}
+
+bool capture_can_reopen(const struct capture *capture)
+{
+    return capture->input && input_can_rewind(capture->input);
+}
+
+bool capture_is_compressed(const struct capture *capture)
+{
+    return capture->input && input_is_compressed(capture->input);
 }
 
 const char *capture_name(const struct capture *capture)
@@ -204,6 +220,8 @@ static void read_rest(struct input *input)
 
 static enum capture_result complain_of_end(const struct capture *capture, enum capture_result result)
 {
+    if (capture->quiet)
+        return input_error(capture->input) ? CAPTURE_BROKEN : result;
     if (!capture->input) {
         if (result == CAPTURE_BROKEN)
             complain("%s: %s", capture->name, capture->error.text);

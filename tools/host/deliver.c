@@ -85,7 +85,10 @@ void frame_deliver(void *context, struct frame *frame)
     uint32_t refused = 0;
     frame->packet.clock = host->clock.passed;
     for (size_t i = 0; i < host->experts_count; i++)
-        refused += !lane_add(host, &host->experts[i].lanes[hash % host->threads], frame);
+        if (host->experts[i].lanes)
+            refused += !lane_add(host, &host->experts[i].lanes[hash % host->experts[i].lanes_count], frame);
+    if (!host->readers)
+        ks_free(host->key, frame);
     if (!refused)
         return;
     host->refused++;
@@ -99,7 +102,7 @@ struct frame *frame_make(struct host *host, const struct captured *captured)
     if (!frame)
         return NULL;
     decode(captured->link, captured->bytes, captured->captured, captured->length, &frame->packet);
-    atomic_init(&frame->readers, (uint32_t)host->experts_count);
+    atomic_init(&frame->readers, (uint32_t)host->readers);
     frame->data.TimeStamp = captured->time;
     frame->data.FrameLength = captured->length;
     frame->data.nBytesAvail = captured->captured;
@@ -107,16 +110,17 @@ struct frame *frame_make(struct host *host, const struct captured *captured)
     return frame;
 }
 
-static uint64_t count(struct host *host, uint64_t frames, uint64_t bytes)
+static uint64_t number_of_next(struct host *host, const struct captured *captured)
 {
-    host->bytes += bytes;
-    return atomic_fetch_add_explicit(&host->frames, frames, memory_order_relaxed) + frames;
+    host->bytes += captured->length;
+    history_note(host->history, captured);
+    return atomic_fetch_add_explicit(&host->frames, 1, memory_order_relaxed) + 1;
 }
 
-void frame_take(struct host *host, struct frame *frame)
+void frame_take(struct host *host, struct frame *frame, const struct captured *captured)
 {
-    uint64_t number = count(host, 1, frame->data.FrameLength);
-    fragments_expire(&host->fragments, clock_advance(&host->clock, frame->data.TimeStamp));
+    uint64_t number = number_of_next(host, captured);
+    fragments_expire(&host->fragments, clock_advance(&host->clock, captured->time));
     if (frame->packet.problem)
         note_problem(host, number, frame->packet.problem);
     frame->number = (uint32_t)number;
@@ -129,19 +133,15 @@ void frame_take(struct host *host, struct frame *frame)
     }
 }
 
-void frames_refuse(struct host *host, uint64_t frames, uint64_t bytes)
-{
-    count(host, frames, bytes);
-    host->refused += frames;
-}
-
 void host_frame(struct host *host, const struct captured *captured)
 {
     struct frame *frame = frame_make(host, captured);
-    if (frame)
-        frame_take(host, frame);
-    else
-        frames_refuse(host, 1, captured->length);
+    if (frame) {
+        frame_take(host, frame, captured);
+        return;
+    }
+    number_of_next(host, captured);
+    host->refused++;
 }
 
 void host_settle(struct host *host)
@@ -151,7 +151,8 @@ void host_settle(struct host *host)
 
 void host_flush(struct host *host)
 {
+    history_flush(host->history);
     for (size_t i = 0; i < host->experts_count; i++)
-        for (unsigned t = 0; t < host->threads; t++)
+        for (unsigned t = 0; host->experts[i].lanes && t < host->experts[i].lanes_count; t++)
             lane_send(&host->experts[i].lanes[t]);
 }

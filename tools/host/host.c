@@ -9,55 +9,163 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
+
+struct host *host_running;
 
 void host_fatal(const char *what, ks_status status)
 {
     complain("%s: %s", what, ks_strerror(status));
+    /* On an expert's thread, too, it is the program that ends. */
+    host_guest = NULL;
     exit(EXIT_FAILED);
 }
 
-static bool expert_start(struct expert *expert)
+/* ------------------------------------------------------------------ the beginning */
+
+/* A refused free, with --strict; or what the owner of a free block has found. */
+static void on_misuse(void *context, const struct ks_error *error)
 {
-    struct host *host = expert->host;
-    EXPERTSTARTUPINFO startup = {0};
-    ks_status status = ks_key_create(&(struct ks_key_options){.name = expert->name}, &expert->key);
+    expert_fail(context, host_guest, FAILURE_MISUSE, (int)error->status,
+                error->status == KS_DAMAGED ? "%p is %s" : "freed %p, %s", error->block, ks_strerror(error->status));
+}
+
+/* Half of the machine's memory for all experts together. */
+static uint64_t quota_default(const struct host *host)
+{
+    uint64_t memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+    return memory / 2 / host->experts_count;
+}
+
+/* What the config file has for keys of that name; 0 for nothing. */
+static uint64_t quota_configured(const char *name)
+{
+    ks_key_t key;
+    struct ks_key_stats stats;
+    ks_status status = ks_key_create(&(struct ks_key_options){.name = name, .trace = KS_TRACE_OFF}, &key);
+    if (status == KS_OK)
+        status = ks_key_stats(key, &stats);
+    if (status == KS_OK)
+        status = ks_key_destroy(key);
     if (status != KS_OK)
         host_fatal("a key for an expert", status);
-    if (expert->info.pConfigProc && expert->info.Flags & EXPERT_ENUM_FLAG_CONFIGURABLE &&
-        !expert->info.pConfigProc((HEXPERTKEY)expert->key, &expert->config, &startup, 0, NULL)) {
-        complain("expert %s: Configure refused", expert->name);
-        return false;
+    return stats.quota;
+}
+
+static void expert_make_key(struct expert *expert)
+{
+    struct host *host = expert->host;
+    struct ks_key_options options = {.name = expert->name};
+    if (host->quota)
+        options.quota = host->quota == HOST_NO_QUOTA ? KS_QUOTA_NONE : host->quota;
+    else if (!quota_configured(expert->name))
+        options.quota = quota_default(host);
+    if (host->is_strict) {
+        options.on_error = on_misuse;
+        options.on_error_context = expert;
     }
-    expert->lanes = calloc(host->threads, sizeof *expert->lanes);
-    if (!expert->lanes)
+    ks_status status = ks_key_create(&options, &expert->key);
+    if (status != KS_OK)
+        host_fatal("a key for an expert", status);
+}
+
+struct configuration {
+    struct expert *expert;
+    EXPERTCONFIG *config;
+    EXPERTSTARTUPINFO startup;
+    bool accepted;
+};
+
+static void call_configure(void *argument)
+{
+    struct configuration *configuration = argument;
+    const struct expert *expert = configuration->expert;
+    configuration->accepted =
+        expert->info.pConfigProc((HEXPERTKEY)expert->key, &configuration->config, &configuration->startup, 0, NULL);
+}
+
+static void expert_configure(struct expert *expert)
+{
+    if (!expert->info.pConfigProc || !(expert->info.Flags & EXPERT_ENUM_FLAG_CONFIGURABLE))
+        return;
+    struct configuration *configuration = calloc(1, sizeof *configuration);
+    if (!configuration)
+        host_fatal("configuring an expert", KS_NO_MEMORY);
+    configuration->expert = expert;
+    if (guest_call_aside(expert, call_configure, configuration, expert->host->timeout)) {
+        if (!configuration->accepted)
+            expert_fail(expert, NULL, FAILURE_REFUSED, 0, "Configure returned FALSE");
+        expert->config = configuration->config;
+    }
+    if (atomic_load(&expert->failed))
+        expert_stop_all(expert);
+    if (!expert->is_stuck)
+        free(configuration);
+}
+
+static void expert_start(struct expert *expert)
+{
+    struct host *host = expert->host;
+    if (expert->lanes)
+        return;
+    if (!expert->lanes_count)
+        expert->lanes_count = host->threads;
+    struct lane *lanes = calloc(expert->lanes_count, sizeof *lanes);
+    if (!lanes)
         host_fatal("starting an expert", KS_NO_MEMORY);
-    for (unsigned t = 0; t < host->threads; t++) {
-        struct lane *lane = &expert->lanes[t];
-        lane->expert = expert;
-        ck_ring_init(&lane->ring, RING);
-        int error = pthread_create(&lane->thread, NULL, lane_main, lane);
+    for (unsigned t = 0; t < expert->lanes_count; t++) {
+        lanes[t].expert = expert;
+        lanes[t].seek.share = t;
+        lanes[t].guest = (struct guest){.expert = expert, .lane = &lanes[t], .number = t + 1};
+        ck_ring_init(&lanes[t].ring, RING);
+    }
+    atomic_fetch_add(&expert->threads, expert->lanes_count);
+    expert->lanes = lanes;
+    for (unsigned t = 0; t < expert->lanes_count; t++) {
+        int error = pthread_create(&lanes[t].thread, NULL, lane_main, &lanes[t]);
         if (error) {
             complain("expert %s: thread %u: %s", expert->name, t + 1, strerror(error));
             exit(EXIT_FAILED);
         }
     }
-    return true;
 }
 
-bool host_start(struct host *host)
+void host_start(struct host *host, const struct capture *capture, struct history_options options)
 {
     ks_status status = ks_key_create(&(struct ks_key_options){.name = "frames"}, &host->key);
     if (status != KS_OK)
         host_fatal("a key for the frames", status);
     fragments_open(&host->fragments, host->key, frame_deliver, host);
+    options.key = host->key;
+    host->history = history_open(&options, capture);
+    host_running = host;
+    contain_begin();
+    for (size_t i = 0; i < host->experts_count; i++) {
+        expert_make_key(&host->experts[i]);
+        if (!atomic_load(&host->experts[i].failed))
+            expert_configure(&host->experts[i]);
+    }
     /* Signals are for the capture thread. */
     sigset_t before;
-    bool started = true;
     interrupt_block(&before);
-    for (size_t i = 0; started && i < host->experts_count; i++)
-        started = expert_start(&host->experts[i]);
+    for (size_t i = 0; i < host->experts_count; i++)
+        if (!atomic_load(&host->experts[i].failed)) {
+            host->readers++;
+            expert_start(&host->experts[i]);
+        }
+    watchdog_start(host);
     interrupt_unblock(&before);
-    return started;
+}
+
+/* ------------------------------------------------------------------ the end */
+
+static void key_purge(ks_key_t key, struct ks_key_stats *after)
+{
+    ks_status status = ks_key_purge(key);
+    if (status == KS_OK)
+        status = ks_key_stats(key, after);
+    if (status != KS_OK)
+        host_fatal("dropping a key", status);
 }
 
 /* Takes the statistics, drops the key, and gives its memory back. */
@@ -69,62 +177,151 @@ static double key_drop(ks_key_t key, struct ks_key_stats *before, struct ks_key_
     clock_gettime(CLOCK_MONOTONIC, &start);
     ks_status status = ks_key_reset(key);
     clock_gettime(CLOCK_MONOTONIC, &end);
-    if (status == KS_OK)
-        status = ks_key_purge(key);
-    if (status == KS_OK)
-        status = ks_key_stats(key, after);
     if (status != KS_OK)
         host_fatal("dropping a key", status);
+    key_purge(key, after);
     return (double)(end.tv_sec - start.tv_sec) * 1e6 + (double)(end.tv_nsec - start.tv_nsec) / 1e3;
+}
+
+void expert_drop(struct expert *expert)
+{
+    expert->reset_us = key_drop(expert->key, &expert->stats, &expert->stats_after);
+}
+
+/* Nothing comes to it any more, and no thread of it runs; the watchdog sees to it that this is so in time. */
+static bool expert_is_over(struct expert *expert)
+{
+    if (!expert->lanes)
+        return true;
+    for (unsigned t = 0; t < expert->lanes_count; t++)
+        if (!atomic_load(&expert->lanes[t].is_over))
+            return false;
+    return atomic_load(&expert->failed) ? atomic_load(&expert->is_dropped) : !guests_run(expert);
+}
+
+/* Destructors of a thread's data are the expert's, too: one that does not end is left alone. */
+static void lane_join(struct lane *lane)
+{
+    struct timespec end;
+    int state = atomic_load(&lane->guest.state);
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    end.tv_sec += 1;
+    if (state == GUEST_PARKED || state == GUEST_RUNNING ||
+        pthread_clockjoin_np(lane->thread, NULL, CLOCK_MONOTONIC, &end))
+        lane->expert->is_stuck = true;
+}
+
+/* What is known of an expert only when all of its threads have ended. */
+static void expert_look_back(struct expert *expert)
+{
+    struct ks_key_stats stats;
+    quota_look(expert);
+    if (!expert->host->is_strict || atomic_load(&expert->failed))
+        return;
+    ks_status status = ks_key_stats(expert->key, &stats);
+    if (status != KS_OK)
+        host_fatal("the statistics of a key", status);
+    if (stats.live)
+        expert_fail(expert, NULL, FAILURE_LEFT, 0, "left %llu blocks, %llu bytes", (unsigned long long)stats.live,
+                    (unsigned long long)stats.live_bytes);
+}
+
+/* A thread that was parked may have been in the middle of it. */
+static void close_history(struct host *host)
+{
+    struct history *history = host->history;
+    host->history = NULL;
+    for (size_t i = 0; i < host->experts_count; i++)
+        if (host->experts[i].is_stuck)
+            return;
+    history_close(history);
 }
 
 void host_drain(struct host *host)
 {
     host_settle(host);
     host_flush(host);
+    history_end(host->history);
     atomic_store_explicit(&host->capture_ended, true, memory_order_release);
     for (size_t i = 0; i < host->experts_count; i++) {
+        unsigned spins = 0;
+        while (!expert_is_over(&host->experts[i]))
+            wait_a_little(&spins);
+    }
+    watchdog_stop();
+    for (size_t i = 0; i < host->experts_count; i++) {
         struct expert *expert = &host->experts[i];
-        for (unsigned t = 0; t < host->threads; t++) {
-            pthread_join(expert->lanes[t].thread, NULL);
-            expert->broken |= !expert->lanes[t].ran_well && !atomic_load(&expert->failed);
-        }
+        for (unsigned t = 0; expert->lanes && t < expert->lanes_count; t++)
+            lane_join(&expert->lanes[t]);
+        expert_look_back(expert);
     }
     stashes_free(host);
+    close_history(host);
 }
 
 bool host_ran_well(const struct host *host)
 {
-    bool well = !host->refused;
     if (host->refused)
         complain("%llu frames found no memory", (unsigned long long)host->refused);
+    return !host->refused;
+}
+
+/* The code of an expert that has failed is not run again, not even to unload it. */
+static bool may_unload(const struct expert *expert)
+{
+    return !atomic_load(&expert->failed) && !expert->is_stuck;
+}
+
+bool host_has_failures(const struct host *host)
+{
+    bool some = false;
     for (size_t i = 0; i < host->experts_count; i++) {
         const struct expert *expert = &host->experts[i];
-        if (!expert->broken)
+        if (!atomic_load(&expert->failed))
             continue;
-        well = false;
-        complain("expert %s gave up%s%s", expert->name, *expert->problem ? ": " : "", expert->problem);
+        some = true;
+        complain("expert %s failed: %s", expert->name, expert->failure.text);
     }
-    return well;
+    return some;
+}
+
+bool host_is_stuck(const struct host *host)
+{
+    for (size_t i = 0; i < host->experts_count; i++)
+        if (!may_unload(&host->experts[i]))
+            return true;
+    return false;
 }
 
 void host_finish(struct host *host)
 {
     for (size_t i = 0; i < host->experts_count; i++) {
         struct expert *expert = &host->experts[i];
-        expert->reset_us = key_drop(expert->key, &expert->stats, &expert->stats_after);
+        if (!atomic_load(&expert->is_dropped))
+            expert_drop(expert);
+        else if (expert->stats_after.arena_bytes)
+            key_purge(expert->key, &expert->stats_after);
+        if (atomic_load(&expert->failed))
+            failure_describe(expert);
     }
     host->reset_us = key_drop(host->key, &host->stats, &host->stats_after);
 }
 
+static void expert_close(struct expert *expert)
+{
+    ks_key_destroy(expert->key);
+    expert->is_stuck |= guests_remain(expert);
+    if (!may_unload(expert))
+        return;
+    dlclose(expert->library);
+    filters_free(expert);
+    free(expert->lanes);
+    events_free(expert);
+}
+
 void host_close(struct host *host)
 {
-    for (size_t i = 0; i < host->experts_count; i++) {
-        struct expert *expert = &host->experts[i];
-        ks_key_destroy(expert->key);
-        dlclose(expert->library);
-        free(expert->lanes);
-        events_free(expert);
-    }
+    for (size_t i = 0; i < host->experts_count; i++)
+        expert_close(&host->experts[i]);
     ks_key_destroy(host->key);
 }

@@ -10,8 +10,12 @@
 
 #include "capture/captured.h"
 #include "clock.h"
+#include "contain.h"
 #include "experts/packet.h"
+#include "failure.h"
 #include "fragments.h"
+#include "history.h"
+#include "seek.h"
 
 #include <ck_ring.h>
 #include <keyslab/keyslab.h>
@@ -19,7 +23,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum { BURST = 32, RING = 256, LANES_MOST = 64, EXPERTS_MOST = 16, EVENT_COLUMNS = 12, PROBLEMS_KEPT = 10 };
+enum { BURST = 32, RING = 256, LANES_MOST = 64, NAME_BYTES = 64, EVENT_COLUMNS = 12, PROBLEMS_KEPT = 10 };
 
 /* A frame as it lies in its block. */
 struct frame {
@@ -37,6 +41,7 @@ struct burst {
 
 struct lane {
     struct expert *expert;
+    struct guest guest;
     pthread_t thread;
     /* capture thread */
     struct burst *filling;
@@ -46,7 +51,18 @@ struct lane {
     struct frame *current;
     void *done[BURST];
     uint32_t done_count;
-    bool ran_well;
+    struct seek seek;
+    /* the lane's own thread; the watchdog reads it */
+    _Atomic uint32_t at;    /* number of the frame that the expert looks at, 0 for none */
+    _Atomic uint64_t moved; /* rises with each frame, and behind the last with each event */
+    atomic_bool is_waiting; /* for frames */
+    atomic_bool has_ended;  /* it has been told that there are no more */
+    atomic_bool has_returned;
+    atomic_bool is_over; /* and nothing comes through the ring any more */
+    /* watchdog */
+    uint64_t seen;      /* moved */
+    double unmoved;     /* milliseconds */
+    double unmoved_cpu; /* of the processor's time, when it last moved */
     /* between them */
     ck_ring_t ring;
     ck_ring_buffer_t slots[RING];
@@ -64,20 +80,41 @@ struct event {
 
 struct expert {
     struct host *host;
-    const char *name;
+    char name[NAME_BYTES]; /* of the key too: as Register says, with #2 and so on where it is taken */
+    unsigned copies;       /* experts that would have the same name */
     void *library;
     EXPERTENUMINFO info;
     EXPERTCONFIG *config;
     ks_key_t key;
+    unsigned lanes_count; /* 0 before they are started: as many as the host says */
     struct lane *lanes;
-    uint64_t fail_at; /* frame number, 0 for never */
-    atomic_bool failed;
-    bool broken;           /* a thread of it returned FALSE of its own accord */
+    uint64_t fail_at;      /* frame number, 0 for never */
     pthread_mutex_t mutex; /* events and problem */
+    struct expert_filter *filters;
     struct event *events;
     size_t events_count;
     char problem[EXPERTSTRINGLENGTH];
-    /* after the run */
+    /* containment */
+    struct span module;                         /* the expert's code */
+    const char *const *(*exception_type)(void); /* __cxa_current_exception_type, where it is C++ */
+    struct guest *guests;                       /* under the lock of guests.c */
+    atomic_uint threads;                        /* that there have been */
+    atomic_bool claimed;                        /* by the first failure, which then fills in what follows */
+    struct failure failure;
+    struct fault fault;
+    struct calls calls;
+    const struct guest *blamed;
+    atomic_bool failed;
+    bool holds_loader; /* a parked thread may have the loader's lock */
+    bool is_stuck;     /* a thread of it is parked, or could not be stopped: the expert is not unloaded */
+    /* watchdog; times are milliseconds */
+    double stopping;  /* since it has failed */
+    double insisting; /* since its threads are sent signals */
+    double left_for;  /* since Run has returned, while a thread runs that it has begun */
+    double quota_unseen;
+    bool is_stopped;
+    atomic_bool is_dropped; /* its key has been reset */
+    /* after the run, or when it has failed */
     struct ks_key_stats stats;       /* before the reset */
     struct ks_key_stats stats_after; /* after reset and purge */
     double reset_us;
@@ -90,12 +127,17 @@ struct problem {
 
 struct host {
     const char *source;
-    unsigned threads;
+    unsigned threads; /* of an expert that is not told its own number */
+    double timeout;   /* seconds for a frame and to return, 0 for any */
+    uint64_t quota;   /* bytes, of each expert; 0 for the default, HOST_NO_QUOTA */
+    bool is_strict;   /* misuse is a failure */
+    size_t readers;   /* experts that are given frames */
     size_t experts_count;
-    struct expert experts[EXPERTS_MOST];
+    struct expert *experts;
     ks_key_t key; /* frames */
     struct clock clock;
     struct fragments fragments;
+    struct history *history; /* NULL where frames cannot be asked for again */
     struct ks_key_stats stats;
     struct ks_key_stats stats_after;
     double reset_us;
@@ -109,14 +151,22 @@ struct host {
     double seconds;
 };
 
-/* Loads an expert by the name of one that comes with keyslab, or by path. False after a complaint. */
+#define HOST_NO_QUOTA UINT64_MAX
+
+/* Makes room for so many experts, once. */
+void host_reserve(struct host *host, size_t experts);
+
+/*
+ * Loads an expert by the name of one that comes with keyslab, or by path; behind it may stand its number of threads:
+ * "flows:4". False after a complaint; one whose Register fails is there, and has failed.
+ */
 bool host_load(struct host *host, const char *name);
 
 /* Makes the expert of that name fail at a frame. False where there is none. */
 bool host_fail(struct host *host, const char *name, uint64_t frame);
 
-/* Starts the experts' threads; false after a complaint. */
-bool host_start(struct host *host);
+/* Configures the experts and starts their threads. The options are of frames by number; their key is the host's to set. */
+void host_start(struct host *host, const struct capture *capture, struct history_options options);
 
 /* Hands one frame to every expert. Only the capture thread. */
 void host_frame(struct host *host, const struct captured *captured);
@@ -131,10 +181,14 @@ void host_settle(struct host *host);
 /* No more frames: waits until the experts have seen all of them and have returned. */
 void host_drain(struct host *host);
 
-/* After host_drain: whether every frame got to every expert, and no expert gave up; else says so. */
+/* After host_drain: whether every frame found memory, and whether an expert has failed; says so. */
 bool host_ran_well(const struct host *host);
+bool host_has_failures(const struct host *host);
 
-/* Takes the statistics, then resets and purges every key. */
+/* Whether experts' code is still loaded because they have failed, which must not run again when the program ends. */
+bool host_is_stuck(const struct host *host);
+
+/* Takes the statistics, then resets and purges every key that has not been. */
 void host_finish(struct host *host);
 
 /* Destroys the keys and unloads the experts. */
@@ -142,14 +196,26 @@ void host_close(struct host *host);
 
 /* ------------------------------------------------------------------ for the interface that experts call */
 
+/* The host whose experts have been started; NULL before. */
+extern struct host *host_running;
+
 /* The lane that the calling thread is, NULL for other threads. */
 extern _Thread_local struct lane *host_lane;
 
-/* The lane's next frame, after releasing the one before; NULL at the end. */
+/* The lane's next frame, after releasing the one before; NULL at the end, and where the expert has failed. */
 struct frame *lane_next(struct lane *lane);
+
+/* The expert does something that has no frame. */
+void lane_moved(struct lane *lane);
 
 /* What a lane's thread runs: the expert, then what it has left unread. */
 void *lane_main(void *lane);
+
+/* Reads what has come, in the place of a lane whose thread cannot. Only the watchdog. */
+void lane_take_over(struct lane *lane);
+
+/* Whether Run has returned, or never will, on each of them. */
+bool lanes_have_returned(const struct expert *expert);
 
 /* One turn of a wait: spins at first, then yields, then sleeps. `*spins` is 0 before the first. */
 void wait_a_little(unsigned *spins);
@@ -160,9 +226,8 @@ void frame_deliver(void *host, struct frame *frame);
 /* A decoded copy of a frame in a block of its own; NULL without memory. Any thread that frees its stashes in the end. */
 struct frame *frame_make(struct host *host, const struct captured *captured);
 
-/* Numbers such a frame and delivers it; or counts those for which there was no memory. Only the capture thread. */
-void frame_take(struct host *host, struct frame *frame);
-void frames_refuse(struct host *host, uint64_t frames, uint64_t bytes);
+/* Numbers such a frame and delivers it. Only the capture thread. */
+void frame_take(struct host *host, struct frame *frame, const struct captured *captured);
 
 /* The calling thread's blocks that were taken for frames that did not come. */
 void stashes_free(struct host *host);
@@ -172,8 +237,36 @@ bool event_is_known(const NMEVENTDATA *data);
 void event_keep(struct expert *expert, const NMEVENTDATA *data);
 void events_free(struct expert *expert);
 
-/* Terminates the expert's key, once. */
-void expert_fail(struct expert *expert);
+/* ------------------------------------------------------------------ failures */
+
+/*
+ * The first failure is the one that counts: it is claimed, then described, then settled. From then on every call of the host
+ * returns NMERR_EXPERT_TERMINATE. `guest` may be NULL, or another expert's.
+ */
+bool failure_claim(struct expert *expert, const struct guest *guest);
+void failure_settle(struct expert *expert, enum failure_kind kind);
+
+/* All three, outside of handlers, and the key is terminated. */
+void expert_fail(struct expert *expert, const struct guest *guest, enum failure_kind kind, int detail,
+                 const char *format, ...) __attribute__((format(printf, 5, 6)));
+
+/* The text and the backtrace, when the expert's threads have been stopped. */
+void failure_describe(struct expert *expert);
+
+/* Stops the threads of an expert that has failed in Register or Configure. */
+void expert_stop_all(struct expert *expert);
+
+/* Takes the statistics of the expert's key, then resets and purges it. */
+void expert_drop(struct expert *expert);
+
+/* Fails the expert where an allocation was refused for its quota. */
+void quota_look(struct expert *expert);
+
+void watchdog_start(struct host *host);
+void watchdog_stop(void);
+
+/* There is something to look at. In handlers, too. */
+void watchdog_wake(void);
 
 /* Ends the program after a complaint: the host itself has no memory. */
 void host_fatal(const char *what, ks_status status);

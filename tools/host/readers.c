@@ -18,7 +18,6 @@ struct reader {
     /* between it and the capture thread */
     atomic_bool ended;
     atomic_uint_fast64_t refused; /* frames without memory, that the capture thread has not counted yet */
-    atomic_uint_fast64_t refused_bytes;
     ck_ring_t ring;
     ck_ring_buffer_t slots[RING];
     /* the capture thread */
@@ -62,7 +61,6 @@ static void reader_take(struct reader *reader, const struct captured *captured)
     struct frame *frame = burst ? frame_make(reader->readers->host, captured) : NULL;
     if (!frame) {
         atomic_fetch_add_explicit(&reader->refused, 1, memory_order_relaxed);
-        atomic_fetch_add_explicit(&reader->refused_bytes, captured->length, memory_order_relaxed);
         return;
     }
     burst->frames[burst->count++] = frame;
@@ -118,14 +116,6 @@ struct readers *readers_start(struct host *host, struct packet_group *group)
 
 /* ------------------------------------------------------------------ the capture thread */
 
-static void count_refused(struct reader *reader)
-{
-    uint64_t frames = atomic_exchange_explicit(&reader->refused, 0, memory_order_relaxed);
-    if (frames)
-        frames_refuse(reader->readers->host, frames,
-                      atomic_exchange_explicit(&reader->refused_bytes, 0, memory_order_relaxed));
-}
-
 /* The next frame of one of them; NULL where none is there. */
 static struct frame *reader_next(struct reader *reader)
 {
@@ -141,14 +131,26 @@ static struct frame *reader_next(struct reader *reader)
     return frame;
 }
 
+static void take(struct host *host, struct frame *frame)
+{
+    const struct captured captured = {
+        .time = frame->data.TimeStamp,
+        .length = frame->data.FrameLength,
+        .captured = frame->data.nBytesAvail,
+        .link = frame->packet.link,
+        .bytes = frame->data.MacFrame,
+    };
+    frame_take(host, frame, &captured);
+}
+
 /* At most a burst of one reader before the next one's. */
 static uint64_t reader_deliver(struct reader *reader, uint64_t most)
 {
     uint64_t delivered = 0;
     struct frame *frame;
-    count_refused(reader);
+    reader->readers->host->refused += atomic_exchange_explicit(&reader->refused, 0, memory_order_relaxed);
     while (delivered < most && delivered < BURST && (frame = reader_next(reader))) {
-        frame_take(reader->readers->host, frame);
+        take(reader->readers->host, frame);
         delivered++;
     }
     return delivered;

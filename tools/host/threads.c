@@ -7,5 +7,5 @@ DWORD WINAPI ExpertThreadCount(HEXPERTKEY key)
 {
     if (!host_lane || host_lane->expert->key != (ks_key_t)key)
         return 0;
-    return host_lane->expert->host->threads;
+    return host_lane->expert->lanes_count;
 }
