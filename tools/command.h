@@ -57,7 +57,7 @@ const char *bytes_text(double bytes);
 
 /* ------------------------------------------------------------------ tables */
 
-enum { TABLE_COLUMNS = 12, TABLE_CELL = 64 };
+enum { TABLE_COLUMNS = 20, TABLE_CELL = 64 };
 
 struct table {
     size_t columns;

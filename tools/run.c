@@ -6,6 +6,7 @@
 #include "input_path.h"
 #include "interrupt.h"
 #include "output.h"
+#include "run_events.h"
 #include "run_report.h"
 
 #include <errno.h>
@@ -330,7 +331,7 @@ static int report_run(const struct options *options, struct capture *capture, co
     bool has_failures = host_has_failures(host);
     output_recover();
     for (size_t i = 0; i < host->experts_count; i++)
-        report_sort(&host->experts[i]);
+        events_sort(&host->experts[i]);
     if (options->json)
         report_json(host, resident, is_cut_short(capture));
     else

@@ -3,6 +3,7 @@
 #include "command.h"
 #include "input_path.h"
 #include "json.h"
+#include "run_events.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -22,81 +23,7 @@ uint64_t resident_now(void)
     return found == 2 ? resident * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
 }
 
-/* ------------------------------------------------------------------ events */
-
-static double column_number(const struct event *event, const char *title)
-{
-    for (unsigned i = 0; i < event->columns; i++)
-        if (!event->texts[i] && !strcmp(event->titles[i], title))
-            return event->numbers[i];
-    return 0;
-}
-
-static int compare_events(const void *left, const void *right)
-{
-    const struct event *a = left;
-    const struct event *b = right;
-    if (a->bytes != b->bytes)
-        return a->bytes < b->bytes ? 1 : -1;
-    for (unsigned i = 0; i < a->columns && i < b->columns; i++) {
-        int order = a->texts[i] && b->texts[i] ? strcmp(a->texts[i], b->texts[i])
-                                               : (a->numbers[i] > b->numbers[i]) - (a->numbers[i] < b->numbers[i]);
-        if (order)
-            return order;
-    }
-    return 0;
-}
-
-void report_sort(struct expert *expert)
-{
-    for (size_t e = 0; e < expert->events_count; e++)
-        expert->events[e].bytes = column_number(&expert->events[e], "bytes");
-    if (expert->events_count)
-        qsort(expert->events, expert->events_count, sizeof *expert->events, compare_events);
-}
-
 /* ------------------------------------------------------------------ text */
-
-static const char *number_text(double number)
-{
-    static char text[32];
-    bool whole = number < 1e15 && number == (double)(int64_t)number;
-    snprintf(text, sizeof text, whole ? "%.0f" : "%.3f", number);
-    return text;
-}
-
-static void print_events(const struct expert *expert, size_t top)
-{
-    if (!expert->events_count)
-        return;
-    const struct event *first = &expert->events[0];
-    struct table table = {.columns = first->columns};
-    for (unsigned c = 0; c < first->columns; c++) {
-        table.titles[c] = first->titles[c];
-        table.left[c] = first->texts[c];
-    }
-    for (size_t e = 0; e < expert->events_count && e < top; e++) {
-        const struct event *event = &expert->events[e];
-        table_row(&table);
-        for (unsigned c = 0; c < event->columns && c < table.columns; c++)
-            table_cell(&table, c, "%s", event->texts[c] ? event->texts[c] : number_text(event->numbers[c]));
-    }
-    /* The sums of what can be summed. */
-    table_row(&table);
-    table_cell(&table, 0, "all %zu", expert->events_count);
-    for (unsigned c = 0; c < first->columns; c++) {
-        double sum = 0;
-        bool sums = !first->texts[c] && strcmp(first->titles[c], "checksum") && strcmp(first->titles[c], "vlan") &&
-                    strcmp(first->titles[c], "seconds");
-        for (size_t e = 0; sums && e < expert->events_count; e++)
-            sum += expert->events[e].numbers[c];
-        if (sums)
-            table_cell(&table, c, "%s", number_text(sum));
-    }
-    printf("\n%s: %s, the largest %zu of %zu\n", expert->name, first->name,
-           top < expert->events_count ? top : expert->events_count, expert->events_count);
-    table_print(&table);
-}
 
 static double waste_of(const struct ks_key_stats *stats)
 {
@@ -256,7 +183,7 @@ void report_text(const struct host *host, const struct resident *resident, size_
     if (host->refused)
         printf("%" PRIu64 " frames found no memory\n", host->refused);
     for (size_t i = 0; i < host->experts_count; i++)
-        print_events(&host->experts[i], top);
+        events_print(&host->experts[i], top);
     print_problems(host);
     print_failures(host);
     print_misuse(host);
@@ -266,23 +193,6 @@ void report_text(const struct host *host, const struct resident *resident, size_
 }
 
 /* ------------------------------------------------------------------ JSON */
-
-/* There may be millions of them: none is held as JSON. */
-static void print_json_event(const struct event *event)
-{
-    fputs("{\"event\": ", stdout);
-    json_print_text(event->name);
-    for (unsigned c = 0; c < event->columns; c++) {
-        fputs(", ", stdout);
-        json_print_text(event->titles[c]);
-        fputs(": ", stdout);
-        if (event->texts[c])
-            json_print_text(event->texts[c]);
-        else
-            json_print_number(event->numbers[c]);
-    }
-    putchar('}');
-}
 
 struct text {
     char *bytes;
@@ -363,10 +273,7 @@ static void print_json_expert(const struct expert *expert)
     puts("    {");
     print_members(json_expert(expert), "      ");
     fputs("      \"events\": [", stdout);
-    for (size_t e = 0; e < expert->events_count; e++) {
-        fputs(e ? ",\n        " : "\n        ", stdout);
-        print_json_event(&expert->events[e]);
-    }
+    events_print_json(expert, "        ");
     fputs(expert->events_count ? "\n      ]\n    }" : "]\n    }", stdout);
 }
 

@@ -11,6 +11,7 @@
 #include "capture/captured.h"
 #include "clock.h"
 #include "contain.h"
+#include "event.h"
 #include "experts/packet.h"
 #include "failure.h"
 #include "fragments.h"
@@ -23,7 +24,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum { BURST = 32, RING = 256, LANES_MOST = 64, NAME_BYTES = 64, EVENT_COLUMNS = 12, PROBLEMS_KEPT = 10 };
+enum { BURST = 32, RING = 256, LANES_MOST = 64, NAME_BYTES = 64, PROBLEMS_KEPT = 10 };
 
 /* A frame as it lies in its block. */
 struct frame {
@@ -68,16 +69,6 @@ struct lane {
     ck_ring_buffer_t slots[RING];
 };
 
-/* What an expert has submitted, copied. Texts are NULL where the column holds a number. */
-struct event {
-    char *name;
-    unsigned columns;
-    char *titles[EVENT_COLUMNS];
-    char *texts[EVENT_COLUMNS];
-    double numbers[EVENT_COLUMNS];
-    double bytes; /* the number of that title, once they are sorted */
-};
-
 struct expert {
     struct host *host;
     char name[NAME_BYTES]; /* of the key too: as Register says, with #2 and so on where it is taken */
@@ -91,6 +82,7 @@ struct expert {
     uint64_t fail_at;      /* frame number, 0 for never */
     pthread_mutex_t mutex; /* events and problem */
     struct expert_filter *filters;
+    struct event_kind *_Atomic event_kinds;
     struct event *events;
     size_t events_count;
     char problem[EXPERTSTRINGLENGTH];
@@ -224,11 +216,6 @@ void frame_deliver(void *host, struct frame *frame);
 
 /* Blocks that were taken for frames that did not come. Only the capture thread. */
 void stashes_free(struct host *host);
-
-/* Whether the host can keep such an event; keeps a copy of one that it can. Any thread of the expert. */
-bool event_is_known(const NMEVENTDATA *data);
-void event_keep(struct expert *expert, const NMEVENTDATA *data);
-void events_free(struct expert *expert);
 
 /* ------------------------------------------------------------------ failures */
 
