@@ -75,8 +75,9 @@ void table_print(struct table *table);
 
 /* ------------------------------------------------------------------ progress */
 
-/* One line that is written over, where standard error is a terminal. */
+/* One line or several that are written over, where standard error is a terminal; what is longer than it is wide is cut. */
 void progress(const char *format, ...) __attribute__((format(printf, 1, 2)));
+bool progress_is_shown(void);
 void progress_end(void);
 
 #endif

@@ -219,6 +219,9 @@ static void stop_capture(void)
     capture_stop(running);
 }
 
+static struct timespec started;
+static struct resident *measured;
+
 static double seconds_since(const struct timespec *start)
 {
     struct timespec now;
@@ -226,14 +229,36 @@ static double seconds_since(const struct timespec *start)
     return (double)(now.tv_sec - start->tv_sec) + (double)(now.tv_nsec - start->tv_nsec) / 1e9;
 }
 
-static void show_progress(const struct host *host, const struct timespec *start, struct resident *resident)
+/* Behind the first line, one for each expert that has said how far it is. */
+static void append_statuses(struct host *host, FILE *text)
+{
+    char line[2 * EXPERTSTRINGLENGTH];
+    struct status status;
+    for (size_t i = 0; i < host->experts_count; i++) {
+        if (!status_get(&host->experts[i], &status))
+            continue;
+        status_line(host->experts[i].name, &status, line, sizeof line);
+        fprintf(text, "\n%s", line);
+    }
+}
+
+static void show_progress(struct host *host)
 {
     uint64_t now = resident_now();
-    if (now > resident->peak)
-        resident->peak = now;
-    double seconds = seconds_since(start);
-    progress("%llu frames, %.0f a second", (unsigned long long)host->frames,
-             seconds > 0 ? (double)host->frames / seconds : 0);
+    if (now > measured->peak)
+        measured->peak = now;
+    char *text = NULL;
+    size_t size;
+    FILE *stream = progress_is_shown() ? open_memstream(&text, &size) : NULL;
+    if (!stream)
+        return;
+    double seconds = seconds_since(&started);
+    fprintf(stream, "%llu frames, %.0f a second", (unsigned long long)host->frames,
+            seconds > 0 ? (double)host->frames / seconds : 0);
+    append_statuses(host, stream);
+    if (!fclose(stream))
+        progress("%s", text);
+    free(text);
 }
 
 static bool one_more(const struct options *options)
@@ -241,8 +266,7 @@ static bool one_more(const struct options *options)
     return !interrupted() && (!options->count || options->host->frames < options->count);
 }
 
-static enum capture_result run_stream(struct options *options, struct capture *capture, const struct timespec *start,
-                                      struct resident *resident)
+static enum capture_result run_stream(struct options *options, struct capture *capture)
 {
     struct host *host = options->host;
     struct captured frame;
@@ -250,12 +274,12 @@ static enum capture_result run_stream(struct options *options, struct capture *c
     while (one_more(options) && (result = capture_next(capture, &frame)) <= CAPTURE_QUIET) {
         if (result == CAPTURE_QUIET) {
             host_flush(host);
-            show_progress(host, start, resident);
+            show_progress(host);
             continue;
         }
         host_frame(host, &frame);
         if (host->frames % PROGRESS_FRAMES == 0)
-            show_progress(host, start, resident);
+            show_progress(host);
     }
     return result;
 }
@@ -266,15 +290,14 @@ static bool is_cut_short(const struct capture *capture)
     return interrupted() && !capture_is_live(capture);
 }
 
-static void run_recording(struct options *options, const struct recording *recording, const struct timespec *start,
-                          struct resident *resident)
+static void run_recording(struct options *options, const struct recording *recording)
 {
     struct host *host = options->host;
     for (uint64_t loop = 0; loop < options->loops; loop++) {
         for (size_t i = 0; i < recording->count && one_more(options); i++) {
             host_frame(host, &recording->frames[i]);
             if (host->frames % PROGRESS_FRAMES_FAST == 0)
-                show_progress(host, start, resident);
+                show_progress(host);
         }
         host_settle(host);
     }
@@ -285,11 +308,12 @@ static bool run_frames(struct options *options, struct capture *capture, struct 
 {
     struct host *host = options->host;
     struct recording recording = {0};
-    struct timespec start;
     enum capture_result result = CAPTURE_END;
     if (options->loops)
         result = recording_read(&recording, capture);
     resident->before = resident->peak = resident_now();
+    measured = resident;
+    host->show = show_progress;
     const struct history_options history = {
         .source = host->source,
         .filter = options->filter,
@@ -299,14 +323,14 @@ static bool run_frames(struct options *options, struct capture *capture, struct 
         .spool = options->spool,
     };
     host_start(host, capture, history);
-    clock_gettime(CLOCK_MONOTONIC, &start);
+    clock_gettime(CLOCK_MONOTONIC, &started);
     if (options->loops)
-        run_recording(options, &recording, &start, resident);
+        run_recording(options, &recording);
     else
-        result = run_stream(options, capture, &start, resident);
-    show_progress(host, &start, resident);
+        result = run_stream(options, capture);
+    show_progress(host);
     host_drain(host);
-    host->seconds = seconds_since(&start);
+    host->seconds = seconds_since(&started);
     host_finish(host);
     progress_end();
     resident->after = resident_now();

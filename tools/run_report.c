@@ -70,6 +70,18 @@ static void print_keys(const struct host *host)
     table_print(&table);
 }
 
+static void print_statuses(const struct host *host)
+{
+    char line[2 * EXPERTSTRINGLENGTH];
+    struct status status;
+    for (size_t i = 0; i < host->experts_count; i++) {
+        if (!status_get(&host->experts[i], &status))
+            continue;
+        status_line(host->experts[i].name, &status, line, sizeof line);
+        printf("\n%s\n", line);
+    }
+}
+
 static void print_problems(const struct host *host)
 {
     if (!host->problems_count)
@@ -184,6 +196,7 @@ void report_text(const struct host *host, const struct resident *resident, size_
         printf("%" PRIu64 " frames found no memory\n", host->refused);
     for (size_t i = 0; i < host->experts_count; i++)
         events_print(&host->experts[i], top);
+    print_statuses(host);
     print_problems(host);
     print_failures(host);
     print_misuse(host);
@@ -235,10 +248,18 @@ static json_t *json_failure(const struct failure *failure)
                      "frame", (json_int_t)failure->frame, "thread", (json_int_t)failure->thread, "backtrace", calls);
 }
 
-static json_t *json_expert(const struct expert *expert)
+static json_t *json_status(const struct status *status)
+{
+    json_t *percent = status->percent < 0 ? json_null() : json_integer(status->percent);
+    return json_pack("{s:s, s:I, s:o, s:o}", "status", status_name(status->status), "substatus",
+                     (json_int_t)status->substatus, "percent", percent, "text", json_text(status->text));
+}
+
+static json_t *json_expert(struct expert *expert)
 {
     const struct ks_key_stats *stats = &expert->stats;
     bool failed = atomic_load(&expert->failed);
+    struct status status;
     json_t *object = json_pack(
         "{s:o, s:o, s:i, s:b, s:o, s:{s:I, s:I, s:I, s:I}, s:I, s:I}", "name", json_text(expert->name), "description",
         json_text(expert->info.szDescription), "threads", (int)threads_of(expert), "failed", (int)failed, "key",
@@ -246,6 +267,8 @@ static json_t *json_expert(const struct expert *expert)
         (json_int_t)stats->double_free, "bad_block", (json_int_t)stats->bad_block, "wrong_key",
         (json_int_t)stats->wrong_key, "stale", (json_int_t)stats->stale, "left_blocks",
         (json_int_t)left_by(expert, stats->live), "left_bytes", (json_int_t)left_by(expert, stats->live_bytes));
+    if (status_get(expert, &status))
+        json_object_set_new(object, "status", json_status(&status));
     if (failed) {
         json_object_set_new(object, "failure", json_failure(&expert->failure));
         json_object_set_new(object, "recovered_blocks", json_integer((json_int_t)expert->stats.live));
@@ -268,7 +291,7 @@ static void print_members(json_t *object, const char *indent)
     json_decref(object);
 }
 
-static void print_json_expert(const struct expert *expert)
+static void print_json_expert(struct expert *expert)
 {
     puts("    {");
     print_members(json_expert(expert), "      ");

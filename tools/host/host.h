@@ -17,6 +17,7 @@
 #include "fragments.h"
 #include "history.h"
 #include "seek.h"
+#include "status.h"
 
 #include <ck_ring.h>
 #include <keyslab/keyslab.h>
@@ -80,7 +81,8 @@ struct expert {
     unsigned lanes_count; /* 0 before they are started: as many as the host says */
     struct lane *lanes;
     uint64_t fail_at;      /* frame number, 0 for never */
-    pthread_mutex_t mutex; /* events and problem */
+    pthread_mutex_t mutex; /* events, filters, status and problem */
+    struct status status;
     struct expert_filter *filters;
     struct event_kind *_Atomic event_kinds;
     struct event *events;
@@ -140,6 +142,7 @@ struct host {
     uint64_t problems_count;
     struct problem problems[PROBLEMS_KEPT];
     double seconds;
+    void (*show)(struct host *host); /* progress; called now and then while host_drain waits. NULL for none */
 };
 
 #define HOST_NO_QUOTA UINT64_MAX
@@ -186,6 +189,9 @@ void host_finish(struct host *host);
 void host_close(struct host *host);
 
 /* ------------------------------------------------------------------ for the interface that experts call */
+
+/* What experts are told of how they were started. */
+EXPERTSTARTUPINFO host_startup(struct host *host);
 
 /* The host whose experts have been started; NULL before. */
 extern struct host *host_running;
