@@ -114,7 +114,7 @@ static uint64_t number_of_next(struct host *host, const struct captured *capture
 {
     host->bytes += captured->length;
     history_note(host->history, captured);
-    return atomic_fetch_add_explicit(&host->frames, 1, memory_order_relaxed) + 1;
+    return host->numbered + atomic_fetch_add_explicit(&host->frames, 1, memory_order_relaxed) + 1;
 }
 
 void frame_take(struct host *host, struct frame *frame, const struct captured *captured)

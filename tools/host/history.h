@@ -22,7 +22,7 @@ struct history;
 struct frame;
 
 struct history_options {
-    const char *source;                /* path of the capture */
+    const char *source;                /* path of the capture; NULL where frames are not to be asked for */
     const char *filter;                /* or NULL */
     uint64_t most;                     /* frames of the run, 0 for all */
     const struct recording *recording; /* frames that are in memory, `loops` times; or NULL */

@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { SHOW_MILLISECONDS = 200 };
+
 struct host *host_running;
 
 void host_fatal(const char *what, ks_status status)
@@ -69,6 +71,13 @@ static void expert_make_key(struct expert *expert)
         host_fatal("a key for an expert", status);
 }
 
+EXPERTSTARTUPINFO host_startup(struct host *host)
+{
+    EXPERTSTARTUPINFO startup = {.hCapture = host};
+    snprintf(startup.szCaptureFile, sizeof startup.szCaptureFile, "%s", host->source);
+    return startup;
+}
+
 struct configuration {
     struct expert *expert;
     EXPERTCONFIG *config;
@@ -92,6 +101,7 @@ static void expert_configure(struct expert *expert)
     if (!configuration)
         host_fatal("configuring an expert", KS_NO_MEMORY);
     configuration->expert = expert;
+    configuration->startup = host_startup(expert->host);
     if (guest_call_aside(expert, call_configure, configuration, expert->host->timeout)) {
         if (!configuration->accepted)
             expert_fail(expert, NULL, FAILURE_REFUSED, 0, "Configure returned FALSE");
@@ -137,7 +147,7 @@ void host_start(struct host *host, const struct capture *capture, struct history
         host_fatal("a key for the frames", status);
     fragments_open(&host->fragments, host->key, frame_deliver, host);
     options.key = host->key;
-    host->history = history_open(&options, capture);
+    host->history = options.source ? history_open(&options, capture) : NULL;
     host_running = host;
     contain_begin();
     for (size_t i = 0; i < host->experts_count; i++) {
@@ -226,6 +236,18 @@ static void expert_look_back(struct expert *expert)
                     (unsigned long long)stats.live_bytes);
 }
 
+static void show_now_and_then(struct host *host)
+{
+    static struct timespec last;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    int64_t passed = (int64_t)(now.tv_sec - last.tv_sec) * 1000 + (now.tv_nsec - last.tv_nsec) / 1000000;
+    if (!host->show || passed < SHOW_MILLISECONDS)
+        return;
+    last = now;
+    host->show(host);
+}
+
 /* A thread that was parked may have been in the middle of it. */
 static void close_history(struct host *host)
 {
@@ -245,8 +267,10 @@ void host_drain(struct host *host)
     atomic_store_explicit(&host->capture_ended, true, memory_order_release);
     for (size_t i = 0; i < host->experts_count; i++) {
         unsigned spins = 0;
-        while (!expert_is_over(&host->experts[i]))
+        while (!expert_is_over(&host->experts[i])) {
+            show_now_and_then(host);
             wait_a_little(&spins);
+        }
     }
     watchdog_stop();
     for (size_t i = 0; i < host->experts_count; i++) {

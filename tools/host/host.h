@@ -11,11 +11,13 @@
 #include "capture/captured.h"
 #include "clock.h"
 #include "contain.h"
+#include "event.h"
 #include "experts/packet.h"
 #include "failure.h"
 #include "fragments.h"
 #include "history.h"
 #include "seek.h"
+#include "status.h"
 
 #include <ck_ring.h>
 #include <keyslab/keyslab.h>
@@ -23,7 +25,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum { BURST = 32, RING = 256, LANES_MOST = 64, NAME_BYTES = 64, EVENT_COLUMNS = 12, PROBLEMS_KEPT = 10 };
+enum { BURST = 32, RING = 256, LANES_MOST = 64, NAME_BYTES = 64, PROBLEMS_KEPT = 10 };
 
 /* A frame as it lies in its block. */
 struct frame {
@@ -68,16 +70,6 @@ struct lane {
     ck_ring_buffer_t slots[RING];
 };
 
-/* What an expert has submitted, copied. Texts are NULL where the column holds a number. */
-struct event {
-    char *name;
-    unsigned columns;
-    char *titles[EVENT_COLUMNS];
-    char *texts[EVENT_COLUMNS];
-    double numbers[EVENT_COLUMNS];
-    double bytes; /* the number of that title, once they are sorted */
-};
-
 struct expert {
     struct host *host;
     char name[NAME_BYTES]; /* of the key too: as Register says, with #2 and so on where it is taken */
@@ -89,8 +81,10 @@ struct expert {
     unsigned lanes_count; /* 0 before they are started: as many as the host says */
     struct lane *lanes;
     uint64_t fail_at;      /* frame number, 0 for never */
-    pthread_mutex_t mutex; /* events and problem */
+    pthread_mutex_t mutex; /* events, filters, status and problem */
+    struct status status;
     struct expert_filter *filters;
+    struct event_kind *_Atomic event_kinds;
     struct event *events;
     size_t events_count;
     char problem[EXPERTSTRINGLENGTH];
@@ -120,6 +114,13 @@ struct expert {
     double reset_us;
 };
 
+/* Of a run that reports again and again; the number is 0 for others. Times are microseconds since 1970. */
+struct period {
+    uint64_t number;
+    int64_t from;
+    int64_t to;
+};
+
 struct problem {
     uint64_t frame;
     const char *text;
@@ -142,13 +143,16 @@ struct host {
     struct ks_key_stats stats_after;
     double reset_us;
     atomic_bool capture_ended;
-    atomic_uint_fast64_t frames;
+    atomic_uint_fast64_t frames; /* of this period */
+    uint64_t numbered;           /* frames of the periods before */
     uint64_t bytes;
     uint64_t refused; /* frames without memory */
     uint64_t dropped; /* by the kernel or the interface, before they could be read */
     uint64_t problems_count;
     struct problem problems[PROBLEMS_KEPT];
     double seconds;
+    struct period period;
+    void (*show)(struct host *host); /* progress; called now and then while host_drain waits. NULL for none */
 };
 
 #define HOST_NO_QUOTA UINT64_MAX
@@ -191,10 +195,25 @@ bool host_is_stuck(const struct host *host);
 /* Takes the statistics, then resets and purges every key that has not been. */
 void host_finish(struct host *host);
 
+/*
+ * After host_finish: another period of the same run may be started, of frames that are numbered on. An expert that has
+ * failed is not.
+ */
+void host_renew(struct host *host);
+
+/* Frames up to now, of all periods. */
+static inline uint64_t host_numbered(const struct host *host)
+{
+    return host->numbered + host->frames;
+}
+
 /* Destroys the keys and unloads the experts. */
 void host_close(struct host *host);
 
 /* ------------------------------------------------------------------ for the interface that experts call */
+
+/* What experts are told of how they were started. */
+EXPERTSTARTUPINFO host_startup(struct host *host);
 
 /* The host whose experts have been started; NULL before. */
 extern struct host *host_running;
@@ -231,11 +250,6 @@ void frame_take(struct host *host, struct frame *frame, const struct captured *c
 
 /* The calling thread's blocks that were taken for frames that did not come. */
 void stashes_free(struct host *host);
-
-/* Whether the host can keep such an event; keeps a copy of one that it can. Any thread of the expert. */
-bool event_is_known(const NMEVENTDATA *data);
-void event_keep(struct expert *expert, const NMEVENTDATA *data);
-void events_free(struct expert *expert);
 
 /* ------------------------------------------------------------------ failures */
 

@@ -1,9 +1,6 @@
 /* The functions that experts find in the host: ExpertGetFrame, ExpertIndicateStatus, ExpertSubmitEvent, ExpertGetStartupInfo. */
 #include "host.h"
 
-#include <stdio.h>
-#include <string.h>
-
 static DWORD check_expert(const struct expert *expert, HEXPERTKEY key)
 {
     if (!expert || expert->key != (ks_key_t)key)
@@ -102,17 +99,11 @@ DWORD WINAPI ExpertDestroyFilter(HEXPERTKEY hExpertKey, HFILTER hFilter)
 DWORD WINAPI ExpertIndicateStatus(HEXPERTKEY hExpertKey, EXPERTSTATUSENUMERATION Status, DWORD SubStatus,
                                   const char *szText, LONG PercentDone)
 {
-    (void)SubStatus, (void)PercentDone;
     struct expert *expert;
     DWORD error = expert_of(hExpertKey, &expert);
     if (error)
         return error;
-    if (Status == EXPERTSTATUS_PROBLEM || Status == EXPERTSTATUS_ABORTED) {
-        pthread_mutex_lock(&expert->mutex);
-        snprintf(expert->problem, sizeof expert->problem, "%s", szText ? szText : "aborted");
-        pthread_mutex_unlock(&expert->mutex);
-    }
-    return NMERR_SUCCESS;
+    return status_indicate(expert, Status, SubStatus, szText, PercentDone) ? NMERR_SUCCESS : NMERR_INVALID_PARAMETER;
 }
 
 DWORD WINAPI ExpertSubmitEvent(HEXPERTKEY hExpertKey, PNMEVENTDATA pExpertEvent)
@@ -139,7 +130,6 @@ DWORD WINAPI ExpertGetStartupInfo(HEXPERTKEY hExpertKey, PEXPERTSTARTUPINFO pExp
         return error;
     if (!pExpertStartupInfo)
         return NMERR_INVALID_PARAMETER;
-    *pExpertStartupInfo = (EXPERTSTARTUPINFO){0};
-    snprintf(pExpertStartupInfo->szCaptureFile, sizeof pExpertStartupInfo->szCaptureFile, "%s", expert->host->source);
+    *pExpertStartupInfo = host_startup(expert->host);
     return NMERR_SUCCESS;
 }

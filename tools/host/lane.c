@@ -139,8 +139,7 @@ static void lane_run(void *argument)
 {
     struct lane *lane = argument;
     struct expert *expert = lane->expert;
-    EXPERTSTARTUPINFO startup = {0};
-    snprintf(startup.szCaptureFile, sizeof startup.szCaptureFile, "%s", expert->host->source);
+    EXPERTSTARTUPINFO startup = host_startup(expert->host);
     if (expert->info.pRunProc((HEXPERTKEY)expert->key, expert->config, &startup, 0, NULL))
         return;
     quota_look(expert);
