@@ -173,6 +173,26 @@ class Live(unittest.TestCase):
                 self.assertEqual(sum(flow["packets"] for flow in self.events(report, "flows")), 100)
                 self.assertEqual(report["frames_key"]["live"], 0)
 
+    def test_periods_by_the_clock(self):
+        for readers in "1", "2":
+            with self.subTest(readers=readers):
+                process = self.start("-e", "flows", "--every", "0.5s", readers=readers)
+                sent = sum(self.send(streams(5, 10, b"0123456789")) for _ in range(4))
+                time.sleep(1)
+                process.send_signal(signal.SIGINT)
+                out, err = process.communicate(timeout=WAIT_SECONDS)
+                self.assertEqual(process.returncode, 0, err)
+                reports = [json.loads(line) for line in out.splitlines()]
+                self.assertEqual([report["period"]["number"] for report in reports], list(range(1, len(reports) + 1)))
+                self.assertGreater(len(reports), 3)
+                self.assertIn(0, [report["frames"] for report in reports])
+                self.assertEqual(sum(report["frames"] + report["dropped"] for report in reports), sent)
+                for report in reports:
+                    self.assertEqual(sum(flow["packets"] for flow in self.events(report, "flows")), report["frames"])
+                    self.assertEqual(report["frames_key"]["live"], 0)
+                for one, other in zip(reports, reports[1:]):
+                    self.assertLessEqual(one["period"]["to"], other["period"]["from"])
+
     def test_an_interface_that_is_down_for_a_while(self):
         for readers in "1", "2":
             with self.subTest(readers=readers):
