@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 static void print_message(const char *format, va_list arguments)
@@ -180,21 +181,54 @@ void table_print(struct table *table)
 
 static bool progress_shown;
 
+bool progress_is_shown(void)
+{
+    return isatty(STDERR_FILENO);
+}
+
+/* Prints one line, cut to the terminal's: one that is broken would count as two. The next one, or NULL. */
+static const char *print_line(const char *line, int columns)
+{
+    size_t length = strcspn(line, "\n");
+    dprintf(STDERR_FILENO, "%.*s", length < (size_t)columns ? (int)length : columns, line);
+    return line[length] ? line + length + 1 : NULL;
+}
+
+static void print_lines(const char *lines)
+{
+    struct winsize size;
+    bool known = !ioctl(STDERR_FILENO, TIOCGWINSZ, &size) && size.ws_col > 1 && size.ws_row > 1;
+    int rows = known ? size.ws_row - 1 : 23;
+    int up = 0;
+    const char *next = print_line(lines, known ? size.ws_col - 1 : 79);
+    for (; next && up + 1 < rows; up++) {
+        dprintf(STDERR_FILENO, "\r\n");
+        next = print_line(next, known ? size.ws_col - 1 : 79);
+    }
+    if (up)
+        dprintf(STDERR_FILENO, "\033[%dA", up);
+}
+
 void progress(const char *format, ...)
 {
-    if (!isatty(STDERR_FILENO))
+    if (!progress_is_shown())
         return;
+    char *text;
     va_list arguments;
-    dprintf(STDERR_FILENO, "\r\033[K");
     va_start(arguments, format);
-    vdprintf(STDERR_FILENO, format, arguments);
+    int length = vasprintf(&text, format, arguments);
     va_end(arguments);
+    if (length < 0)
+        return;
+    dprintf(STDERR_FILENO, "\r\033[J");
+    print_lines(text);
     progress_shown = true;
+    free(text);
 }
 
 void progress_end(void)
 {
     if (progress_shown)
-        dprintf(STDERR_FILENO, "\r\033[K");
+        dprintf(STDERR_FILENO, "\r\033[J");
     progress_shown = false;
 }

@@ -57,7 +57,7 @@ const char *bytes_text(double bytes);
 
 /* ------------------------------------------------------------------ tables */
 
-enum { TABLE_COLUMNS = 12, TABLE_CELL = 64 };
+enum { TABLE_COLUMNS = 20, TABLE_CELL = 64 };
 
 struct table {
     size_t columns;
@@ -75,8 +75,9 @@ void table_print(struct table *table);
 
 /* ------------------------------------------------------------------ progress */
 
-/* One line that is written over, where standard error is a terminal. */
+/* One line or several that are written over, where standard error is a terminal; what is longer than it is wide is cut. */
 void progress(const char *format, ...) __attribute__((format(printf, 1, 2)));
+bool progress_is_shown(void);
 void progress_end(void);
 
 #endif

@@ -33,9 +33,11 @@ struct copied {
 
 static struct copied *copies;
 
-/* A file of TMPDIR without a name; child processes have it too. -1 with errno. */
-static int unnamed_file(const char *folder)
+int temporary_file(const char **where)
 {
+    const char *folder = getenv("TMPDIR");
+    folder = folder && *folder ? folder : "/tmp";
+    *where = folder;
     char path[PATH_BYTES];
     sigset_t before;
     int file = open(folder, O_TMPFILE | O_RDWR, S_IRUSR | S_IWUSR);
@@ -69,9 +71,8 @@ static bool write_all(int file, const char *bytes, size_t length)
 static int copy(int from, const char *name)
 {
     static char buffer[BUFFER];
-    const char *folder = getenv("TMPDIR");
-    folder = folder && *folder ? folder : "/tmp";
-    int to = unnamed_file(folder);
+    const char *folder;
+    int to = temporary_file(&folder);
     if (to < 0) {
         complain("%s: %s, for a copy of %s", folder, strerror(errno), input_path_shown(name));
         return -1;

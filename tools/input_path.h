@@ -16,4 +16,7 @@ const char *input_path_shown(const char *name);
  */
 const char *input_path(const char *name);
 
+/* A file of TMPDIR, else of /tmp, without a name: child processes have it too. -1 with errno; `where` is the folder. */
+int temporary_file(const char **where);
+
 #endif

@@ -93,6 +93,14 @@ void interrupt_catch(void (*stop)(void))
     }
 }
 
+void interrupt_restarts(bool restarts)
+{
+    const struct sigaction action = action_for(on_signal, restarts ? SA_RESTART : 0);
+    for (int i = 0; i < SIGNALS; i++)
+        if (caught[i])
+            sigaction(signals[i], &action, NULL);
+}
+
 void interrupt_report(void)
 {
     sigset_t before;

@@ -29,6 +29,9 @@ enum {
  */
 void interrupt_catch(void (*stop)(void));
 
+/* While something is printed in the middle of the work: writes are not cut short. */
+void interrupt_restarts(bool restarts);
+
 /* The work has ended, what follows is the report: writes are not cut short, and nothing is given up. */
 void interrupt_report(void);
 

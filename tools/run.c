@@ -3,9 +3,13 @@
 #include "command.h"
 #include "experts/decode.h"
 #include "host/host.h"
+#include "host/readers.h"
 #include "input_path.h"
 #include "interrupt.h"
+#include "json_line.h"
 #include "output.h"
+#include "rotation.h"
+#include "run_events.h"
 #include "run_report.h"
 
 #include <errno.h>
@@ -30,9 +34,13 @@ struct options {
     uint64_t loops;
     uint64_t count;
     uint64_t top;
+    uint64_t readers;
+    struct rotation rotation;
+    uint64_t dropped; /* in the periods before */
     bool json;
     size_t experts_count;
-    const char *experts[EXPERTS_MOST];
+    const char **experts;
+    bool spool;
 };
 
 static void print_help(void)
@@ -56,6 +64,13 @@ static void print_help(void)
          "  -f, --filter BPF           only frames that a pcap filter accepts\n"
          "  -l, --loop N               replay a file N times, from memory\n"
          "  -c, --count N              stop after N frames\n"
+         "      --readers N            threads that read an interface, 1 to 64; default 1. The kernel\n"
+         "                             deals the frames out to them, each flow to the same one\n"
+         "      --every TIME           report each 60s, 5m, 1h, and begin again with keys that are\n"
+         "                             reset: of an interface by the system's clock, of a file by\n"
+         "                             its frames' times. JSON is a line for each report\n"
+         "      --spool                keep the frames of an interface in a temporary file, so that\n"
+         "                             experts may ask for them by number\n"
          "      --expert-timeout SECONDS\n"
          "                             that an expert has for one frame, and to return when it is\n"
          "                             told to; default 10; 0 for any time\n"
@@ -133,12 +148,28 @@ static int check_options(const struct options *options)
         return usage_error("run", "--config -: standard input is the capture");
     if (options->trace && output_is_standard(options->trace))
         return usage_error("run", "--trace -: standard output is for the report: expected a file");
+    if (options->rotation.every && (options->loops || options->spool))
+        return usage_error("run", "--every: not with %s", options->loops ? "--loop" : "--spool");
     return options->config ? load_config(options->config) : EXIT_DONE;
 }
 
 static int parse_options(int argc, char **argv, struct options *options)
 {
-    enum { FAIL = 256, TOP, CONFIG, TRACE, TIMEOUT, QUOTA, STRICT, ISOLATE, RESTART, ISOLATE_RING };
+    enum {
+        FAIL = 256,
+        TOP,
+        CONFIG,
+        TRACE,
+        TIMEOUT,
+        QUOTA,
+        STRICT,
+        ISOLATE,
+        RESTART,
+        ISOLATE_RING,
+        SPOOL,
+        READERS,
+        EVERY
+    };
     static const struct option names[] = {
         {"expert", required_argument, NULL, 'e'},
         {"threads", required_argument, NULL, 't'},
@@ -151,11 +182,14 @@ static int parse_options(int argc, char **argv, struct options *options)
         {"help", no_argument, NULL, 'h'},
         {"config", required_argument, NULL, CONFIG},
         {"trace", required_argument, NULL, TRACE},
+        {"readers", required_argument, NULL, READERS},
+        {"every", required_argument, NULL, EVERY},
         {"expert-timeout", required_argument, NULL, TIMEOUT},
         {"strict", no_argument, NULL, STRICT},
         {"isolate", no_argument, NULL, ISOLATE},
         {"restart", required_argument, NULL, RESTART},
         {"isolate-ring", required_argument, NULL, ISOLATE_RING},
+        {"spool", no_argument, NULL, SPOOL},
         {"expert-quota", required_argument, NULL, QUOTA},
         {0},
     };
@@ -164,8 +198,6 @@ static int parse_options(int argc, char **argv, struct options *options)
     while ((option = getopt_long(argc, argv, "e:t:f:l:c:jh", names, NULL)) != -1) {
         switch (option) {
         case 'e':
-            if (options->experts_count == EXPERTS_MOST)
-                return usage_error("run", "--expert %s: no more than %d experts", optarg, EXPERTS_MOST);
             options->experts[options->experts_count++] = optarg;
             break;
         case 't':
@@ -222,6 +254,17 @@ static int parse_options(int argc, char **argv, struct options *options)
             if (!parse_ring(optarg, &options->host->ring_bytes))
                 return EXIT_USAGE;
             break;
+        case READERS:
+            if (!parse_number("--readers", optarg, 1, PACKET_SOCKETS_MOST, &options->readers))
+                return EXIT_USAGE;
+            break;
+        case EVERY:
+            if (!rotation_parse("--every", optarg, &options->rotation.every))
+                return EXIT_USAGE;
+            break;
+        case SPOOL:
+            options->spool = true;
+            break;
         case 'j':
             options->json = true;
             break;
@@ -272,6 +315,9 @@ static void stop_capture(void)
     capture_stop(running);
 }
 
+static struct timespec started;
+static struct resident *measured;
+
 static double seconds_since(const struct timespec *start)
 {
     struct timespec now;
@@ -279,38 +325,99 @@ static double seconds_since(const struct timespec *start)
     return (double)(now.tv_sec - start->tv_sec) + (double)(now.tv_nsec - start->tv_nsec) / 1e9;
 }
 
-static void show_progress(const struct host *host, const struct timespec *start, struct resident *resident)
+/* Behind the first line, one for each expert that has said how far it is. */
+static void append_statuses(struct host *host, FILE *text)
+{
+    char line[2 * EXPERTSTRINGLENGTH];
+    struct status status;
+    for (size_t i = 0; i < host->experts_count; i++) {
+        if (!status_get(&host->experts[i], &status))
+            continue;
+        status_line(host->experts[i].name, &status, line, sizeof line);
+        fprintf(text, "\n%s", line);
+    }
+}
+
+static void show_progress(struct host *host)
 {
     uint64_t now = resident_now();
-    if (now > resident->peak)
-        resident->peak = now;
-    double seconds = seconds_since(start);
-    progress("%llu frames, %.0f a second", (unsigned long long)host->frames,
-             seconds > 0 ? (double)host->frames / seconds : 0);
+    if (now > measured->peak)
+        measured->peak = now;
+    char *text = NULL;
+    size_t size;
+    FILE *stream = progress_is_shown() ? open_memstream(&text, &size) : NULL;
+    if (!stream)
+        return;
+    double seconds = seconds_since(&started);
+    fprintf(stream, "%llu frames, %.0f a second", (unsigned long long)host->frames,
+            seconds > 0 ? (double)host->frames / seconds : 0);
+    append_statuses(host, stream);
+    if (!fclose(stream))
+        progress("%s", text);
+    free(text);
 }
 
 static bool one_more(const struct options *options)
 {
-    return !interrupted() && (!options->count || options->host->frames < options->count);
+    return !interrupted() && (!options->count || host_numbered(options->host) < options->count);
 }
 
-static enum capture_result run_stream(struct options *options, struct capture *capture, const struct timespec *start,
-                                      struct resident *resident)
+static enum capture_result next_frame(struct options *options, struct capture *capture, struct captured *frame)
+{
+    return rotation_take(&options->rotation, frame) ? CAPTURE_FRAME : capture_next(capture, frame);
+}
+
+static enum capture_result run_stream(struct options *options, struct capture *capture)
 {
     struct host *host = options->host;
     struct captured frame;
     enum capture_result result = CAPTURE_FRAME;
-    while (one_more(options) && (result = capture_next(capture, &frame)) <= CAPTURE_QUIET) {
+    while (one_more(options) && (result = next_frame(options, capture, &frame)) <= CAPTURE_QUIET) {
+        if (rotation_ends(&options->rotation, result == CAPTURE_FRAME ? &frame : NULL))
+            break;
         if (result == CAPTURE_QUIET) {
             host_flush(host);
-            show_progress(host, start, resident);
+            show_progress(host);
             continue;
         }
         host_frame(host, &frame);
         if (host->frames % PROGRESS_FRAMES == 0)
-            show_progress(host, start, resident);
+            show_progress(host);
     }
     return result;
+}
+
+static uint64_t left_to_count(const struct options *options)
+{
+    return options->count ? options->count - host_numbered(options->host) : UINT64_MAX;
+}
+
+static enum capture_result run_readers(struct options *options, struct capture *capture)
+{
+    enum { QUIET_SPINS = 300 };
+    struct host *host = options->host;
+    struct read_error error = {0};
+    struct readers *readers = readers_start(host, capture_group(capture));
+    unsigned spins = 0;
+    uint64_t shown = 0;
+    if (!readers)
+        exit(EXIT_FAILED);
+    while (one_more(options) && !readers_ended(readers) && !rotation_ends(&options->rotation, NULL)) {
+        if (readers_deliver(readers, left_to_count(options)))
+            spins = 0;
+        else
+            wait_a_little(&spins);
+        if (spins == QUIET_SPINS)
+            host_flush(host);
+        if (spins == QUIET_SPINS || host->frames - shown >= PROGRESS_FRAMES) {
+            show_progress(host);
+            shown = host->frames;
+        }
+    }
+    if (readers_stop(readers, left_to_count(options), &error))
+        return CAPTURE_END;
+    complain("%s: %s", capture_name(capture), error.text);
+    return CAPTURE_BROKEN;
 }
 
 /* One that would go on by itself: a live run has no other end than a signal. */
@@ -319,56 +426,75 @@ static bool is_cut_short(const struct capture *capture)
     return interrupted() && !capture_is_live(capture);
 }
 
-static void run_recording(struct options *options, const struct recording *recording, const struct timespec *start,
-                          struct resident *resident)
+static void run_recording(struct options *options, const struct recording *recording)
 {
     struct host *host = options->host;
     for (uint64_t loop = 0; loop < options->loops; loop++) {
         for (size_t i = 0; i < recording->count && one_more(options); i++) {
             host_frame(host, &recording->frames[i]);
             if (host->frames % PROGRESS_FRAMES_FAST == 0)
-                show_progress(host, start, resident);
+                show_progress(host);
         }
         host_settle(host);
     }
 }
 
-/* False where the capture was broken, or memory short. */
-static bool run_frames(struct options *options, struct capture *capture, struct resident *resident)
+/* Until the capture ends, or a period of it. */
+static enum capture_result run_period(struct options *options, struct capture *capture,
+                                      const struct recording *recording, struct resident *resident)
 {
     struct host *host = options->host;
-    struct recording recording = {0};
-    struct timespec start;
     enum capture_result result = CAPTURE_END;
-    if (options->loops)
-        result = recording_read(&recording, capture);
     resident->before = resident->peak = resident_now();
+    measured = resident;
+    host->show = show_progress;
+    rotation_begin(&options->rotation);
     host_start(host);
-    clock_gettime(CLOCK_MONOTONIC, &start);
+    clock_gettime(CLOCK_MONOTONIC, &started);
     if (options->loops)
-        run_recording(options, &recording, &start, resident);
+        run_recording(options, recording);
+    else if (capture_group(capture))
+        result = run_readers(options, capture);
     else
-        result = run_stream(options, capture, &start, resident);
-    show_progress(host, &start, resident);
+        result = run_stream(options, capture);
+    rotation_end(&options->rotation);
+    show_progress(host);
     host_drain(host);
-    host->seconds = seconds_since(&start);
+    host->seconds = seconds_since(&started);
     host_finish(host);
     progress_end();
     resident->after = resident_now();
-    recording_free(&recording);
-    return result != CAPTURE_BROKEN && host_ran_well(host);
+    return result;
 }
 
-static int report_run(const struct options *options, struct capture *capture, const struct resident *resident,
-                      bool whole)
+static void print_report(struct options *options, const struct resident *resident, bool cut_short)
+{
+    const struct rotation *rotation = &options->rotation;
+    options->host->period = (struct period){rotation->number, rotation->from, rotation->to};
+    if (!options->json) {
+        report_text(options->host, resident, options->top);
+        return;
+    }
+    if (rotation->every)
+        json_line_begin();
+    report_json(options->host, resident, cut_short);
+    if (rotation->every)
+        json_line_end();
+}
+
+static int report_run(struct options *options, struct capture *capture, const struct resident *resident, bool whole)
 {
     struct host *host = options->host;
     uint64_t dropped = capture_dropped(capture);
-    if (dropped)
+    bool cut_short = is_cut_short(capture) && !options->rotation.is_over;
+    host->dropped = dropped - options->dropped;
+    options->dropped = dropped;
+    if (host->dropped)
         complain("%s: %llu frames were dropped before they could be read", capture_name(capture),
-                 (unsigned long long)dropped);
-    capture_name_unknown_links(capture);
-    if (is_cut_short(capture))
+                 (unsigned long long)host->dropped);
+    if (!options->rotation.is_over)
+        capture_name_unknown_links(capture);
+    if (cut_short)
         complain("%s: interrupted: the report is of %llu frames", capture_name(capture),
                  (unsigned long long)host->frames);
     if (interrupt_is_late())
@@ -376,36 +502,51 @@ static int report_run(const struct options *options, struct capture *capture, co
     bool has_failures = host_has_failures(host);
     output_recover();
     for (size_t i = 0; i < host->experts_count; i++)
-        report_sort(&host->experts[i]);
-    if (options->json)
-        report_json(host, resident, is_cut_short(capture));
-    else
-        report_text(host, resident, options->top);
+        events_sort(&host->experts[i]);
+    print_report(options, resident, cut_short);
     if (!whole)
         return EXIT_FAILED;
     return has_failures ? EXIT_EXPERT : EXIT_DONE;
 }
 
-static int run_capture(struct options *options, struct capture *capture)
+/* Of two reports: what was broken is worse than an expert that failed. */
+static int worse(int one, int other)
 {
-    struct resident resident = {0};
-    /* The trace begins before the first key is there, and ends before the report, whose reader may go away. */
-    if (options->trace && ks_trace_start(options->trace, 1) != KS_OK) {
-        complain("--trace %s: %s", options->trace, strerror(errno));
-        return EXIT_FAILED;
-    }
-    running = capture;
-    options->host->leave_capture = leave_capture;
-    interrupt_catch(stop_capture);
-    bool whole = run_frames(options, capture, &resident);
-    bool traced = ks_trace_stop() == KS_OK;
-    interrupt_report();
-    int status = report_run(options, capture, &resident, whole && traced);
-    host_close(options->host);
-    return is_cut_short(capture) ? interrupt_status(status) : status;
+    return one == EXIT_FAILED || other == EXIT_DONE ? one : other;
 }
 
-static bool load_experts(struct options *options)
+/* Each period but the last, whose report is left to be made. False where the capture was broken, or memory short. */
+static bool run_frames(struct options *options, struct capture *capture, const struct recording *recording,
+                       struct resident *resident, int *status)
+{
+    for (;;) {
+        bool well = run_period(options, capture, recording, resident) != CAPTURE_BROKEN;
+        well &= host_ran_well(options->host);
+        if (!options->rotation.is_over || !well)
+            return well;
+        interrupt_restarts(true);
+        *status = worse(report_run(options, capture, resident, true), *status);
+        fflush(stdout);
+        interrupt_restarts(false);
+        host_renew(options->host);
+    }
+}
+
+static void remember_frames(const struct options *options, const struct capture *capture,
+                            const struct recording *recording)
+{
+    const struct history_options history = {
+        .source = options->rotation.every ? NULL : options->host->source,
+        .filter = options->filter,
+        .most = options->count,
+        .recording = options->loops ? recording : NULL,
+        .loops = options->loops,
+        .spool = options->spool,
+    };
+    host_remember(options->host, &history, capture);
+}
+
+static bool load_experts(const struct options *options)
 {
     static const char *const defaults[] = {"flows", "reassembly"};
     if (!options->experts_count)
@@ -416,27 +557,74 @@ static bool load_experts(struct options *options)
     return true;
 }
 
+static int run_recorded(struct options *options, struct capture *capture, const struct recording *recording, bool whole)
+{
+    struct resident resident = {0};
+    int status = EXIT_DONE;
+    remember_frames(options, capture, recording);
+    if (!load_experts(options))
+        return EXIT_FAILED;
+    status = apply_fail(options);
+    if (status)
+        return status;
+    /* The trace begins before the first key is there, and ends before the report, whose reader may go away. */
+    if (options->trace && ks_trace_start(options->trace, 1) != KS_OK) {
+        complain("--trace %s: %s", options->trace, strerror(errno));
+        return EXIT_FAILED;
+    }
+    whole &= run_frames(options, capture, recording, &resident, &status);
+    bool traced = ks_trace_stop() == KS_OK;
+    interrupt_report();
+    status = worse(report_run(options, capture, &resident, whole && traced), status);
+    host_close(options->host);
+    return is_cut_short(capture) ? interrupt_status(status) : status;
+}
+
+/* Experts in processes of their own have to know what they may ask for before they begin. */
+static int run_capture(struct options *options, struct capture *capture)
+{
+    struct recording recording = {0};
+    running = capture;
+    options->host->leave_capture = leave_capture;
+    options->rotation.is_live = capture_is_live(capture);
+    interrupt_catch(stop_capture);
+    bool whole = !options->loops || recording_read(&recording, capture) != CAPTURE_BROKEN;
+    int status = run_recorded(options, capture, &recording, whole);
+    recording_free(&recording);
+    return status;
+}
+
+static int check_capture(const struct options *options, const struct capture *capture)
+{
+    if (options->loops && capture_is_live(capture))
+        return usage_error("run", "--loop: %s is an interface, not a file", options->host->source);
+    if (options->readers > 1 && !capture_is_live(capture))
+        return usage_error("run", "--readers: %s is a file, not an interface", options->host->source);
+    return EXIT_DONE;
+}
+
 static int run(int argc, char **argv)
 {
     static struct host host = {.threads = 1, .timeout = TIMEOUT_DEFAULT};
-    struct options options = {.host = &host, .top = TOP_DEFAULT};
+    /* There are no more experts than words on the command line, or two by default. */
+    struct options options = {
+        .host = &host, .top = TOP_DEFAULT, .readers = 1, .experts = calloc((size_t)argc, sizeof *options.experts)};
+    host_reserve(&host, (size_t)argc + 2);
+    if (!options.experts)
+        host_fatal("loading experts", KS_NO_MEMORY);
     int status = parse_options(argc, argv, &options);
     if (status)
         return status;
     if (!host.ring_bytes)
         host.ring_bytes = RING_DEFAULT;
-    if (!load_experts(&options))
-        return EXIT_FAILED;
-    status = apply_fail(&options);
-    if (status)
-        return status;
-    struct capture *capture = capture_open(host.source, options.filter);
+    struct capture *capture = capture_open_readers(host.source, options.filter, (unsigned)options.readers);
     if (!capture)
         return EXIT_FAILED;
-    if (options.loops && capture_is_live(capture))
-        return usage_error("run", "--loop: %s is an interface, not a file", host.source);
-    status = run_capture(&options, capture);
+    status = check_capture(&options, capture);
+    if (!status)
+        status = run_capture(&options, capture);
     capture_close(capture);
+    free(options.experts);
     if (host_is_stuck(&host))
         output_exit(status);
     return status;

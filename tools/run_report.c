@@ -3,11 +3,13 @@
 #include "command.h"
 #include "input_path.h"
 #include "json.h"
+#include "run_events.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 uint64_t resident_now(void)
@@ -22,81 +24,7 @@ uint64_t resident_now(void)
     return found == 2 ? resident * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
 }
 
-/* ------------------------------------------------------------------ events */
-
-static double column_number(const struct event *event, const char *title)
-{
-    for (unsigned i = 0; i < event->columns; i++)
-        if (!event->texts[i] && !strcmp(event->titles[i], title))
-            return event->numbers[i];
-    return 0;
-}
-
-static int compare_events(const void *left, const void *right)
-{
-    const struct event *a = left;
-    const struct event *b = right;
-    if (a->bytes != b->bytes)
-        return a->bytes < b->bytes ? 1 : -1;
-    for (unsigned i = 0; i < a->columns && i < b->columns; i++) {
-        int order = a->texts[i] && b->texts[i] ? strcmp(a->texts[i], b->texts[i])
-                                               : (a->numbers[i] > b->numbers[i]) - (a->numbers[i] < b->numbers[i]);
-        if (order)
-            return order;
-    }
-    return 0;
-}
-
-void report_sort(struct expert *expert)
-{
-    for (size_t e = 0; e < expert->events_count; e++)
-        expert->events[e].bytes = column_number(&expert->events[e], "bytes");
-    if (expert->events_count)
-        qsort(expert->events, expert->events_count, sizeof *expert->events, compare_events);
-}
-
 /* ------------------------------------------------------------------ text */
-
-static const char *number_text(double number)
-{
-    static char text[32];
-    bool whole = number < 1e15 && number == (double)(int64_t)number;
-    snprintf(text, sizeof text, whole ? "%.0f" : "%.3f", number);
-    return text;
-}
-
-static void print_events(const struct expert *expert, size_t top)
-{
-    if (!expert->events_count)
-        return;
-    const struct event *first = &expert->events[0];
-    struct table table = {.columns = first->columns};
-    for (unsigned c = 0; c < first->columns; c++) {
-        table.titles[c] = first->titles[c];
-        table.left[c] = first->texts[c];
-    }
-    for (size_t e = 0; e < expert->events_count && e < top; e++) {
-        const struct event *event = &expert->events[e];
-        table_row(&table);
-        for (unsigned c = 0; c < event->columns && c < table.columns; c++)
-            table_cell(&table, c, "%s", event->texts[c] ? event->texts[c] : number_text(event->numbers[c]));
-    }
-    /* The sums of what can be summed. */
-    table_row(&table);
-    table_cell(&table, 0, "all %zu", expert->events_count);
-    for (unsigned c = 0; c < first->columns; c++) {
-        double sum = 0;
-        bool sums = !first->texts[c] && strcmp(first->titles[c], "checksum") && strcmp(first->titles[c], "vlan") &&
-                    strcmp(first->titles[c], "seconds");
-        for (size_t e = 0; sums && e < expert->events_count; e++)
-            sum += expert->events[e].numbers[c];
-        if (sums)
-            table_cell(&table, c, "%s", number_text(sum));
-    }
-    printf("\n%s: %s, the largest %zu of %zu\n", expert->name, first->name,
-           top < expert->events_count ? top : expert->events_count, expert->events_count);
-    table_print(&table);
-}
 
 static double waste_of(const struct ks_key_stats *stats)
 {
@@ -145,6 +73,18 @@ static void print_keys(const struct host *host)
     table_print(&table);
     if (host->isolate)
         printf("\nframes: a ring of %s\n", bytes_text((double)host->ring_bytes));
+}
+
+static void print_statuses(const struct host *host)
+{
+    char line[2 * EXPERTSTRINGLENGTH];
+    struct status status;
+    for (size_t i = 0; i < host->experts_count; i++) {
+        if (!status_get(&host->experts[i], &status))
+            continue;
+        status_line(host->experts[i].name, &status, line, sizeof line);
+        printf("\n%s\n", line);
+    }
 }
 
 static void print_problems(const struct host *host)
@@ -235,17 +175,56 @@ static void print_misuse(const struct host *host)
     }
 }
 
+static void print_threads(const struct host *host)
+{
+    const struct expert *experts = host->experts;
+    unsigned first = experts[0].lanes_count;
+    bool same = true;
+    for (size_t i = 1; i < host->experts_count; i++)
+        same &= experts[i].lanes_count == first;
+    if (same)
+        printf(", %u thread%s an expert\n", first, first == 1 ? "" : "s");
+    else
+        for (size_t i = 0; i < host->experts_count; i++)
+            printf("%s %s %u%s", i ? "," : "; threads:", experts[i].name, experts[i].lanes_count,
+                   i + 1 == host->experts_count ? "\n" : "");
+}
+
+static void print_time(int64_t microseconds)
+{
+    char text[64];
+    struct tm parts;
+    time_t seconds = (time_t)(microseconds / 1000000 - (microseconds % 1000000 < 0));
+    if (gmtime_r(&seconds, &parts) && strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &parts))
+        printf("%s.%03d", text, (int)((microseconds - (int64_t)seconds * 1000000) / 1000));
+}
+
+static void print_period(const struct period *period)
+{
+    if (!period->number)
+        return;
+    printf("%speriod %" PRIu64 ", ", period->number > 1 ? "\n" : "", period->number);
+    print_time(period->from);
+    fputs(" to ", stdout);
+    print_time(period->to);
+    puts(" UTC");
+}
+
 void report_text(const struct host *host, const struct resident *resident, size_t top)
 {
+    print_period(&host->period);
     double frames = (double)host->frames;
     double rate = host->seconds > 0 ? 1 / host->seconds : 0;
-    printf("%s: %.0f frames, %s in %.3f s: %.0f frames/s, %s/s, %u thread%s an expert\n",
-           input_path_shown(host->source), frames, bytes_text((double)host->bytes), host->seconds, frames * rate,
-           bytes_text((double)host->bytes * rate), host->threads, host->threads == 1 ? "" : "s");
+    printf("%s: %.0f frames, %s in %.3f s: %.0f frames/s, %s/s", input_path_shown(host->source), frames,
+           bytes_text((double)host->bytes), host->seconds, frames * rate, bytes_text((double)host->bytes * rate));
+    print_threads(host);
     if (host->refused)
         printf("%" PRIu64 " frames found no memory\n", host->refused);
+    if (host->dropped)
+        printf("%" PRIu64 " frames were dropped before they could be read\n", host->dropped);
     for (size_t i = 0; i < host->experts_count; i++)
-        print_events(&host->experts[i], top);
+        events_print(&host->experts[i], top);
+    print_statuses(host);
     print_problems(host);
     print_failures(host);
     print_misuse(host);
@@ -255,23 +234,6 @@ void report_text(const struct host *host, const struct resident *resident, size_
 }
 
 /* ------------------------------------------------------------------ JSON */
-
-/* There may be millions of them: none is held as JSON. */
-static void print_json_event(const struct event *event)
-{
-    fputs("{\"event\": ", stdout);
-    json_print_text(event->name);
-    for (unsigned c = 0; c < event->columns; c++) {
-        fputs(", ", stdout);
-        json_print_text(event->titles[c]);
-        fputs(": ", stdout);
-        if (event->texts[c])
-            json_print_text(event->texts[c]);
-        else
-            json_print_number(event->numbers[c]);
-    }
-    putchar('}');
-}
 
 struct text {
     char *bytes;
@@ -314,17 +276,27 @@ static json_t *json_failure(const struct failure *failure)
                      "frame", (json_int_t)failure->frame, "thread", (json_int_t)failure->thread, "backtrace", calls);
 }
 
-static json_t *json_expert(const struct expert *expert)
+static json_t *json_status(const struct status *status)
+{
+    json_t *percent = status->percent < 0 ? json_null() : json_integer(status->percent);
+    return json_pack("{s:s, s:I, s:o, s:o}", "status", status_name(status->status), "substatus",
+                     (json_int_t)status->substatus, "percent", percent, "text", json_text(status->text));
+}
+
+static json_t *json_expert(struct expert *expert)
 {
     const struct ks_key_stats *stats = &expert->stats;
     bool failed = atomic_load(&expert->failed);
-    json_t *object = json_pack("{s:o, s:o, s:b, s:o, s:{s:I, s:I, s:I, s:I}, s:I, s:I}", "name",
-                               json_text(expert->name), "description", json_text(expert->info.szDescription), "failed",
-                               (int)failed, "key", json_key(stats, &expert->stats_after, expert->reset_us), "misuse",
-                               "double_free", (json_int_t)stats->double_free, "bad_block", (json_int_t)stats->bad_block,
-                               "wrong_key", (json_int_t)stats->wrong_key, "stale", (json_int_t)stats->stale,
-                               "left_blocks", (json_int_t)left_by(expert, stats->live), "left_bytes",
-                               (json_int_t)left_by(expert, stats->live_bytes));
+    struct status status;
+    json_t *object = json_pack(
+        "{s:o, s:o, s:i, s:b, s:o, s:{s:I, s:I, s:I, s:I}, s:I, s:I}", "name", json_text(expert->name), "description",
+        json_text(expert->info.szDescription), "threads", (int)expert->lanes_count, "failed", (int)failed, "key",
+        json_key(stats, &expert->stats_after, expert->reset_us), "misuse", "double_free",
+        (json_int_t)stats->double_free, "bad_block", (json_int_t)stats->bad_block, "wrong_key",
+        (json_int_t)stats->wrong_key, "stale", (json_int_t)stats->stale, "left_blocks",
+        (json_int_t)left_by(expert, stats->live), "left_bytes", (json_int_t)left_by(expert, stats->live_bytes));
+    if (status_get(expert, &status))
+        json_object_set_new(object, "status", json_status(&status));
     if (failed) {
         json_object_set_new(object, "failure", json_failure(&expert->failure));
         json_object_set_new(object, "recovered_blocks", json_integer((json_int_t)expert->stats.live));
@@ -349,15 +321,12 @@ static void print_members(json_t *object, const char *indent)
     json_decref(object);
 }
 
-static void print_json_expert(const struct expert *expert)
+static void print_json_expert(struct expert *expert)
 {
     puts("    {");
     print_members(json_expert(expert), "      ");
     fputs("      \"events\": [", stdout);
-    for (size_t e = 0; e < expert->events_count; e++) {
-        fputs(e ? ",\n        " : "\n        ", stdout);
-        print_json_event(&expert->events[e]);
-    }
+    events_print_json(expert, "        ");
     fputs(expert->events_count ? "\n      ]\n    }" : "]\n    }", stdout);
 }
 
@@ -380,14 +349,18 @@ static json_t *json_frames(const struct host *host)
 void report_json(const struct host *host, const struct resident *resident, bool cut_short)
 {
     puts("{");
-    print_members(json_pack("{s:I, s:I, s:f, s:f, s:o, s:i, s:b, s:I, s:o, s:o, s:{s:I, s:I, s:I}}", "frames",
+    if (host->period.number)
+        print_members(json_pack("{s:{s:I, s:f, s:f}}", "period", "number", (json_int_t)host->period.number, "from",
+                                (double)host->period.from / 1e6, "to", (double)host->period.to / 1e6),
+                      "  ");
+    print_members(json_pack("{s:I, s:I, s:f, s:f, s:o, s:i, s:b, s:I, s:I, s:o, s:o, s:{s:I, s:I, s:I}}", "frames",
                             (json_int_t)host->frames, "bytes", (json_int_t)host->bytes, "seconds", host->seconds,
                             "frames_per_second", host->seconds > 0 ? (double)host->frames / host->seconds : 0, "source",
                             json_text(host->source), "threads", (int)host->threads, "interrupted", (int)cut_short,
-                            "refused", (json_int_t)host->refused, "problems", json_problems(host),
-                            host->isolate ? "frames_ring" : "frames_key", json_frames(host), "resident", "before",
-                            (json_int_t)resident->before, "peak", (json_int_t)resident->peak, "after",
-                            (json_int_t)resident->after),
+                            "refused", (json_int_t)host->refused, "dropped", (json_int_t)host->dropped, "problems",
+                            json_problems(host), host->isolate ? "frames_ring" : "frames_key", json_frames(host),
+                            "resident", "before", (json_int_t)resident->before, "peak", (json_int_t)resident->peak,
+                            "after", (json_int_t)resident->after),
                   "  ");
     fputs("  \"experts\": [", stdout);
     for (size_t i = 0; i < host->experts_count; i++) {

@@ -18,7 +18,4 @@ void report_text(const struct host *host, const struct resident *resident, size_
 /* `cut_short`: a signal ended the run before its file did. */
 void report_json(const struct host *host, const struct resident *resident, bool cut_short);
 
-/* Events in an order that depends on nothing but themselves: most bytes first. */
-void report_sort(struct expert *expert);
-
 #endif

@@ -82,6 +82,8 @@ class Workload:
     name = ""
     programs = ()
     packets = False
+    of_others = {}  # environment of other peers than keyslab, where the program takes keyslab's memory of its own accord
+    nanoseconds = None  # set by run: the row's own figure, where it is not the time from the start to the end
 
     def __init__(self, folder, size=1.0):
         self.folder = os.path.join(folder, self.name)

@@ -15,6 +15,7 @@ from peers import PeerFailed
 from results import OURS, Metric
 
 sys.path.append(os.path.join(build.ROOT, "tools"))
+import experts  # noqa: E402
 import workloads  # noqa: E402
 
 PREFIX = "program/"
@@ -32,8 +33,8 @@ def wants_peer(peer):
 class MeasuringLauncher(workloads.Launcher):
     """Starts everything by `measure`, which preloads the library into the command only, and says what it took."""
 
-    def __init__(self, measure, library, path):
-        super().__init__()
+    def __init__(self, measure, library, path, environment=None):
+        super().__init__(environment=environment)
         self.environment.pop("LD_PRELOAD", None)
         self.prefix = [measure, "-o", path] + (["-p", library] if library else [])
 
@@ -44,7 +45,8 @@ class Programs:
         self.library = os.path.realpath(os.path.join(folder, "..", "lib", "malloc", "libkeyslab-malloc.so"))
         self.size = QUICK_SIZE if quick else 1.0
         self.scratch = scratch
-        self.workloads = {PREFIX + kind.name: kind for kind in workloads.ALL if not kind.missing()}
+        kinds = workloads.ALL + experts.found(folder)
+        self.workloads = {PREFIX + kind.name: kind for kind in kinds if not kind.missing()}
         self.missing = {PREFIX + kind.name: name for kind in workloads.ALL for name in kind.missing()}
         self.prepared = {}  # row -> (workload, its output without any library)
         self.warm = set()  # (row, peer) that ran before
@@ -82,16 +84,21 @@ class Programs:
             self.warm.add((row, peer))
         taken = self.run(peer, row)
         return [
-            (Metric(row), 1e9 * sum(process["wall"] for process in taken)),
+            (Metric(row), self.prepared[row][0].nanoseconds or 1e9 * sum(process["wall"] for process in taken)),
             (Metric(row, "cpu_ns"), 1e9 * sum(process["user"] + process["system"] for process in taken)),
             (Metric(row, "peak_bytes"), max(process["peak"] for process in taken)),
         ]
+
+    def launcher_of(self, peer, workload, path):
+        if peer.name == OURS and workload.of_others:
+            return MeasuringLauncher(self.launcher, "", path)
+        return MeasuringLauncher(self.launcher, self.library_of(peer), path, workload.of_others)
 
     def run(self, peer, row):
         """What each of its processes took."""
         workload, expected = self.prepared[row]
         with tempfile.NamedTemporaryFile("r", dir=self.scratch) as file:
-            output = workload.run(MeasuringLauncher(self.launcher, self.library_of(peer), file.name))
+            output = workload.run(self.launcher_of(peer, workload, file.name))
             taken = [json.loads(line) for line in file]
         if output != expected:
             raise PeerFailed("its output is another one than without")

@@ -37,6 +37,7 @@ static bool fail_once(const char *path)
     host.source = "no capture";
     host.threads = 1;
     host.timeout = TIMEOUT;
+    host_reserve(&host, 1);
     if (!host_load(&host, path))
         return false;
     host_start(&host);

@@ -29,6 +29,7 @@ struct capture {
     struct filter *filter; /* of an input; an interface has its own */
     struct read_error error;
     atomic_bool stopped;
+    bool quiet;
     uint64_t frames;
     /* A frame that has been read ahead, or what came instead of it. */
     bool is_ahead;
@@ -123,30 +124,35 @@ struct capture *capture_open_input(struct input *input, const char *filter)
     return NULL;
 }
 
-static struct capture *open_interface(const char *name, const char *filter)
+static struct capture *open_interface(const char *name, const char *filter, unsigned readers)
 {
     struct capture *capture = capture_new(name);
     if (!capture)
         return NULL;
-    capture->live = live_open(name, filter);
+    capture->live = live_open(name, filter, readers);
     if (capture->live)
         return capture;
     capture_close(capture);
     return NULL;
 }
 
-struct capture *capture_open(const char *source, const char *filter)
+struct capture *capture_open_readers(const char *source, const char *filter, unsigned readers)
 {
     bool standard = !strcmp(source, "-");
     bool exists = standard || !access(source, F_OK) || errno != ENOENT;
     if (!exists && !strchr(source, '/'))
-        return open_interface(source, filter);
+        return open_interface(source, filter, readers);
     if (!exists) {
         complain("%s: no such file", source);
         return NULL;
     }
     struct input *input = input_open(source, standard ? "standard input" : source);
     return input ? capture_open_input(input, filter) : NULL;
+}
+
+struct capture *capture_open(const char *source, const char *filter)
+{
+    return capture_open_readers(source, filter, 1);
 }
 
 void capture_close(struct capture *capture)
@@ -163,9 +169,29 @@ void capture_close(struct capture *capture)
     free(capture);
 }
 
+void capture_be_quiet(struct capture *capture)
+{
+    capture->quiet = true;
+}
+
 bool capture_is_live(const struct capture *capture)
 {
     return capture->live;
+}
+
+struct packet_group *capture_group(const struct capture *capture)
+{
+    return capture->live ? live_group(capture->live) : NULL;
+}
+
+bool capture_can_reopen(const struct capture *capture)
+{
+    return capture->input && input_can_rewind(capture->input);
+}
+
+bool capture_is_compressed(const struct capture *capture)
+{
+    return capture->input && input_is_compressed(capture->input);
 }
 
 const char *capture_name(const struct capture *capture)
@@ -194,6 +220,8 @@ static void read_rest(struct input *input)
 
 static enum capture_result complain_of_end(const struct capture *capture, enum capture_result result)
 {
+    if (capture->quiet)
+        return input_error(capture->input) ? CAPTURE_BROKEN : result;
     if (!capture->input) {
         if (result == CAPTURE_BROKEN)
             complain("%s: %s", capture->name, capture->error.text);

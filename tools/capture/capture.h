@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 struct capture;
+struct packet_group;
 
 /*
  * Opens a file, "-" for standard input, or where there is no file of that name an interface. `filter` is a pcap
@@ -17,10 +18,24 @@ struct capture;
  */
 struct capture *capture_open(const char *source, const char *filter);
 
+/* The same, an interface for so many readers. */
+struct capture *capture_open_readers(const char *source, const char *filter, unsigned readers);
+
 /* Of an input at its beginning, which is closed with the capture, and also where it cannot be opened. */
 struct capture *capture_open_input(struct input *input, const char *filter);
 
+/* Of a file that is read a second time: complains of nothing. */
+void capture_be_quiet(struct capture *capture);
+
 bool capture_is_live(const struct capture *capture);
+
+/* The sockets of an interface that has several readers, who do what capture_next does for one; else NULL. */
+struct packet_group *capture_group(const struct capture *capture);
+
+/* Whether its file can be opened again, and its bytes then lie where captured.offset says. */
+bool capture_can_reopen(const struct capture *capture);
+bool capture_is_compressed(const struct capture *capture);
+
 const char *capture_name(const struct capture *capture);
 
 /*

@@ -9,6 +9,7 @@ struct captured {
     uint32_t length;   /* on the wire */
     uint32_t captured; /* in `bytes`, which are good until the next call */
     uint16_t link;     /* link type, LINKTYPE_ in capture files */
+    uint64_t offset;   /* of a file: where in its contents the bytes lie */
     const uint8_t *bytes;
 };
 

@@ -2,14 +2,17 @@
 
 #include "command.h"
 #include "link.h"
+#include "packet_socket.h"
 
 #include <pcap/pcap.h>
 #include <stdlib.h>
 
 enum { SNAP = 262144, TIMEOUT_MS = 20, BUFFER = 16 << 20 };
 
+/* It has one of `pcap` and `group`. */
 struct live {
     pcap_t *pcap;
+    struct packet_group *group;
     uint16_t link;
 };
 
@@ -37,33 +40,62 @@ static pcap_t *activate(const char *name)
     return pcap;
 }
 
-static bool set_filter(pcap_t *pcap, const char *filter)
+static bool compile(pcap_t *pcap, const char *filter, struct bpf_program *program)
 {
-    struct bpf_program program;
-    if (pcap_compile(pcap, &program, filter, 1, PCAP_NETMASK_UNKNOWN)) {
+    bool compiled = !pcap_compile(pcap, program, filter, 1, PCAP_NETMASK_UNKNOWN);
+    if (!compiled)
         complain("--filter '%s': %s", filter, pcap_geterr(pcap));
-        return false;
-    }
-    bool set = !pcap_setfilter(pcap, &program);
+    return compiled;
+}
+
+static bool set_filter(pcap_t *pcap, const char *filter, struct bpf_program *program)
+{
+    bool set = !pcap_setfilter(pcap, program);
     if (!set)
         complain("--filter '%s': %s", filter, pcap_geterr(pcap));
-    pcap_freecode(&program);
     return set;
 }
 
-struct live *live_open(const char *name, const char *filter)
+/* libpcap's own look at the interface has said what is wrong with it, and of which kind it is. */
+static void open_group(struct live *live, const char *name, const struct bpf_program *program, unsigned readers)
 {
+    struct read_error error = {0};
+    live->group = packet_group_open(live->pcap, name, program, readers, &error);
+    if (live->group) {
+        pcap_close(live->pcap);
+        live->pcap = NULL;
+    } else {
+        complain("%s: --readers %u: one reads it: %s", name, readers, error.text);
+    }
+}
+
+struct live *live_open(const char *name, const char *filter, unsigned readers)
+{
+    struct bpf_program program = {0};
     pcap_t *pcap = activate(name);
     if (!pcap)
         return NULL;
-    struct live *live = !filter || set_filter(pcap, filter) ? malloc(sizeof *live) : NULL;
+    bool good = !filter || compile(pcap, filter, &program);
+    struct live *live = good ? calloc(1, sizeof *live) : NULL;
     if (!live) {
         pcap_close(pcap);
         return NULL;
     }
     live->pcap = pcap;
     live->link = link_of_dlt(pcap_datalink(pcap));
-    return live;
+    if (readers > 1)
+        open_group(live, name, filter ? &program : NULL, readers);
+    good = live->group || !filter || set_filter(pcap, filter, &program);
+    pcap_freecode(&program);
+    if (good)
+        return live;
+    live_close(live);
+    return NULL;
+}
+
+struct packet_group *live_group(const struct live *live)
+{
+    return live->group;
 }
 
 enum capture_result live_next(struct live *live, struct captured *frame, struct read_error *error)
@@ -93,17 +125,25 @@ enum capture_result live_next(struct live *live, struct captured *frame, struct 
 
 void live_stop(struct live *live)
 {
-    pcap_breakloop(live->pcap);
+    if (live->group)
+        packet_group_stop(live->group);
+    else
+        pcap_breakloop(live->pcap);
 }
 
 uint64_t live_dropped(struct live *live)
 {
     struct pcap_stat stat;
+    if (live->group)
+        return packet_group_dropped(live->group);
     return pcap_stats(live->pcap, &stat) ? 0 : (uint64_t)stat.ps_drop + stat.ps_ifdrop;
 }
 
 void live_close(struct live *live)
 {
-    pcap_close(live->pcap);
+    if (live->group)
+        packet_group_close(live->group);
+    if (live->pcap)
+        pcap_close(live->pcap);
     free(live);
 }

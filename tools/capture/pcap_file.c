@@ -94,6 +94,7 @@ enum capture_result pcap_file_next(struct pcap_file *file, struct captured *fram
                        offset, frame->captured, link_frame_most(file->link));
         return CAPTURE_BROKEN;
     }
+    frame->offset = input_offset(file->input);
     if (!frame_bytes_read(&file->frame, file->input, frame->captured, &got)) {
         read_error_set(error, "out of memory");
         return CAPTURE_BROKEN;

@@ -217,6 +217,7 @@ static bool read_frame_bytes(struct pcapng *pcapng, struct captured *frame, stru
         return damaged(pcapng, error, "%" PRIu32 " bytes captured, in a block of %" PRIu32, frame->captured,
                        pcapng->total);
     pcapng->left -= frame->captured;
+    frame->offset = input_offset(pcapng->input);
     if (!frame_bytes_read(&pcapng->frame, pcapng->input, frame->captured, &got))
         return read_error_set(error, "out of memory");
     frame->bytes = pcapng->frame.bytes;

@@ -1,8 +1,9 @@
-/* The capture thread: a block for each frame, decoded once, in bursts to one lane of each expert. */
+/* A block for each frame, decoded once, and on the capture thread in bursts to one lane of each expert. */
 #include "host.h"
 
 #include "experts/decode.h"
 #include "interrupt.h"
+#include "origin.h"
 #include "process.h"
 
 #include <string.h>
@@ -16,7 +17,7 @@ struct stash {
     void *blocks[BURST];
 };
 
-static struct stash stashes[STASHES];
+static _Thread_local struct stash stashes[STASHES];
 
 static struct stash *stash_of(size_t size)
 {
@@ -86,12 +87,12 @@ void frame_deliver(void *context, struct frame *frame)
     uint32_t refused = 0;
     frame->packet.clock = host->clock.passed;
     if (host->isolate) {
-        processes_deliver(host, frame, (unsigned)(hash % host->threads));
+        processes_deliver(host, frame, hash);
         return;
     }
     for (size_t i = 0; i < host->experts_count; i++)
         if (host->experts[i].lanes)
-            refused += !lane_add(host, &host->experts[i].lanes[hash % host->threads], frame);
+            refused += !lane_add(host, &host->experts[i].lanes[hash % host->experts[i].lanes_count], frame);
     if (!host->readers)
         ks_free(host->key, frame);
     if (!refused)
@@ -101,44 +102,77 @@ void frame_deliver(void *context, struct frame *frame)
         ks_free(host->key, frame);
 }
 
-/*
- * Where a frame is put together. Processes get it from there if that is their ring; one that may have to wait for others first
- * does so in a block.
- */
-static struct frame *frame_room(struct host *host, const struct packet *packet, size_t size)
+static void frame_fill(struct host *host, struct frame *frame, const struct captured *captured)
 {
-    bool may_wait = packet->fragment.version;
-    return host->isolate && !may_wait ? processes_reserve(host, host->frames, size) : frame_block(host, size);
-}
-
-void host_frame(struct host *host, const struct captured *captured)
-{
-    struct packet packet;
-    uint64_t number = atomic_fetch_add_explicit(&host->frames, 1, memory_order_relaxed) + 1;
-    host->bytes += captured->length;
-    fragments_expire(&host->fragments, clock_advance(&host->clock, captured->time));
-    const char *problem = decode(captured->link, captured->bytes, captured->captured, captured->length, &packet);
-    if (problem)
-        note_problem(host, number, problem);
-    struct frame *frame = frame_room(host, &packet, sizeof *frame + captured->captured);
-    if (!frame) {
-        host->refused++;
-        return;
-    }
     atomic_init(&frame->readers, (uint32_t)host->readers);
-    frame->number = (uint32_t)number;
-    frame->packet = packet;
-    frame->packet.clock = host->clock.passed;
     frame->data.TimeStamp = captured->time;
     frame->data.FrameLength = captured->length;
     frame->data.nBytesAvail = captured->captured;
     memcpy(frame->data.MacFrame, captured->bytes, captured->captured);
-    if (!packet.fragment.version) {
+}
+
+struct frame *frame_make(struct host *host, const struct captured *captured)
+{
+    struct frame *frame = frame_block(host, sizeof *frame + captured->captured);
+    if (!frame)
+        return NULL;
+    decode(captured->link, captured->bytes, captured->captured, captured->length, &frame->packet);
+    frame_fill(host, frame, captured);
+    return frame;
+}
+
+/* Put together in the ring of the processes; one that may have to wait for others first is in a block. */
+static struct frame *frame_make_shared(struct host *host, uint64_t number, const struct captured *captured)
+{
+    struct packet packet;
+    size_t size = sizeof(struct frame) + captured->captured;
+    decode(captured->link, captured->bytes, captured->captured, captured->length, &packet);
+    bool may_wait = packet.fragment.version;
+    struct frame *frame = may_wait ? frame_block(host, size) : processes_reserve(host, number, size);
+    if (!frame)
+        return NULL;
+    frame->packet = packet;
+    frame_fill(host, frame, captured);
+    return frame;
+}
+
+/* What there is to do before there is room for the frame: those that come before it, too, may be put into the ring. */
+static uint64_t frame_number(struct host *host, const struct captured *captured)
+{
+    uint64_t number = host->numbered + atomic_fetch_add_explicit(&host->frames, 1, memory_order_relaxed) + 1;
+    host->bytes += captured->length;
+    origin_note(host->origin, captured);
+    fragments_expire(&host->fragments, clock_advance(&host->clock, captured->time));
+    return number;
+}
+
+static void frame_pass_on(struct host *host, struct frame *frame, uint64_t number)
+{
+    if (frame->packet.problem)
+        note_problem(host, number, frame->packet.problem);
+    frame->number = (uint32_t)number;
+    frame->packet.clock = host->clock.passed;
+    if (!frame->packet.fragment.version) {
         frame_deliver(host, frame);
     } else if (fragments_take(&host->fragments, frame) != KS_OK) {
         host->refused++;
         ks_free(host->key, frame);
     }
+}
+
+void frame_take(struct host *host, struct frame *frame, const struct captured *captured)
+{
+    frame_pass_on(host, frame, frame_number(host, captured));
+}
+
+void host_frame(struct host *host, const struct captured *captured)
+{
+    uint64_t number = frame_number(host, captured);
+    struct frame *frame = host->isolate ? frame_make_shared(host, number, captured) : frame_make(host, captured);
+    if (frame)
+        frame_pass_on(host, frame, number);
+    else
+        host->refused++;
 }
 
 void host_settle(struct host *host)
@@ -148,11 +182,12 @@ void host_settle(struct host *host)
 
 void host_flush(struct host *host)
 {
+    origin_send(host->origin);
     if (host->isolate) {
         processes_flush(host);
         return;
     }
     for (size_t i = 0; i < host->experts_count; i++)
-        for (unsigned t = 0; host->experts[i].lanes && t < host->threads; t++)
+        for (unsigned t = 0; host->experts[i].lanes && t < host->experts[i].lanes_count; t++)
             lane_send(&host->experts[i].lanes[t]);
 }

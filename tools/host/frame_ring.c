@@ -7,9 +7,8 @@
 
 struct ring_record {
     uint32_t bytes; /* of the whole record, a multiple of RING_RECORD_ALIGN */
-    uint32_t lane;
     uint32_t label;
-    uint32_t unused;
+    uint64_t hash;
     uint8_t content[];
 };
 
@@ -137,9 +136,9 @@ bool ring_is_reserved(const struct frame_ring *ring, const void *room)
     return ring->reserved && ring->reserved->content == room;
 }
 
-void ring_commit(struct frame_ring *ring, uint32_t lane, uint32_t label)
+void ring_commit(struct frame_ring *ring, uint64_t hash, uint32_t label)
 {
-    ring->reserved->lane = lane;
+    ring->reserved->hash = hash;
     ring->reserved->label = label;
     ring->head += ring->reserved->bytes;
     ring->reserved = NULL;
@@ -163,7 +162,17 @@ void ring_end(struct frame_ring *ring)
     atomic_store_explicit(&ring->shared->ended, true, memory_order_release);
 }
 
-/* Relaxed: nothing is read by it. */
+void ring_go_on(struct frame_ring *ring)
+{
+    atomic_store_explicit(&ring->shared->ended, false, memory_order_relaxed);
+}
+
+/* Relaxed, as below: nothing is read by it. */
+void ring_stop(struct frame_ring *ring)
+{
+    atomic_store_explicit(&ring->shared->stopping, true, memory_order_relaxed);
+}
+
 void ring_cut_short(struct frame_ring *ring)
 {
     atomic_store_explicit(&ring->shared->cut_short, true, memory_order_relaxed);
@@ -180,6 +189,20 @@ void ring_remove_reader(struct ring_reader *reader)
     LIST_REMOVE(reader, others);
 }
 
+static void place_begin(struct ring_place *place, uint64_t at)
+{
+    atomic_store_explicit(&place->tail, at, memory_order_relaxed);
+    atomic_store_explicit(&place->next, at, memory_order_relaxed);
+    atomic_store_explicit(&place->label, 0, memory_order_relaxed);
+    atomic_store_explicit(&place->state, PLACE_BEGINNING, memory_order_relaxed);
+}
+
+void ring_place_reader(const struct frame_ring *ring, struct ring_reader *reader)
+{
+    for (unsigned i = 0; i < reader->count; i++)
+        place_begin(&reader->places[i], ring->head);
+}
+
 /* Relaxed: the process has ended, nobody else writes the places, and the next one is forked after this. */
 void ring_skip_held(struct frame_ring *ring, struct ring_reader *reader)
 {
@@ -189,19 +212,23 @@ void ring_skip_held(struct frame_ring *ring, struct ring_reader *reader)
         /* The ring has been kept from the tail on, as far as the tail was good. */
         if (reader->is_broken || ring->head - next > ring->size)
             next = ring->head;
-        atomic_store_explicit(&place->tail, next, memory_order_relaxed);
-        atomic_store_explicit(&place->next, next, memory_order_relaxed);
-        atomic_store_explicit(&place->label, 0, memory_order_relaxed);
-        atomic_store_explicit(&place->state, PLACE_BEGINNING, memory_order_relaxed);
+        place_begin(place, next);
     }
 }
 
 /* ------------------------------------------------------------------ the readers */
 
-void cursor_open(struct ring_cursor *cursor, const struct frame_ring *ring, struct ring_place *place, uint32_t lane)
+bool ring_is_stopping(const struct frame_ring *ring)
+{
+    return atomic_load_explicit(&ring->shared->stopping, memory_order_relaxed);
+}
+
+void cursor_open(struct ring_cursor *cursor, const struct frame_ring *ring, struct ring_place *place, uint32_t lane,
+                 uint32_t lanes)
 {
     uint64_t next = atomic_load_explicit(&place->next, memory_order_relaxed);
-    *cursor = (struct ring_cursor){.ring = ring, .place = place, .lane = lane, .next = next, .head = next};
+    *cursor =
+        (struct ring_cursor){.ring = ring, .place = place, .lane = lane, .lanes = lanes, .next = next, .head = next};
 }
 
 /* Release: what the lane has read of the records before `tail` was read before the writer may overwrite them. */
@@ -217,7 +244,7 @@ static struct ring_record *cursor_find(struct ring_cursor *cursor)
 {
     while (cursor->next != cursor->head) {
         struct ring_record *record = record_at(cursor->ring, cursor->next);
-        if (record->lane == cursor->lane)
+        if (record->hash % cursor->lanes == cursor->lane)
             return record;
         cursor->next += record->bytes;
     }

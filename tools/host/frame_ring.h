@@ -1,7 +1,7 @@
 /*
  * Frames in memory that processes share: one process writes them, the others can only read them.
  *
- * A record is a number of bytes for one lane, and lies in one piece, since the ring's pages are mapped twice, one behind the
+ * A record is a number of bytes for one lane of each process, by its hash, and lies in one piece, since the ring's pages are mapped twice, one behind the
  * other. Positions only rise; a record at position p is at p modulo the ring's size. Each lane of each reading process has a
  * place, in memory that its process may write:
  *
@@ -49,6 +49,7 @@ struct ring_reader {
 struct ring_head {
     _Alignas(RING_LINE) _Atomic uint64_t head; /* records before it are whole */
     _Atomic uint32_t ended;                    /* no more will come */
+    _Atomic uint32_t stopping;                 /* and the user has ended it */
     _Atomic uint32_t cut_short;                /* what is left is not to be read */
 };
 
@@ -82,18 +83,25 @@ void *ring_reserve(struct frame_ring *ring, size_t bytes);
 bool ring_is_reserved(const struct frame_ring *ring, const void *room);
 
 /* The record that was reserved last is whole. It is published with others, or by ring_publish. */
-void ring_commit(struct frame_ring *ring, uint32_t lane, uint32_t label);
+void ring_commit(struct frame_ring *ring, uint64_t hash, uint32_t label);
 void ring_publish(struct frame_ring *ring);
 
 /* All has been written. */
 void ring_end(struct frame_ring *ring);
 
-/* Readers are not to read on. */
+/* Behind the end there is more, for readers that begin. */
+void ring_go_on(struct frame_ring *ring);
+
+/* The end will come soon; readers are not to read on. */
+void ring_stop(struct frame_ring *ring);
 void ring_cut_short(struct frame_ring *ring);
 
 /* A reader whose places are where it begins; it is not waited for any more once it has been removed. */
 void ring_add_reader(struct frame_ring *ring, struct ring_reader *reader);
 void ring_remove_reader(struct ring_reader *reader);
+
+/* The places of a reader that begins with the record that is written next. */
+void ring_place_reader(const struct frame_ring *ring, struct ring_reader *reader);
 
 /* Of a reader that has ended: its places go on behind the records that its lanes held, for the next reader with them. */
 void ring_skip_held(struct frame_ring *ring, struct ring_reader *reader);
@@ -103,16 +111,20 @@ void ring_skip_held(struct frame_ring *ring, struct ring_reader *reader);
 /* In the child of a fork: the ring's pages become those of a file that nobody can map for writing. False with errno. */
 bool ring_protect(struct frame_ring *ring);
 
-/* What a lane reads by. */
+bool ring_is_stopping(const struct frame_ring *ring);
+
+/* What a lane reads by: records whose hash, divided by the number of lanes, leaves its own. */
 struct ring_cursor {
     const struct frame_ring *ring;
     struct ring_place *place;
     uint32_t lane;
+    uint32_t lanes;
     uint64_t next;
     uint64_t head; /* as it was seen last */
 };
 
-void cursor_open(struct ring_cursor *cursor, const struct frame_ring *ring, struct ring_place *place, uint32_t lane);
+void cursor_open(struct ring_cursor *cursor, const struct frame_ring *ring, struct ring_place *place, uint32_t lane,
+                 uint32_t lanes);
 
 /* The lane's next record, good until the next call; NULL while there is none. Sets `*ended` where there will be none. */
 void *cursor_next(struct ring_cursor *cursor, bool *ended);

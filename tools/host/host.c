@@ -2,6 +2,7 @@
 
 #include "command.h"
 #include "interrupt.h"
+#include "origin.h"
 #include "process.h"
 
 #include <dlfcn.h>
@@ -11,6 +12,10 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+
+enum { SHOW_MILLISECONDS = 200 };
+
+struct host *host_running;
 
 void host_fatal(const char *what, ks_status status)
 {
@@ -79,6 +84,13 @@ static void expert_make_key(struct expert *expert)
         host_fatal("a key for an expert", status);
 }
 
+EXPERTSTARTUPINFO host_startup(struct host *host)
+{
+    EXPERTSTARTUPINFO startup = {.hCapture = host};
+    snprintf(startup.szCaptureFile, sizeof startup.szCaptureFile, "%s", host->source);
+    return startup;
+}
+
 struct configuration {
     struct expert *expert;
     EXPERTCONFIG *config;
@@ -102,6 +114,7 @@ static void expert_configure(struct expert *expert)
     if (!configuration)
         host_fatal("configuring an expert", KS_NO_MEMORY);
     configuration->expert = expert;
+    configuration->startup = host_startup(expert->host);
     if (guest_call_aside(expert, call_configure, configuration, expert->host->timeout)) {
         if (!configuration->accepted)
             expert_fail(expert, NULL, FAILURE_REFUSED, 0, "Configure returned FALSE");
@@ -118,26 +131,32 @@ static void expert_start(struct expert *expert)
     struct host *host = expert->host;
     if (expert->lanes)
         return;
-    struct lane *lanes = calloc(host->threads, sizeof *lanes);
+    struct lane *lanes = calloc(expert->lanes_count, sizeof *lanes);
     if (!lanes)
         host_fatal("starting an expert", KS_NO_MEMORY);
-    for (unsigned t = 0; t < host->threads; t++) {
+    for (unsigned t = 0; t < expert->lanes_count; t++) {
         lanes[t].expert = expert;
+        lanes[t].seek.share = t;
         lanes[t].guest = (struct guest){.expert = expert, .lane = &lanes[t], .number = t + 1};
         if (expert->is_apart)
-            cursor_open(&lanes[t].cursor, &host->ring, &expert->process->page->places[t], t);
+            cursor_open(&lanes[t].cursor, &host->ring, &expert->process->page->places[t], t, expert->lanes_count);
         else
             ck_ring_init(&lanes[t].ring, RING);
     }
-    atomic_fetch_add(&expert->threads, host->threads);
+    atomic_fetch_add(&expert->threads, expert->lanes_count);
     expert->lanes = lanes;
-    for (unsigned t = 0; t < host->threads; t++) {
+    for (unsigned t = 0; t < expert->lanes_count; t++) {
         int error = pthread_create(&lanes[t].thread, NULL, lane_main, &lanes[t]);
         if (error) {
             complain("expert %s: thread %u: %s", expert->name, t + 1, strerror(error));
             exit(EXIT_FAILED);
         }
     }
+}
+
+void host_remember(struct host *host, const struct history_options *options, const struct capture *capture)
+{
+    host->origin = options->source ? origin_open(options, capture) : NULL;
 }
 
 void host_start(struct host *host)
@@ -150,6 +169,8 @@ void host_start(struct host *host)
         processes_start(host);
         return;
     }
+    host->history = host->origin ? history_open(host->origin, host->key) : NULL;
+    host_running = host;
     contain_begin();
     for (size_t i = 0; i < host->experts_count; i++) {
         expert_make_key(&host->experts[i]);
@@ -204,7 +225,7 @@ static bool expert_is_over(struct expert *expert)
 {
     if (!expert->lanes)
         return true;
-    for (unsigned t = 0; t < expert->host->threads; t++)
+    for (unsigned t = 0; t < expert->lanes_count; t++)
         if (!atomic_load(&expert->lanes[t].is_over))
             return false;
     return atomic_load(&expert->failed) ? atomic_load(&expert->is_dropped) : !guests_run(expert);
@@ -237,18 +258,60 @@ static void expert_look_back(struct expert *expert)
                     (unsigned long long)stats.live_bytes);
 }
 
+void host_show(struct host *host)
+{
+    static struct timespec last;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    int64_t passed = (int64_t)(now.tv_sec - last.tv_sec) * 1000 + (now.tv_nsec - last.tv_nsec) / 1000000;
+    if (!host->show || passed < SHOW_MILLISECONDS)
+        return;
+    last = now;
+    host->show(host);
+}
+
+bool host_is_interrupted(const struct host *host)
+{
+    return interrupted() || (host->ring.shared && ring_is_stopping(&host->ring));
+}
+
+static bool some_are_stuck(const struct host *host)
+{
+    bool some = false;
+    for (size_t i = 0; i < host->experts_count; i++)
+        some |= host->experts[i].is_stuck;
+    return some;
+}
+
+/* A thread that was parked may have been in the middle of it. */
+static void forget(struct host *host)
+{
+    struct history *history = host->history;
+    struct origin *origin = host->origin;
+    host->history = NULL;
+    host->origin = NULL;
+    if (some_are_stuck(host))
+        return;
+    if (history)
+        history_close(history);
+    if (origin)
+        origin_close(origin);
+}
+
 void experts_wait(struct host *host)
 {
     atomic_store_explicit(&host->capture_ended, true, memory_order_release);
     for (size_t i = 0; i < host->experts_count; i++) {
         unsigned spins = 0;
-        while (!expert_is_over(&host->experts[i]))
+        while (!expert_is_over(&host->experts[i])) {
+            host_show(host);
             wait_a_little(&spins);
+        }
     }
     watchdog_stop();
     for (size_t i = 0; i < host->experts_count; i++) {
         struct expert *expert = &host->experts[i];
-        for (unsigned t = 0; expert->lanes && t < host->threads; t++)
+        for (unsigned t = 0; expert->lanes && t < expert->lanes_count; t++)
             lane_join(&expert->lanes[t]);
         expert_look_back(expert);
     }
@@ -258,11 +321,13 @@ void host_drain(struct host *host)
 {
     host_settle(host);
     host_flush(host);
+    origin_end(host->origin);
     if (host->isolate)
         processes_drain(host);
     else
         experts_wait(host);
     stashes_free(host);
+    forget(host);
 }
 
 bool host_ran_well(const struct host *host)
@@ -296,7 +361,7 @@ bool host_is_stuck(const struct host *host)
     for (size_t i = 0; !host->isolate && i < host->experts_count; i++)
         if (!may_unload(&host->experts[i]))
             return true;
-    return false;
+    return host->was_stuck;
 }
 
 void expert_finish(struct expert *expert)
@@ -321,6 +386,7 @@ static void expert_close(struct expert *expert)
     if (expert->process) {
         process_close(expert->process);
         events_free(expert);
+        free(expert->path);
         return;
     }
     ks_key_destroy(expert->key);
@@ -329,6 +395,8 @@ static void expert_close(struct expert *expert)
         dlclose(expert->library);
     if (expert->is_stuck)
         return;
+    free(expert->path);
+    filters_free(expert);
     free(expert->lanes);
     events_free(expert);
 }
@@ -339,5 +407,10 @@ void host_close(struct host *host)
         expert_close(&host->experts[i]);
     if (host->isolate)
         ring_close(&host->ring);
+    free(host->sockets);
+    host->was_stuck = host_is_stuck(host);
+    if (!some_are_stuck(host))
+        free(host->experts);
+    host->experts_count = 0;
     ks_key_destroy(host->key);
 }

@@ -13,10 +13,14 @@
 #include "capture/captured.h"
 #include "clock.h"
 #include "contain.h"
+#include "event.h"
 #include "experts/packet.h"
 #include "failure.h"
 #include "fragments.h"
 #include "frame_ring.h"
+#include "history.h"
+#include "seek.h"
+#include "status.h"
 
 #include <ck_ring.h>
 #include <keyslab/keyslab.h>
@@ -24,9 +28,10 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+struct pollfd;
 struct process;
 
-enum { BURST = 32, RING = 256, LANES_MOST = 64, EXPERTS_MOST = 1024, EVENT_COLUMNS = 12, PROBLEMS_KEPT = 10 };
+enum { BURST = 32, RING = 256, LANES_MOST = 64, NAME_BYTES = 64, PROBLEMS_KEPT = 10 };
 
 /* A frame as it lies in its block. */
 struct frame {
@@ -54,6 +59,7 @@ struct lane {
     struct frame *current;
     void *done[BURST];
     uint32_t done_count;
+    struct seek seek;
     /* the lane's own thread; the watchdog reads it */
     _Atomic uint32_t at;    /* number of the frame that the expert looks at, 0 for none */
     _Atomic uint64_t moved; /* rises with each frame, and behind the last with each event */
@@ -73,27 +79,22 @@ struct lane {
     struct ring_cursor cursor;
 };
 
-/* What an expert has submitted, copied. Texts are NULL where the column holds a number. */
-struct event {
-    char *name;
-    unsigned columns;
-    char *titles[EVENT_COLUMNS];
-    char *texts[EVENT_COLUMNS];
-    double numbers[EVENT_COLUMNS];
-    double bytes; /* the number of that title, once they are sorted */
-};
-
 struct expert {
     struct host *host;
-    const char *path; /* or the name of one that comes with keyslab */
-    const char *name;
+    char *path;            /* or the name of one that comes with keyslab */
+    char name[NAME_BYTES]; /* of the key too: as Register says, with #2 and so on where it is taken */
+    unsigned copies;       /* experts that would have the same name */
     void *library;
     EXPERTENUMINFO info;
     EXPERTCONFIG *config;
     ks_key_t key;
+    unsigned lanes_count;
     struct lane *lanes;
     uint64_t fail_at;      /* frame number, 0 for never */
-    pthread_mutex_t mutex; /* events and problem */
+    pthread_mutex_t mutex; /* events, filters, status and problem */
+    struct status status;
+    struct expert_filter *filters;
+    struct event_kind *_Atomic event_kinds;
     struct event *events;
     size_t events_count;
     char problem[EXPERTSTRINGLENGTH];
@@ -128,6 +129,13 @@ struct expert {
     unsigned restarts;
 };
 
+/* Of a run that reports again and again; the number is 0 for others. Times are microseconds since 1970. */
+struct period {
+    uint64_t number;
+    int64_t from;
+    int64_t to;
+};
+
 struct problem {
     uint64_t frame;
     const char *text;
@@ -135,23 +143,28 @@ struct problem {
 
 struct host {
     const char *source;
-    unsigned threads;
-    double timeout; /* seconds for a frame and to return, 0 for any */
-    uint64_t quota; /* bytes, of each expert; 0 for the default, HOST_NO_QUOTA */
-    bool is_strict; /* misuse is a failure */
-    size_t readers; /* experts that are given frames */
+    unsigned threads; /* of an expert that is not told its own number */
+    double timeout;   /* seconds for a frame and to return, 0 for any */
+    uint64_t quota;   /* bytes, of each expert; 0 for the default, HOST_NO_QUOTA */
+    bool is_strict;   /* misuse is a failure */
+    bool was_stuck;   /* when it was closed */
+    size_t readers;   /* experts that are given frames */
     size_t experts_count;
-    struct expert experts[EXPERTS_MOST];
+    struct expert *experts;
     ks_key_t key; /* frames */
     struct clock clock;
     struct fragments fragments;
+    struct origin *origin;   /* NULL where frames cannot be asked for again */
+    struct history *history; /* of that, in the process that experts are in */
     struct ks_key_stats stats;
     struct ks_key_stats stats_after;
     double reset_us;
     atomic_bool capture_ended;
-    atomic_uint_fast64_t frames;
+    atomic_uint_fast64_t frames; /* of this period */
+    uint64_t numbered;           /* frames of the periods before */
     uint64_t bytes;
     uint64_t refused; /* frames without memory */
+    uint64_t dropped; /* by the kernel or the interface, before they could be read */
     uint64_t problems_count;
     struct problem problems[PROBLEMS_KEPT];
     double seconds;
@@ -162,18 +175,30 @@ struct host {
     unsigned sharers;  /* in an expert's process: experts that there are in all */
     uint64_t ring_bytes;
     struct frame_ring ring;
+    struct pollfd *sockets;      /* one for each expert */
     unsigned untended;           /* frames since the processes were looked after */
     double tended;               /* when that was, in milliseconds */
     void (*leave_capture)(void); /* what an expert's process does about the capture; may be NULL */
+    struct period period;
+    void (*show)(struct host *host); /* progress; called now and then while host_drain waits. NULL for none */
 };
 
 #define HOST_NO_QUOTA UINT64_MAX
 
-/* Loads an expert by the name of one that comes with keyslab, or by path. False after a complaint; one whose Register fails is there, and has failed. */
+/* Makes room for so many experts, once. */
+void host_reserve(struct host *host, size_t experts);
+
+/*
+ * Loads an expert by the name of one that comes with keyslab, or by path; behind it may stand its number of threads:
+ * "flows:4". False after a complaint; one whose Register fails is there, and has failed.
+ */
 bool host_load(struct host *host, const char *name);
 
 /* Makes the expert of that name fail at a frame. False where there is none. */
 bool host_fail(struct host *host, const char *name, uint64_t frame);
+
+/* How frames can be asked for again. Before experts are loaded: their processes have to know it. */
+void host_remember(struct host *host, const struct history_options *options, const struct capture *capture);
 
 /* Configures the experts and starts their threads. */
 void host_start(struct host *host);
@@ -201,21 +226,54 @@ bool host_is_stuck(const struct host *host);
 /* Takes the statistics, then resets and purges every key that has not been. */
 void host_finish(struct host *host);
 
+/*
+ * After host_finish: another period of the same run may be started, of frames that are numbered on. An expert that has
+ * failed is not.
+ */
+void host_renew(struct host *host);
+
+/* Frames up to now, of all periods. */
+static inline uint64_t host_numbered(const struct host *host)
+{
+    return host->numbered + host->frames;
+}
+
 /* Destroys the keys and unloads the experts. */
 void host_close(struct host *host);
 
 /* ------------------------------------------------------------------ for the interface that experts call */
+
+/* What experts are told of how they were started. */
+EXPERTSTARTUPINFO host_startup(struct host *host);
+
+/* The host whose experts have been started; NULL before. */
+extern struct host *host_running;
 
 /* The lane that the calling thread is, NULL for other threads. */
 extern _Thread_local struct lane *host_lane;
 
 /* The parts of a run that are one expert's, in the process that it runs in. Loading is false after a complaint. */
 bool expert_load(struct expert *expert);
+
+/*
+ * Names it as Register did. Keys are found by name, in config files and in the report: no two experts of a run have the same
+ * one.
+ */
+void expert_name(struct expert *expert);
 void experts_wait(struct host *host);
 void expert_finish(struct expert *expert);
 
+/* Now and then in a wait: the progress. */
+void host_show(struct host *host);
+
+/* Whether the user ends the run. */
+bool host_is_interrupted(const struct host *host);
+
 /* The lane's next frame, after releasing the one before; NULL at the end, and where the expert has failed. */
 struct frame *lane_next(struct lane *lane);
+
+/* Lets a frame go by if one is there. */
+bool lane_let_go_by(struct lane *lane);
 
 /* The expert does something that has no frame. */
 void lane_moved(struct lane *lane);
@@ -235,13 +293,14 @@ void wait_a_little(unsigned *spins);
 /* Hands a frame that is decoded to a lane of every expert; `host` is a struct host. Only the capture thread. */
 void frame_deliver(void *host, struct frame *frame);
 
-/* Blocks that were taken for frames that did not come. Only the capture thread. */
-void stashes_free(struct host *host);
+/* A decoded copy of a frame in a block of its own; NULL without memory. Any thread that frees its stashes in the end. */
+struct frame *frame_make(struct host *host, const struct captured *captured);
 
-/* Whether the host can keep such an event; keeps a copy of one that it can. Any thread of the expert. */
-bool event_is_known(const NMEVENTDATA *data);
-void event_keep(struct expert *expert, const NMEVENTDATA *data);
-void events_free(struct expert *expert);
+/* Numbers such a frame and delivers it. Only the capture thread. */
+void frame_take(struct host *host, struct frame *frame, const struct captured *captured);
+
+/* The calling thread's blocks that were taken for frames that did not come. */
+void stashes_free(struct host *host);
 
 /* ------------------------------------------------------------------ failures */
 

@@ -1,39 +1,64 @@
 /* The functions that experts find in the host: ExpertGetFrame, ExpertIndicateStatus, ExpertSubmitEvent, ExpertGetStartupInfo. */
 #include "host.h"
 
-#include <stdio.h>
-#include <string.h>
+static DWORD check_expert(const struct expert *expert, HEXPERTKEY key)
+{
+    if (!expert || expert->key != (ks_key_t)key)
+        return NMERR_INVALID_EXPERT_HANDLE;
+    return atomic_load_explicit(&expert->failed, memory_order_relaxed) ? NMERR_EXPERT_TERMINATE : NMERR_SUCCESS;
+}
 
 static DWORD lane_of(HEXPERTKEY key, struct lane **lane)
 {
     *lane = host_lane;
-    if (!*lane)
+    return *lane ? check_expert((*lane)->expert, key) : NMERR_NOT_INITIALIZED;
+}
+
+/* On any thread: an expert may be in Configure, or have begun threads of its own. */
+static DWORD expert_of(HEXPERTKEY key, struct expert **expert)
+{
+    const struct host *host = host_running;
+    *expert = host_lane ? host_lane->expert : NULL;
+    if (!host)
         return NMERR_NOT_INITIALIZED;
-    if ((ks_key_t)key != (*lane)->expert->key)
-        return NMERR_INVALID_EXPERT_HANDLE;
-    return atomic_load_explicit(&(*lane)->expert->failed, memory_order_relaxed) ? NMERR_EXPERT_TERMINATE
-                                                                                : NMERR_SUCCESS;
+    for (size_t i = 0; !*expert && i < host->experts_count; i++)
+        if (key && host->experts[i].key == (ks_key_t)key)
+            *expert = &host->experts[i];
+    return check_expert(*expert, key);
+}
+
+enum { FLAGS_KNOWN = FLAGS_DEFER_TO_UI_FILTER | FLAGS_ATTACH_PROPERTIES };
+
+/* One that fails by --fail. */
+static DWORD check_fail(struct lane *lane, const struct frame *frame)
+{
+    struct expert *expert = lane->expert;
+    if (!expert->fail_at || frame->number < expert->fail_at)
+        return NMERR_SUCCESS;
+    expert_fail(expert, &lane->guest, FAILURE_PRETENDED, 0, "made to fail by --fail");
+    return NMERR_EXPERT_TERMINATE;
 }
 
 DWORD WINAPI ExpertGetFrame(HEXPERTKEY hExpertKey, DWORD Direction, DWORD RequestFlags, DWORD RequestedFrameNumber,
                             HFILTER hFilter, LPEXPERTFRAMEDESCRIPTOR pEFrameDescriptor)
 {
-    (void)RequestedFrameNumber;
     struct lane *lane;
+    struct frame *frame;
     DWORD error = lane_of(hExpertKey, &lane);
     if (error)
         return error;
     if (!pEFrameDescriptor)
         return NMERR_INVALID_PARAMETER;
-    if (Direction != GET_FRAME_NEXT_FORWARD || RequestFlags & ~(DWORD)FLAGS_ATTACH_PROPERTIES || hFilter)
+    if (Direction > GET_FRAME_NEXT_BACKWARD || RequestFlags & ~(DWORD)FLAGS_KNOWN)
         return NMERR_NOT_SUPPORTED;
-    struct frame *frame = lane_next(lane);
-    if (!frame)
-        return atomic_load(&lane->expert->failed) ? NMERR_EXPERT_TERMINATE : NMERR_NO_MORE_FRAMES;
-    if (lane->expert->fail_at && frame->number >= lane->expert->fail_at) {
-        expert_fail(lane->expert, &lane->guest, FAILURE_PRETENDED, 0, "made to fail by --fail");
-        return NMERR_EXPERT_TERMINATE;
-    }
+    struct expert_filter *filter = hFilter ? filter_of(lane->expert, hFilter) : NULL;
+    if (hFilter && !filter)
+        return NMERR_INVALID_HFILTER;
+    error = seek_frame(lane, Direction, RequestedFrameNumber, filter, &frame);
+    if (!error)
+        error = check_fail(lane, frame);
+    if (error)
+        return error;
     *pEFrameDescriptor = (EXPERTFRAMEDESCRIPTOR){
         .FrameNumber = frame->number,
         .hFrame = frame,
@@ -43,49 +68,68 @@ DWORD WINAPI ExpertGetFrame(HEXPERTKEY hExpertKey, DWORD Direction, DWORD Reques
     return NMERR_SUCCESS;
 }
 
+DWORD WINAPI ExpertCreateFilter(HEXPERTKEY hExpertKey, LPCSTR szText, LPHFILTER phFilter)
+{
+    struct expert_filter *filter;
+    struct expert *expert;
+    DWORD error = expert_of(hExpertKey, &expert);
+    if (error)
+        return error;
+    if (!szText || !phFilter)
+        return NMERR_INVALID_PARAMETER;
+    error = filter_create(expert, szText, &filter);
+    if (!error)
+        *phFilter = filter;
+    return error;
+}
+
+DWORD WINAPI ExpertDestroyFilter(HEXPERTKEY hExpertKey, HFILTER hFilter)
+{
+    struct expert *expert;
+    DWORD error = expert_of(hExpertKey, &expert);
+    if (error)
+        return error;
+    struct expert_filter *filter = filter_of(expert, hFilter);
+    if (!filter)
+        return NMERR_INVALID_HFILTER;
+    filter_destroy(expert, filter);
+    return NMERR_SUCCESS;
+}
+
 DWORD WINAPI ExpertIndicateStatus(HEXPERTKEY hExpertKey, EXPERTSTATUSENUMERATION Status, DWORD SubStatus,
                                   const char *szText, LONG PercentDone)
 {
-    (void)SubStatus, (void)PercentDone;
-    struct lane *lane;
-    DWORD error = lane_of(hExpertKey, &lane);
+    struct expert *expert;
+    DWORD error = expert_of(hExpertKey, &expert);
     if (error)
         return error;
-    struct expert *expert = lane->expert;
-    if (Status == EXPERTSTATUS_PROBLEM || Status == EXPERTSTATUS_ABORTED) {
-        pthread_mutex_lock(&expert->mutex);
-        snprintf(expert->problem, sizeof expert->problem, "%s", szText ? szText : "aborted");
-        pthread_mutex_unlock(&expert->mutex);
-    }
-    return NMERR_SUCCESS;
+    return status_indicate(expert, Status, SubStatus, szText, PercentDone) ? NMERR_SUCCESS : NMERR_INVALID_PARAMETER;
 }
 
 DWORD WINAPI ExpertSubmitEvent(HEXPERTKEY hExpertKey, PNMEVENTDATA pExpertEvent)
 {
-    struct lane *lane;
-    DWORD error = lane_of(hExpertKey, &lane);
+    struct expert *expert;
+    DWORD error = expert_of(hExpertKey, &expert);
     if (error)
         return error;
     if (!pExpertEvent)
         return NMERR_INVALID_PARAMETER;
     if (!event_is_known(pExpertEvent))
         return NMERR_NOT_SUPPORTED;
-    event_keep(lane->expert, pExpertEvent);
-    if (!atomic_load_explicit(&lane->at, memory_order_relaxed))
-        lane_moved(lane);
+    event_keep(expert, pExpertEvent);
+    if (host_lane && !atomic_load_explicit(&host_lane->at, memory_order_relaxed))
+        lane_moved(host_lane);
     return NMERR_SUCCESS;
 }
 
 DWORD WINAPI ExpertGetStartupInfo(HEXPERTKEY hExpertKey, PEXPERTSTARTUPINFO pExpertStartupInfo)
 {
-    struct lane *lane;
-    DWORD error = lane_of(hExpertKey, &lane);
+    struct expert *expert;
+    DWORD error = expert_of(hExpertKey, &expert);
     if (error)
         return error;
     if (!pExpertStartupInfo)
         return NMERR_INVALID_PARAMETER;
-    *pExpertStartupInfo = (EXPERTSTARTUPINFO){0};
-    snprintf(pExpertStartupInfo->szCaptureFile, sizeof pExpertStartupInfo->szCaptureFile, "%s",
-             lane->expert->host->source);
+    *pExpertStartupInfo = host_startup(expert->host);
     return NMERR_SUCCESS;
 }

@@ -108,7 +108,7 @@ static struct frame *lane_read_shared(struct lane *lane)
 static struct frame *lane_read(struct lane *lane, bool drains)
 {
     if (lane->expert->is_apart)
-        return lane_read_shared(lane);
+        return lane->current = lane_read_shared(lane);
     lane_release(lane);
     if (drains ? interrupt_is_late() : lane_is_to_end(lane))
         return NULL;
@@ -149,6 +149,24 @@ struct frame *lane_next(struct lane *lane)
     return frame;
 }
 
+static bool lane_is_ready(struct lane *lane)
+{
+    return (lane->reading && lane->position < lane->reading->count) || ck_ring_size(&lane->ring) || interrupt_is_late();
+}
+
+bool lane_let_go_by(struct lane *lane)
+{
+    bool ended;
+    if (lane->expert->is_apart) {
+        lane->current = NULL;
+        return cursor_next(&lane->cursor, &ended);
+    }
+    if (!lane_is_ready(lane))
+        return false;
+    lane_next(lane);
+    return true;
+}
+
 /* ------------------------------------------------------------------ the lane's thread */
 
 /* What is left of the frames goes home unread. */
@@ -167,8 +185,7 @@ static void lane_run(void *argument)
 {
     struct lane *lane = argument;
     struct expert *expert = lane->expert;
-    EXPERTSTARTUPINFO startup = {0};
-    snprintf(startup.szCaptureFile, sizeof startup.szCaptureFile, "%s", expert->host->source);
+    EXPERTSTARTUPINFO startup = host_startup(expert->host);
     if (expert->info.pRunProc((HEXPERTKEY)expert->key, expert->config, &startup, 0, NULL))
         return;
     quota_look(expert);
@@ -183,6 +200,7 @@ void *lane_main(void *argument)
     struct lane *lane = argument;
     host_lane = lane;
     guest_call(&lane->guest, lane_run, lane);
+    seek_release(lane);
     atomic_store(&lane->has_returned, true);
     watchdog_wake();
     lane_drain(lane);
@@ -195,7 +213,7 @@ void *lane_main(void *argument)
 
 bool lanes_have_returned(const struct expert *expert)
 {
-    for (unsigned t = 0; expert->lanes && t < expert->host->threads; t++)
+    for (unsigned t = 0; expert->lanes && t < expert->lanes_count; t++)
         if (!atomic_load(&expert->lanes[t].has_returned) && atomic_load(&expert->lanes[t].guest.state) != GUEST_PARKED)
             return false;
     return true;
@@ -221,6 +239,7 @@ void lane_take_over(struct lane *lane)
         return;
     }
     bool ended = atomic_load_explicit(&lane->expert->host->capture_ended, memory_order_acquire) || interrupt_is_late();
+    seek_release(lane);
     lane_release(lane);
     if (lane->reading) {
         while (lane->position < lane->reading->count) {

@@ -55,18 +55,13 @@ static void call_register(void *argument)
     registration->accepted = registration->info.pRegisterProc(&registration->info);
 }
 
-/* Its name, where it gives one. */
 static void expert_accept(struct expert *expert, const EXPERTENUMINFO *info)
 {
-    char file[MAX_PATH];
-    snprintf(file, sizeof file, "%s", expert->name);
     expert->info = *info;
     expert->info.szName[sizeof info->szName - 1] = '\0';
     expert->info.szVendor[sizeof info->szVendor - 1] = '\0';
     expert->info.szDescription[sizeof info->szDescription - 1] = '\0';
-    memcpy(expert->info.szDllName, file, sizeof file);
-    if (*expert->info.szName)
-        expert->name = expert->info.szName;
+    snprintf(expert->info.szDllName, sizeof info->szDllName, "%s", expert->name);
 }
 
 static void expert_register(struct expert *expert)
@@ -96,19 +91,73 @@ bool expert_load(struct expert *expert)
     return true;
 }
 
-bool host_load(struct host *host, const char *name)
+/* ------------------------------------------------------------------ names */
+
+static struct expert *expert_named(const struct host *host, const char *name, const struct expert *except)
+{
+    for (size_t i = 0; i < host->experts_count; i++)
+        if (&host->experts[i] != except && !strcmp(host->experts[i].name, name))
+            return &host->experts[i];
+    return NULL;
+}
+
+void expert_name(struct expert *expert)
+{
+    struct host *host = expert->host;
+    char suffix[16];
+    char name[NAME_BYTES];
+    snprintf(name, sizeof name, "%.*s", NAME_BYTES - 1,
+             *expert->info.szName ? expert->info.szName : base_name(expert->path));
+    snprintf(expert->name, sizeof expert->name, "%s", name);
+    struct expert *first = expert_named(host, name, expert);
+    while (first && expert_named(host, expert->name, expert)) {
+        int length = snprintf(suffix, sizeof suffix, "#%u", ++first->copies + 1);
+        snprintf(expert->name, sizeof expert->name, "%.*s%s", (int)sizeof expert->name - 1 - length, name, suffix);
+    }
+}
+
+/* Cuts a number of threads off the path's end. False after a complaint. */
+static bool cut_threads(struct expert *expert)
+{
+    char *colon = strrchr(expert->path, ':');
+    uint64_t threads = expert->host->threads;
+    if (colon && !strchr(colon, '/')) {
+        if (!parse_number("--expert NAME:THREADS", colon + 1, 1, LANES_MOST, &threads))
+            return false;
+        *colon = '\0';
+    }
+    expert->lanes_count = (unsigned)threads;
+    return true;
+}
+
+/* ------------------------------------------------------------------ */
+
+void host_reserve(struct host *host, size_t experts)
+{
+    host->experts = calloc(experts, sizeof *host->experts);
+    if (!host->experts)
+        host_fatal("loading experts", KS_NO_MEMORY);
+}
+
+bool host_load(struct host *host, const char *text)
 {
     struct expert *expert = &host->experts[host->experts_count++];
-    *expert = (struct expert){.host = host, .path = name, .name = base_name(name), .mutex = PTHREAD_MUTEX_INITIALIZER};
-    return host->isolate ? process_load(expert) : expert_load(expert);
+    *expert = (struct expert){.host = host, .path = strdup(text), .mutex = PTHREAD_MUTEX_INITIALIZER};
+    if (!expert->path)
+        host_fatal("loading experts", KS_NO_MEMORY);
+    if (!cut_threads(expert))
+        return false;
+    snprintf(expert->name, sizeof expert->name, "%s", base_name(expert->path));
+    if (host->isolate ? !process_load(expert) : !expert_load(expert))
+        return false;
+    expert_name(expert);
+    return true;
 }
 
 bool host_fail(struct host *host, const char *name, uint64_t frame)
 {
-    for (size_t i = 0; i < host->experts_count; i++)
-        if (!strcmp(host->experts[i].name, name)) {
-            host->experts[i].fail_at = frame;
-            return true;
-        }
-    return false;
+    struct expert *expert = expert_named(host, name, NULL);
+    if (expert)
+        expert->fail_at = frame;
+    return expert;
 }

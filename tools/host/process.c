@@ -4,6 +4,7 @@
 #include "command.h"
 #include "input_path.h"
 #include "interrupt.h"
+#include "origin.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -22,7 +23,7 @@ enum { FRAMES_A_TURN = 1024, LATE_TICKS = INTERRUPT_LATE + 10 };
 enum {
     LOOK = 20,       /* between two looks at the processes, at the most */
     LOOK_MOST = 100, /* that a look counts for: a host that was itself stopped has not been waiting */
-    GRACE = 10000, /* on a busy machine, too, the process finds it first */
+    GRACE = 10000,   /* on a busy machine, too, the process finds it first */
 };
 
 static double milliseconds_now(void)
@@ -83,7 +84,8 @@ static struct process *process_new(struct expert *expert)
         host_fatal("starting an expert", KS_NO_MEMORY);
     process->expert = expert;
     process->page = page;
-    process->reader = (struct ring_reader){.places = page->places, .count = expert->host->threads};
+    process->reader = (struct ring_reader){.places = page->places, .count = expert->lanes_count};
+    ring_place_reader(&expert->host->ring, &process->reader);
     return process;
 }
 
@@ -91,7 +93,8 @@ static struct process *process_new(struct expert *expert)
 static void process_go(struct process *process)
 {
     const struct expert *expert = process->expert;
-    const struct go go = {.fail_at = expert->fail_at, .sharers = (unsigned)expert->host->experts_count};
+    struct go go = {.fail_at = expert->fail_at, .sharers = (unsigned)expert->host->experts_count};
+    snprintf(go.name, sizeof go.name, "%s", expert->name);
     send(process->socket, &go, sizeof go, MSG_NOSIGNAL);
 }
 
@@ -105,8 +108,22 @@ static void take_info(struct expert *expert, const EXPERTENUMINFO *told)
     snprintf(info->szVendor, sizeof info->szVendor, "%.*s", (int)sizeof info->szVendor - 1, told->szVendor);
     snprintf(info->szDescription, sizeof info->szDescription, "%.*s", (int)sizeof info->szDescription - 1,
              told->szDescription);
-    if (*info->szName)
-        expert->name = info->szName;
+}
+
+/* Of a status that is not being written: at the next look it will be there. */
+static void take_status(struct process *process)
+{
+    struct process_page *page = process->page;
+    uint32_t version = atomic_load_explicit(&page->status_version, memory_order_acquire);
+    if (version == process->status_version || version & 1)
+        return;
+    struct status status = page->status;
+    atomic_thread_fence(memory_order_acquire);
+    if (atomic_load_explicit(&page->status_version, memory_order_relaxed) != version)
+        return;
+    process->status_version = version;
+    if (status_make_safe(&status))
+        process->expert->status = status;
 }
 
 static bool take_event(struct expert *expert, struct content *content)
@@ -150,7 +167,7 @@ static void find_place(const struct process *process, struct failure *failure)
             continue;
         uint32_t label = atomic_load(&place->label);
         failure->thread = found++ ? 0 : t + 1;
-        if (label > failure->frame && label <= process->expert->host->frames)
+        if (label > failure->frame && label <= host_numbered(process->expert->host))
             failure->frame = label;
     }
 }
@@ -245,18 +262,17 @@ static void process_end(struct process *process, int status)
 {
     struct expert *expert = process->expert;
     inbox_read(&process->inbox, process->socket, take_message, process);
+    take_status(process);
     close(process->socket);
     inbox_free(&process->inbox);
     ring_remove_reader(&process->reader);
     process->id = 0;
-    if (is_refused(process))
-        return;
     struct failure failure = take_outcome(process, status);
     if (failure.kind == FAILURE_NONE)
         return;
     expert->failed = true;
     expert->failure = failure;
-    restart(process);
+    process->has_failed = !restart(process);
 }
 
 static void process_kill(struct process *process, enum failure_kind kind, const char *text)
@@ -324,6 +340,7 @@ static void process_tend(struct process *process, bool is_readable, double elaps
     if (process->reader.is_broken)
         process_kill(process, FAILURE_DIED, "its process wrote nonsense over its place in the ring of frames");
     process_watch(process, elapsed);
+    take_status(process);
     if (atomic_load_explicit(&interrupt_ticks, memory_order_relaxed) >= LATE_TICKS)
         process_kill(process, FAILURE_IGNORED, "did not end when the run was interrupted");
     if (waitpid(process->id, &status, WNOHANG) == process->id)
@@ -333,17 +350,20 @@ static void process_tend(struct process *process, bool is_readable, double elaps
 /* Waits so long for something to be said, at the most. */
 static void processes_tend(struct host *host, int milliseconds)
 {
-    struct pollfd sockets[EXPERTS_MOST];
+    struct pollfd *sockets = host->sockets;
     for (size_t i = 0; i < host->experts_count; i++)
         sockets[i] = (struct pollfd){
             .fd = is_alive(&host->experts[i]) ? host->experts[i].process->socket : -1,
             .events = POLLIN,
         };
     if (poll(sockets, host->experts_count, milliseconds) < 0)
-        memset(sockets, 0, sizeof sockets);
+        memset(sockets, 0, host->experts_count * sizeof *sockets);
     double now = milliseconds_now();
     double elapsed = now - host->tended < LOOK_MOST ? now - host->tended : LOOK_MOST;
     host->tended = now;
+    origin_send(host->origin);
+    if (interrupted())
+        ring_stop(&host->ring);
     if (interrupt_is_late())
         ring_cut_short(&host->ring);
     for (size_t i = 0; i < host->experts_count; i++)
@@ -365,6 +385,9 @@ bool process_load(struct expert *expert)
         complain("--isolate: a ring of frames: %s", strerror(errno));
         return false;
     }
+    host->sockets = reallocarray(host->sockets, host->experts_count, sizeof *host->sockets);
+    if (!host->sockets)
+        host_fatal("starting an expert", KS_NO_MEMORY);
     expert->process = process_new(expert);
     if (!process_spawn(expert->process)) {
         complain("expert %s: a process: %s", expert->name, strerror(errno));
@@ -417,13 +440,13 @@ static struct frame *move_to_ring(struct host *host, struct frame *block)
     return frame;
 }
 
-void processes_deliver(struct host *host, struct frame *frame, unsigned lane)
+void processes_deliver(struct host *host, struct frame *frame, uint64_t hash)
 {
     if (!ring_is_reserved(&host->ring, frame))
         frame = move_to_ring(host, frame);
     if (!frame)
         return;
-    ring_commit(&host->ring, lane, frame->number);
+    ring_commit(&host->ring, hash, frame->number);
     if (++host->untended == FRAMES_A_TURN) {
         host->untended = 0;
         processes_tend(host, 0);
@@ -440,8 +463,35 @@ void processes_drain(struct host *host)
 {
     ring_end(&host->ring);
     for (size_t i = 0; i < host->experts_count; i++)
-        while (is_alive(&host->experts[i]))
+        while (is_alive(&host->experts[i])) {
             processes_tend(host, LOOK);
+            host_show(host);
+        }
+    host->is_started = false;
+}
+
+static void process_renew(struct process *process)
+{
+    struct expert *expert = process->expert;
+    if (process->has_failed)
+        return;
+    expert->failed = false;
+    expert->failure = (struct failure){0};
+    ring_place_reader(&expert->host->ring, &process->reader);
+    if (process_spawn(process))
+        return;
+    complain("expert %s: a process: %s", expert->name, strerror(errno));
+    exit(EXIT_FAILED);
+}
+
+void processes_renew(struct host *host)
+{
+    ring_go_on(&host->ring);
+    for (size_t i = 0; i < host->experts_count; i++) {
+        process_renew(host->experts[i].process);
+        while (is_registering(&host->experts[i]))
+            processes_tend(host, LOOK);
+    }
 }
 
 void process_close(struct process *process)

@@ -35,12 +35,15 @@ struct outcome {
 struct go {
     uint64_t fail_at;
     unsigned sharers;
+    char name[NAME_BYTES];
 };
 
 /* Shared by the host and one expert's process, which both may write it. */
 struct process_page {
     struct ring_place places[LANES_MOST];
-    EXPERTENUMINFO info; /* when it has said that it is ready */
+    EXPERTENUMINFO info;             /* when it has said that it is ready */
+    _Atomic uint32_t status_version; /* odd while the status is written */
+    struct status status;
     struct outcome outcome;
 };
 
@@ -59,7 +62,9 @@ struct process {
     int socket;
     struct inbox inbox;
     bool is_ready;
-    struct failure cause; /* what the host has ended it for */
+    bool has_failed;         /* and is not started again */
+    uint32_t status_version; /* of what the host has last taken over */
+    struct failure cause;    /* what the host has ended it for */
     struct lane_watch lanes[LANES_MOST];
 };
 
@@ -71,7 +76,7 @@ void process_close(struct process *process);
 void processes_start(struct host *host);
 
 /* Hands over a frame that is decoded: one that lies in the ring, by processes_reserve, or a block, which is freed. */
-void processes_deliver(struct host *host, struct frame *frame, unsigned lane);
+void processes_deliver(struct host *host, struct frame *frame, uint64_t hash);
 
 /* Room in the ring for the frame of that number; NULL after a complaint where the ring is too small for it. */
 struct frame *processes_reserve(struct host *host, uint64_t number, size_t bytes);
@@ -81,6 +86,9 @@ void processes_flush(struct host *host);
 /* No more frames: waits until each has ended. */
 void processes_drain(struct host *host);
 
+/* Another period: a new process for each expert that has not failed for good. */
+void processes_renew(struct host *host);
+
 /* ------------------------------------------------------------------ in the expert's process */
 
 /* Runs the expert, tells what it did, and ends. `host` is this process's copy. */
@@ -88,5 +96,8 @@ _Noreturn void process_run(struct host *host, struct process *process, pid_t par
 
 /* Sends an event to the host. */
 void process_send_event(const NMEVENTDATA *event);
+
+/* Shows the expert's status to the host. Under the expert's mutex. */
+void process_tell_status(struct expert *expert);
 
 #endif

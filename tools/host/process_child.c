@@ -3,6 +3,7 @@
 
 #include "command.h"
 #include "input_path.h"
+#include "origin.h"
 
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -30,6 +31,17 @@ void process_send_event(const NMEVENTDATA *event)
     pthread_mutex_unlock(&sender.mutex);
     if (!is_sent)
         host_fatal("sending an event", KS_NO_MEMORY);
+}
+
+/* Release: whoever sees the version even before and after (acquire, in take_status) has seen it whole. */
+void process_tell_status(struct expert *expert)
+{
+    struct process_page *page = expert->process->page;
+    uint32_t version = atomic_load_explicit(&page->status_version, memory_order_relaxed);
+    atomic_store_explicit(&page->status_version, version | 1, memory_order_relaxed);
+    atomic_thread_fence(memory_order_release);
+    page->status = expert->status;
+    atomic_store_explicit(&page->status_version, (version | 1) + 1, memory_order_release);
 }
 
 static void say_ready(void)
@@ -62,18 +74,22 @@ static void leave_others(struct host *host, const struct process *process)
 /* The host of one expert, whose frames are in the ring. */
 static struct expert *host_of_one(struct host *host, struct process *process)
 {
-    const char *path = process->expert->path;
+    const struct expert *asked = process->expert;
+    char *path = asked->path;
+    unsigned lanes_count = asked->lanes_count;
     struct expert *expert = &host->experts[0];
     *expert = (struct expert){
         .host = host,
         .path = path,
-        .name = base_name(path),
+        .lanes_count = lanes_count,
         .mutex = PTHREAD_MUTEX_INITIALIZER,
         .process = process,
         .is_apart = true,
     };
+    snprintf(expert->name, sizeof expert->name, "%s", base_name(path));
     host->experts_count = 1;
     host->isolate = false;
+    host->show = NULL;
     process->expert = expert;
     return expert;
 }
@@ -92,6 +108,7 @@ static void await_go(struct host *host, struct expert *expert)
         _exit(EXIT_FAILED);
     expert->fail_at = go.fail_at;
     host->sharers = go.sharers;
+    snprintf(expert->name, sizeof expert->name, "%s", go.name);
 }
 
 /* Release: the host believes the rest where it sees that it is told. */
@@ -108,7 +125,8 @@ void process_run(struct host *host, struct process *process, pid_t parent)
 {
     struct process_page *page = process->page;
     sender.socket = process->socket;
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != parent || !ring_protect(&host->ring))
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != parent || !ring_protect(&host->ring) ||
+        (host->origin && !origin_protect(host->origin)))
         _exit(EXIT_FAILED);
     leave_others(host, process);
     struct expert *expert = host_of_one(host, process);

@@ -116,7 +116,7 @@ static struct lane *lane_behind(const struct expert *expert)
 {
     struct lane *behind = NULL;
     uint32_t least = UINT32_MAX;
-    for (unsigned t = 0; expert->lanes && t < expert->host->threads; t++) {
+    for (unsigned t = 0; expert->lanes && t < expert->lanes_count; t++) {
         uint32_t at = atomic_load(&expert->lanes[t].at);
         if (!at || at > least)
             continue;
@@ -141,7 +141,7 @@ static void interrupt_look(struct expert *expert)
 {
     if (atomic_load(&interrupt_ticks) < INTERRUPT_STOPS)
         return;
-    for (unsigned t = 0; t < expert->host->threads; t++)
+    for (unsigned t = 0; t < expert->lanes_count; t++)
         if (atomic_load(&expert->lanes[t].guest.state) == GUEST_RUNNING)
             expert_fail(expert, &expert->lanes[t].guest, FAILURE_IGNORED, 0,
                         "did not return when the run was interrupted");
@@ -161,7 +161,7 @@ static void begun_look(struct expert *expert, double elapsed)
 
 static void well_look(struct expert *expert, double elapsed)
 {
-    for (unsigned t = 0; t < expert->host->threads; t++)
+    for (unsigned t = 0; t < expert->lanes_count; t++)
         lane_look(&expert->lanes[t], elapsed);
     interrupt_look(expert);
     begun_look(expert, elapsed);
@@ -229,7 +229,7 @@ void expert_stop_all(struct expert *expert)
 static bool lanes_take_over(struct expert *expert)
 {
     bool some = false;
-    for (unsigned t = 0; t < expert->host->threads; t++) {
+    for (unsigned t = 0; t < expert->lanes_count; t++) {
         struct lane *lane = &expert->lanes[t];
         int state = atomic_load(&lane->guest.state);
         bool is_running = state == GUEST_RUNNING && !atomic_load(&lane->is_inside);
