@@ -243,6 +243,14 @@ static void lane_join(struct lane *lane)
         lane->expert->is_stuck = true;
 }
 
+/* Threads that it has begun give their memory back as they end, which the last purge is to find. */
+static void begun_wait(struct expert *expert)
+{
+    enum { MILLISECONDS_MOST = 1000 };
+    for (int waited = 0; waited < MILLISECONDS_MOST && !expert->is_stuck && guests_remain(expert); waited++)
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+}
+
 /* What is known of an expert only when all of its threads have ended. */
 static void expert_look_back(struct expert *expert)
 {
@@ -313,6 +321,7 @@ void experts_wait(struct host *host)
         struct expert *expert = &host->experts[i];
         for (unsigned t = 0; expert->lanes && t < expert->lanes_count; t++)
             lane_join(&expert->lanes[t]);
+        begun_wait(expert);
         expert_look_back(expert);
     }
 }
