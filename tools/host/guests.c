@@ -165,8 +165,9 @@ static void *begun_main(void *argument)
     struct begun *begun = argument;
     pthread_setspecific(begun_key, begun);
     pthread_cleanup_push(begun_is_over, begun);
+    /* Nobody joins one that was unwound, and what is not joined keeps its stack. */
     if (!guest_call(&begun->guest, begun_run, begun))
-        begun->result = NULL;
+        pthread_detach(pthread_self());
     pthread_cleanup_pop(1);
     return begun->result;
 }

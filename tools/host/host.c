@@ -325,9 +325,10 @@ static void expert_close(struct expert *expert)
     }
     ks_key_destroy(expert->key);
     expert->is_stuck |= guests_remain(expert);
-    if (!may_unload(expert))
+    if (may_unload(expert))
+        dlclose(expert->library);
+    if (expert->is_stuck)
         return;
-    dlclose(expert->library);
     free(expert->lanes);
     events_free(expert);
 }

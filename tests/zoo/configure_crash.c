@@ -1,0 +1,11 @@
+/* Crashes in Configure, with a block. The host: SIGSEGV, outside of frames. */
+#include "zoo.h"
+
+NETMON_API BOOL WINAPI Configure(HEXPERTKEY key, PEXPERTCONFIG *config, PEXPERTSTARTUPINFO startup, DWORD flags,
+                                 HWND window)
+{
+    (void)config, (void)startup, (void)flags, (void)window;
+    ExpertAllocMemory(key, 100, NULL);
+    zoo_crash();
+    return TRUE;
+}
