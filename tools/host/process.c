@@ -22,7 +22,7 @@ enum { FRAMES_A_TURN = 1024, LATE_TICKS = INTERRUPT_LATE + 10 };
 enum {
     LOOK = 20,       /* between two looks at the processes, at the most */
     LOOK_MOST = 100, /* that a look counts for: a host that was itself stopped has not been waiting */
-    GRACE = 10000, /* on a busy machine, too, the process finds it first */
+    GRACE = 10000,   /* on a busy machine, too, the process finds it first */
 };
 
 static double milliseconds_now(void)
