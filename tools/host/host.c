@@ -125,7 +125,7 @@ static void expert_start(struct expert *expert)
         lanes[t].expert = expert;
         lanes[t].guest = (struct guest){.expert = expert, .lane = &lanes[t], .number = t + 1};
         if (expert->is_apart)
-            cursor_open(&lanes[t].cursor, &host->ring, &expert->process->page->places[t], t);
+            cursor_open(&lanes[t].cursor, &host->ring, &expert->process->page->places[t], t, host->threads);
         else
             ck_ring_init(&lanes[t].ring, RING);
     }

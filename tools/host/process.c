@@ -417,13 +417,13 @@ static struct frame *move_to_ring(struct host *host, struct frame *block)
     return frame;
 }
 
-void processes_deliver(struct host *host, struct frame *frame, unsigned lane)
+void processes_deliver(struct host *host, struct frame *frame, uint64_t hash)
 {
     if (!ring_is_reserved(&host->ring, frame))
         frame = move_to_ring(host, frame);
     if (!frame)
         return;
-    ring_commit(&host->ring, lane, frame->number);
+    ring_commit(&host->ring, hash, frame->number);
     if (++host->untended == FRAMES_A_TURN) {
         host->untended = 0;
         processes_tend(host, 0);
