@@ -103,7 +103,7 @@ static _Noreturn void read_all(struct frame_ring *ring, struct shared *shared)
     static struct lane lanes[LANES];
     bool are_right = ring_protect(ring);
     for (uint32_t i = 0; i < LANES; i++) {
-        cursor_open(&lanes[i].cursor, ring, &shared->places[i], i);
+        cursor_open(&lanes[i].cursor, ring, &shared->places[i], i, LANES);
         lanes[i].number = i;
         are_right = are_right && !pthread_create(&lanes[i].thread, NULL, read_lane, &lanes[i]);
     }
@@ -215,7 +215,7 @@ static void test_a_reader_that_ends_holds_nothing_up(void **state)
     assert_true(ring_open(&ring, PAGE));
     ring_add_reader(&ring, &reader);
     uint32_t number = fill(&ring, 1);
-    cursor_open(&cursor, &ring, &shared->places[0], 0);
+    cursor_open(&cursor, &ring, &shared->places[0], 0, LANES);
     const struct record *held = cursor_next(&cursor, &ended);
     assert_int_equal(held->number, 1);
     /* It holds its record, and the other lanes have not begun. */
@@ -225,7 +225,7 @@ static void test_a_reader_that_ends_holds_nothing_up(void **state)
     /* The next one with its places has what it did not see. */
     ring_skip_held(&ring, &reader);
     ring_add_reader(&ring, &reader);
-    cursor_open(&cursor, &ring, &shared->places[0], 0);
+    cursor_open(&cursor, &ring, &shared->places[0], 0, LANES);
     held = cursor_next(&cursor, &ended);
     assert_int_equal(held->number, 2);
     assert_true(record_is_whole(held));
@@ -273,7 +273,7 @@ static void test_the_largest_record(void **state)
     (void)state;
     assert_true(ring_open(&ring, PAGE));
     ring_add_reader(&ring, &reader);
-    cursor_open(&cursor, &ring, &shared->places[0], 0);
+    cursor_open(&cursor, &ring, &shared->places[0], 0, 1);
     assert_false(ring_can_hold(&ring, PAGE));
     assert_true(ring_can_hold(&ring, PAGE - RECORD_HEADER));
     /* From every place in the ring, over its end. */
@@ -283,7 +283,7 @@ static void test_the_largest_record(void **state)
         assert_non_null(room);
         assert_true(ring_is_reserved(&ring, room));
         memset(room, i, size);
-        ring_commit(&ring, 0, 1);
+        ring_commit(&ring, (uint64_t)i, 1);
         ring_publish(&ring);
         const uint8_t *read = cursor_next(&cursor, &ended);
         for (size_t at = 0; at < size; at++)

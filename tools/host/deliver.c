@@ -86,7 +86,7 @@ void frame_deliver(void *context, struct frame *frame)
     uint32_t refused = 0;
     frame->packet.clock = host->clock.passed;
     if (host->isolate) {
-        processes_deliver(host, frame, (unsigned)(hash % host->threads));
+        processes_deliver(host, frame, hash);
         return;
     }
     for (size_t i = 0; i < host->experts_count; i++)

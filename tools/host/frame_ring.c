@@ -7,9 +7,8 @@
 
 struct ring_record {
     uint32_t bytes; /* of the whole record, a multiple of RING_RECORD_ALIGN */
-    uint32_t lane;
     uint32_t label;
-    uint32_t unused;
+    uint64_t hash;
     uint8_t content[];
 };
 
@@ -137,9 +136,9 @@ bool ring_is_reserved(const struct frame_ring *ring, const void *room)
     return ring->reserved && ring->reserved->content == room;
 }
 
-void ring_commit(struct frame_ring *ring, uint32_t lane, uint32_t label)
+void ring_commit(struct frame_ring *ring, uint64_t hash, uint32_t label)
 {
-    ring->reserved->lane = lane;
+    ring->reserved->hash = hash;
     ring->reserved->label = label;
     ring->head += ring->reserved->bytes;
     ring->reserved = NULL;
@@ -198,10 +197,12 @@ void ring_skip_held(struct frame_ring *ring, struct ring_reader *reader)
 
 /* ------------------------------------------------------------------ the readers */
 
-void cursor_open(struct ring_cursor *cursor, const struct frame_ring *ring, struct ring_place *place, uint32_t lane)
+void cursor_open(struct ring_cursor *cursor, const struct frame_ring *ring, struct ring_place *place, uint32_t lane,
+                 uint32_t lanes)
 {
     uint64_t next = atomic_load_explicit(&place->next, memory_order_relaxed);
-    *cursor = (struct ring_cursor){.ring = ring, .place = place, .lane = lane, .next = next, .head = next};
+    *cursor =
+        (struct ring_cursor){.ring = ring, .place = place, .lane = lane, .lanes = lanes, .next = next, .head = next};
 }
 
 /* Release: what the lane has read of the records before `tail` was read before the writer may overwrite them. */
@@ -217,7 +218,7 @@ static struct ring_record *cursor_find(struct ring_cursor *cursor)
 {
     while (cursor->next != cursor->head) {
         struct ring_record *record = record_at(cursor->ring, cursor->next);
-        if (record->lane == cursor->lane)
+        if (record->hash % cursor->lanes == cursor->lane)
             return record;
         cursor->next += record->bytes;
     }

@@ -1,7 +1,7 @@
 /*
  * Frames in memory that processes share: one process writes them, the others can only read them.
  *
- * A record is a number of bytes for one lane, and lies in one piece, since the ring's pages are mapped twice, one behind the
+ * A record is a number of bytes for one lane of each reader, by its hash, and lies in one piece, since the ring's pages are mapped twice, one behind the
  * other. Positions only rise; a record at position p is at p modulo the ring's size. Each lane of each reading process has a
  * place, in memory that its process may write:
  *
@@ -82,7 +82,7 @@ void *ring_reserve(struct frame_ring *ring, size_t bytes);
 bool ring_is_reserved(const struct frame_ring *ring, const void *room);
 
 /* The record that was reserved last is whole. It is published with others, or by ring_publish. */
-void ring_commit(struct frame_ring *ring, uint32_t lane, uint32_t label);
+void ring_commit(struct frame_ring *ring, uint64_t hash, uint32_t label);
 void ring_publish(struct frame_ring *ring);
 
 /* All has been written. */
@@ -107,12 +107,14 @@ bool ring_protect(struct frame_ring *ring);
 struct ring_cursor {
     const struct frame_ring *ring;
     struct ring_place *place;
-    uint32_t lane;
+    uint32_t lane; /* of so many */
+    uint32_t lanes;
     uint64_t next;
     uint64_t head; /* as it was seen last */
 };
 
-void cursor_open(struct ring_cursor *cursor, const struct frame_ring *ring, struct ring_place *place, uint32_t lane);
+void cursor_open(struct ring_cursor *cursor, const struct frame_ring *ring, struct ring_place *place, uint32_t lane,
+                 uint32_t lanes);
 
 /* The lane's next record, good until the next call; NULL while there is none. Sets `*ended` where there will be none. */
 void *cursor_next(struct ring_cursor *cursor, bool *ended);

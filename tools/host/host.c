@@ -125,7 +125,7 @@ static void expert_start(struct expert *expert)
         lanes[t].expert = expert;
         lanes[t].guest = (struct guest){.expert = expert, .lane = &lanes[t], .number = t + 1};
         if (expert->is_apart)
-            cursor_open(&lanes[t].cursor, &host->ring, &expert->process->page->places[t], t);
+            cursor_open(&lanes[t].cursor, &host->ring, &expert->process->page->places[t], t, host->threads);
         else
             ck_ring_init(&lanes[t].ring, RING);
     }
@@ -222,6 +222,14 @@ static void lane_join(struct lane *lane)
         lane->expert->is_stuck = true;
 }
 
+/* Threads that it has begun give their memory back as they end, which the last purge is to find. */
+static void begun_wait(struct expert *expert)
+{
+    enum { MILLISECONDS_MOST = 1000 };
+    for (int waited = 0; waited < MILLISECONDS_MOST && !expert->is_stuck && guests_remain(expert); waited++)
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+}
+
 /* What is known of an expert only when all of its threads have ended. */
 static void expert_look_back(struct expert *expert)
 {
@@ -250,6 +258,7 @@ void experts_wait(struct host *host)
         struct expert *expert = &host->experts[i];
         for (unsigned t = 0; expert->lanes && t < host->threads; t++)
             lane_join(&expert->lanes[t]);
+        begun_wait(expert);
         expert_look_back(expert);
     }
 }

@@ -22,7 +22,7 @@ enum { FRAMES_A_TURN = 1024, LATE_TICKS = INTERRUPT_LATE + 10 };
 enum {
     LOOK = 20,       /* between two looks at the processes, at the most */
     LOOK_MOST = 100, /* that a look counts for: a host that was itself stopped has not been waiting */
-    GRACE = 10000, /* on a busy machine, too, the process finds it first */
+    GRACE = 10000,   /* on a busy machine, too, the process finds it first */
 };
 
 static double milliseconds_now(void)
@@ -417,13 +417,13 @@ static struct frame *move_to_ring(struct host *host, struct frame *block)
     return frame;
 }
 
-void processes_deliver(struct host *host, struct frame *frame, unsigned lane)
+void processes_deliver(struct host *host, struct frame *frame, uint64_t hash)
 {
     if (!ring_is_reserved(&host->ring, frame))
         frame = move_to_ring(host, frame);
     if (!frame)
         return;
-    ring_commit(&host->ring, lane, frame->number);
+    ring_commit(&host->ring, hash, frame->number);
     if (++host->untended == FRAMES_A_TURN) {
         host->untended = 0;
         processes_tend(host, 0);

@@ -71,7 +71,7 @@ void process_close(struct process *process);
 void processes_start(struct host *host);
 
 /* Hands over a frame that is decoded: one that lies in the ring, by processes_reserve, or a block, which is freed. */
-void processes_deliver(struct host *host, struct frame *frame, unsigned lane);
+void processes_deliver(struct host *host, struct frame *frame, uint64_t hash);
 
 /* Room in the ring for the frame of that number; NULL after a complaint where the ring is too small for it. */
 struct frame *processes_reserve(struct host *host, uint64_t number, size_t bytes);
