@@ -30,6 +30,8 @@ struct options {
     bool json;
     size_t experts_count;
     const char **experts;
+    size_t settings_count;
+    char **settings; /* NAME=FILE */
     bool spool;
 };
 
@@ -43,8 +45,10 @@ static void print_help(void)
          "and what their memory did.\n"
          "\n"
          "options:\n"
-         "  -e, --expert NAME|PATH.so  an expert to run, again for more; flows and reassembly\n"
-         "                             come with keyslab, and are the default\n"
+         "  -e, --expert NAME|PATH.so[:THREADS]\n"
+         "                             an expert to run, again for more; flows and reassembly\n"
+         "                             come with keyslab, and are the default. Its own number of\n"
+         "                             threads may follow; a second one of a name is NAME#2\n"
          "  -t, --threads N            threads an expert, 1 to 64; default 1. Each flow goes\n"
          "                             to the same thread always\n"
          "      --config FILE          settings of the keys, keyslab.conf(5); without this the file\n"
@@ -62,6 +66,12 @@ static void print_help(void)
          "                             of the machine's memory over the number of experts\n"
          "      --strict               an expert fails, too, that frees a block twice or what is no\n"
          "                             block of its own, or leaves blocks behind\n"
+         "      --expert-config NAME=FILE\n"
+         "                             the configuration of the expert of that name: what the\n"
+         "                             file has, if it is there, is given to Configure, and what\n"
+         "                             Configure makes of it is written into it\n"
+         "      --spool                frames of an interface are kept in a temporary file, too,\n"
+         "                             for experts that ask for them again\n"
          "      --fail NAME@FRAME      make an expert fail at a frame: its key is terminated,\n"
          "                             then reset, and the others go on\n"
          "      --top N                rows of each table; default 10\n"
@@ -105,7 +115,7 @@ static int check_options(const struct options *options)
 
 static int parse_options(int argc, char **argv, struct options *options)
 {
-    enum { FAIL = 256, TOP, CONFIG, TRACE, TIMEOUT, QUOTA, STRICT, SPOOL };
+    enum { FAIL = 256, TOP, CONFIG, TRACE, TIMEOUT, QUOTA, STRICT, SPOOL, SETTINGS };
     static const struct option names[] = {
         {"expert", required_argument, NULL, 'e'},
         {"threads", required_argument, NULL, 't'},
@@ -121,6 +131,7 @@ static int parse_options(int argc, char **argv, struct options *options)
         {"expert-timeout", required_argument, NULL, TIMEOUT},
         {"strict", no_argument, NULL, STRICT},
         {"spool", no_argument, NULL, SPOOL},
+        {"expert-config", required_argument, NULL, SETTINGS},
         {"expert-quota", required_argument, NULL, QUOTA},
         {0},
     };
@@ -173,6 +184,9 @@ static int parse_options(int argc, char **argv, struct options *options)
             if (!parse_number("--top", optarg, 0, UINT32_MAX, &options->top))
                 return EXIT_USAGE;
             break;
+        case SETTINGS:
+            options->settings[options->settings_count++] = optarg;
+            break;
         case SPOOL:
             options->spool = true;
             break;
@@ -207,6 +221,24 @@ static int apply_fail(struct options *options)
     snprintf(name, sizeof name, "%.*s", (int)(at - options->fail), options->fail);
     if (!host_fail(options->host, name, frame))
         return usage_error("run", "--fail %s: no expert '%s' in this run", options->fail, name);
+    return EXIT_DONE;
+}
+
+/* The names of experts are known once they are loaded. */
+static int read_settings(struct options *options)
+{
+    for (size_t i = 0; i < options->settings_count; i++) {
+        char *name = options->settings[i];
+        char *equals = strchr(name, '=');
+        if (!equals || equals == name || !equals[1])
+            return usage_error("run", "--expert-config %s: expected NAME=FILE", name);
+        *equals = '\0';
+        struct expert *expert = host_expert(options->host, name);
+        if (!expert)
+            return usage_error("run", "--expert-config %s=%s: no expert '%s' in this run", name, equals + 1, name);
+        if (!settings_read(expert, equals + 1))
+            return EXIT_FAILED;
+    }
     return EXIT_DONE;
 }
 
@@ -399,9 +431,13 @@ static int run(int argc, char **argv)
     static struct host host = {.threads = 1, .timeout = TIMEOUT_DEFAULT};
     /* There are no more experts than words on the command line, or two by default. */
     struct options options = {
-        .host = &host, .top = TOP_DEFAULT, .experts = calloc((size_t)argc, sizeof *options.experts)};
+        .host = &host,
+        .top = TOP_DEFAULT,
+        .experts = calloc((size_t)argc, sizeof *options.experts),
+        .settings = calloc((size_t)argc, sizeof *options.settings),
+    };
     host_reserve(&host, (size_t)argc + 2);
-    if (!options.experts)
+    if (!options.experts || !options.settings)
         host_fatal("loading experts", KS_NO_MEMORY);
     int status = parse_options(argc, argv, &options);
     if (status)
@@ -411,6 +447,9 @@ static int run(int argc, char **argv)
     if (!loaded)
         return EXIT_FAILED;
     status = apply_fail(&options);
+    if (!status)
+        status = read_settings(&options);
+    free(options.settings);
     if (status)
         return status;
     struct capture *capture = capture_open(host.source, options.filter);

@@ -165,23 +165,18 @@ static void print_misuse(const struct host *host)
     }
 }
 
-static unsigned threads_of(const struct expert *expert)
-{
-    return expert->lanes_count ? expert->lanes_count : expert->host->threads;
-}
-
 static void print_threads(const struct host *host)
 {
     const struct expert *experts = host->experts;
-    unsigned first = threads_of(&experts[0]);
+    unsigned first = experts[0].lanes_count;
     bool same = true;
     for (size_t i = 1; i < host->experts_count; i++)
-        same &= threads_of(&experts[i]) == first;
+        same &= experts[i].lanes_count == first;
     if (same)
         printf(", %u thread%s an expert\n", first, first == 1 ? "" : "s");
     else
         for (size_t i = 0; i < host->experts_count; i++)
-            printf("%s %s %u%s", i ? "," : "; threads:", experts[i].name, threads_of(&experts[i]),
+            printf("%s %s %u%s", i ? "," : "; threads:", experts[i].name, experts[i].lanes_count,
                    i + 1 == host->experts_count ? "\n" : "");
 }
 
@@ -262,7 +257,7 @@ static json_t *json_expert(struct expert *expert)
     struct status status;
     json_t *object = json_pack(
         "{s:o, s:o, s:i, s:b, s:o, s:{s:I, s:I, s:I, s:I}, s:I, s:I}", "name", json_text(expert->name), "description",
-        json_text(expert->info.szDescription), "threads", (int)threads_of(expert), "failed", (int)failed, "key",
+        json_text(expert->info.szDescription), "threads", (int)expert->lanes_count, "failed", (int)failed, "key",
         json_key(stats, &expert->stats_after, expert->reset_us), "misuse", "double_free",
         (json_int_t)stats->double_free, "bad_block", (json_int_t)stats->bad_block, "wrong_key",
         (json_int_t)stats->wrong_key, "stale", (json_int_t)stats->stale, "left_blocks",

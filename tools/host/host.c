@@ -102,6 +102,7 @@ static void expert_configure(struct expert *expert)
         host_fatal("configuring an expert", KS_NO_MEMORY);
     configuration->expert = expert;
     configuration->startup = host_startup(expert->host);
+    configuration->config = settings_copy(expert);
     if (guest_call_aside(expert, call_configure, configuration, expert->host->timeout)) {
         if (!configuration->accepted)
             expert_fail(expert, NULL, FAILURE_REFUSED, 0, "Configure returned FALSE");
@@ -109,17 +110,16 @@ static void expert_configure(struct expert *expert)
     }
     if (atomic_load(&expert->failed))
         expert_stop_all(expert);
+    else
+        expert->host->unsaved |= !settings_write(expert, expert->config);
     if (!expert->is_stuck)
         free(configuration);
 }
 
 static void expert_start(struct expert *expert)
 {
-    struct host *host = expert->host;
     if (expert->lanes)
         return;
-    if (!expert->lanes_count)
-        expert->lanes_count = host->threads;
     struct lane *lanes = calloc(expert->lanes_count, sizeof *lanes);
     if (!lanes)
         host_fatal("starting an expert", KS_NO_MEMORY);
@@ -151,6 +151,8 @@ void host_start(struct host *host, const struct capture *capture, struct history
     host_running = host;
     contain_begin();
     for (size_t i = 0; i < host->experts_count; i++) {
+        if (!host->experts[i].lanes_count)
+            host->experts[i].lanes_count = host->threads;
         expert_make_key(&host->experts[i]);
         if (!atomic_load(&host->experts[i].failed))
             expert_configure(&host->experts[i]);
@@ -221,11 +223,20 @@ static void lane_join(struct lane *lane)
         lane->expert->is_stuck = true;
 }
 
+/* It is the host's since Configure has handed it over; the expert may have freed it all the same. */
+static void free_config(struct expert *expert)
+{
+    if (expert->config && !atomic_load(&expert->failed) && ks_size(expert->key, expert->config))
+        ks_free(expert->key, expert->config);
+    expert->config = NULL;
+}
+
 /* What is known of an expert only when all of its threads have ended. */
 static void expert_look_back(struct expert *expert)
 {
     struct ks_key_stats stats;
     quota_look(expert);
+    free_config(expert);
     if (!expert->host->is_strict || atomic_load(&expert->failed))
         return;
     ks_status status = ks_key_stats(expert->key, &stats);
@@ -287,7 +298,7 @@ bool host_ran_well(const struct host *host)
 {
     if (host->refused)
         complain("%llu frames found no memory", (unsigned long long)host->refused);
-    return !host->refused;
+    return !host->refused && !host->unsaved;
 }
 
 /* The code of an expert that has failed is not run again, not even to unload it. */
@@ -334,6 +345,7 @@ void host_finish(struct host *host)
 static void expert_close(struct expert *expert)
 {
     ks_key_destroy(expert->key);
+    settings_free(expert);
     expert->is_stuck |= guests_remain(expert);
     if (!may_unload(expert))
         return;

@@ -17,6 +17,7 @@
 #include "fragments.h"
 #include "history.h"
 #include "seek.h"
+#include "settings.h"
 #include "status.h"
 
 #include <ck_ring.h>
@@ -76,9 +77,10 @@ struct expert {
     unsigned copies;       /* experts that would have the same name */
     void *library;
     EXPERTENUMINFO info;
+    struct settings settings;
     EXPERTCONFIG *config;
     ks_key_t key;
-    unsigned lanes_count; /* 0 before they are started: as many as the host says */
+    unsigned lanes_count; /* 0 before the start: as many as the host says */
     struct lane *lanes;
     uint64_t fail_at;      /* frame number, 0 for never */
     pthread_mutex_t mutex; /* events, filters, status and problem */
@@ -139,6 +141,7 @@ struct host {
     atomic_uint_fast64_t frames;
     uint64_t bytes;
     uint64_t refused; /* frames without memory */
+    bool unsaved;     /* a configuration could not be written */
     uint64_t problems_count;
     struct problem problems[PROBLEMS_KEPT];
     double seconds;
@@ -155,6 +158,9 @@ void host_reserve(struct host *host, size_t experts);
  * "flows:4". False after a complaint; one whose Register fails is there, and has failed.
  */
 bool host_load(struct host *host, const char *name);
+
+/* The expert of that name, NULL where there is none. */
+struct expert *host_expert(const struct host *host, const char *name);
 
 /* Makes the expert of that name fail at a frame. False where there is none. */
 bool host_fail(struct host *host, const char *name, uint64_t frame);

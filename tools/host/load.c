@@ -80,7 +80,7 @@ static void expert_register(struct expert *expert)
         free(registration);
 }
 
-static struct expert *expert_named(const struct host *host, const char *name)
+struct expert *host_expert(const struct host *host, const char *name)
 {
     for (size_t i = 0; i < host->experts_count; i++)
         if (!strcmp(host->experts[i].name, name))
@@ -93,7 +93,7 @@ static void expert_name(struct host *host, struct expert *expert, const char *na
 {
     char suffix[16];
     snprintf(expert->name, sizeof expert->name, "%.*s", (int)sizeof expert->name - 1, name);
-    for (struct expert *first = expert_named(host, expert->name); first && expert_named(host, expert->name);) {
+    for (struct expert *first = host_expert(host, expert->name); first && host_expert(host, expert->name);) {
         int length = snprintf(suffix, sizeof suffix, "#%u", ++first->copies + 1);
         snprintf(expert->name, sizeof expert->name, "%.*s%s", (int)sizeof expert->name - 1 - length, name, suffix);
     }
@@ -148,7 +148,7 @@ bool host_load(struct host *host, const char *text)
 
 bool host_fail(struct host *host, const char *name, uint64_t frame)
 {
-    struct expert *expert = expert_named(host, name);
+    struct expert *expert = host_expert(host, name);
     if (expert)
         expert->fail_at = frame;
     return expert;
