@@ -246,29 +246,40 @@ static void note_calls(const struct guest *guest, const struct walk *walk)
         expert->calls = walk->calls;
 }
 
+/*
+ * A guest inside of keyslab or the host may have locks there, which everybody needs: it is never parked, and goes on until it is
+ * out.
+ */
+static void stop_guest(struct guest *guest, const struct walk *walk, bool is_inside, void *context)
+{
+    int insist = atomic_load(&guest->insist);
+    note_calls(guest, walk);
+    if (walk->found && !is_inside && !walk->in_lock)
+        guest_unwind(guest);
+    if (is_inside && insist >= INSIST_STEP && !guest->steps) {
+        guest->steps = STEPS_MOST;
+        context_step(context, true);
+    }
+    if (is_inside || insist < INSIST_PARK)
+        return;
+    guest->expert->holds_loader |= walk->in_loader;
+    guest_park(guest);
+}
+
 /* As long as it returns, the signal is sent again. Any system call that the guest waits in ends with EINTR. */
 static void on_stop(int number, siginfo_t *info, void *context)
 {
     (void)number, (void)info;
     int error = errno;
     struct guest *guest = host_guest;
-    if (!guest_is_contained() || atomic_load(&guest->state) != GUEST_RUNNING || !atomic_load(&guest->expert->failed))
+    if (!guest_is_contained() || atomic_load(&guest->state) != GUEST_RUNNING)
         return;
     struct walk walk = {0};
     walk_guest(guest, context, false, &walk);
-    note_calls(guest, &walk);
     bool is_inside = ks_thread_is_inside() || walk.in_host;
-    int insist = atomic_load(&guest->insist);
-    if (walk.found && !is_inside && !walk.in_lock)
-        guest_unwind(guest);
-    if (insist == INSIST_ALWAYS || (insist == INSIST_PARK && !is_inside)) {
-        guest->expert->holds_loader |= walk.in_loader;
-        guest_park(guest);
-    }
-    if (is_inside && !guest->steps) {
-        guest->steps = STEPS_MOST;
-        context_step(context, true);
-    }
+    atomic_store(&guest->found, is_inside ? FOUND_IN_HOST : FOUND_IN_EXPERT);
+    if (atomic_load(&guest->expert->failed))
+        stop_guest(guest, &walk, is_inside, context);
     errno = error;
 }
 

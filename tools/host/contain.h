@@ -40,6 +40,7 @@ struct guest {
     bool is_begun;   /* by the expert itself */
     atomic_int state;
     atomic_int insist; /* enum insist: how it is stopped */
+    atomic_int found;  /* enum whereabouts, when it was last asked */
     sigjmp_buf begin;  /* where the host called the expert */
     sigjmp_buf again;  /* where a fault handler goes on that faults itself */
     volatile sig_atomic_t handling;
@@ -51,9 +52,16 @@ struct guest {
 };
 
 enum insist {
-    INSIST_UNWIND, /* where it may be unwound; else it goes on by single steps until it may */
-    INSIST_PARK,   /* parked where it may not, but neither in a call of keyslab nor of the host */
-    INSIST_ALWAYS,
+    INSIST_NOT,    /* it is only asked where it is */
+    INSIST_UNWIND, /* where it may be unwound */
+    INSIST_STEP,   /* out of a call of keyslab or of the host it goes by single steps until it may */
+    INSIST_PARK,   /* and elsewhere it is parked where it may not */
+};
+
+enum whereabouts {
+    FOUND_NOT_YET,
+    FOUND_IN_EXPERT,
+    FOUND_IN_HOST, /* or in keyslab: these are not the expert's fault, and end by themselves */
 };
 
 enum { WALK_MOST = 64 };
@@ -105,6 +113,9 @@ void guest_leave(struct guest *guest);
 
 /* Calls it on a thread of its own, and stops it after `seconds`, 0 for never. False where it failed, which the expert then has noted. */
 bool guest_call_aside(struct expert *expert, void (*function)(void *), void *argument, double seconds);
+
+/* Asks a guest where it is: its `found` says so soon. */
+void guest_ask(struct guest *guest);
 
 /* Another turn of stopping the expert's threads; how many are still to be stopped. Repeated each millisecond or so. */
 unsigned guests_stop(struct expert *expert, enum insist insist);

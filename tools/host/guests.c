@@ -212,6 +212,15 @@ bool guests_remain(struct expert *expert)
     return remain;
 }
 
+void guest_ask(struct guest *guest)
+{
+    pthread_mutex_lock(&lock);
+    atomic_store(&guest->found, FOUND_NOT_YET);
+    if (atomic_load(&guest->state) == GUEST_RUNNING)
+        pthread_kill(guest->thread, contain_signal());
+    pthread_mutex_unlock(&lock);
+}
+
 unsigned guests_stop(struct expert *expert, enum insist insist)
 {
     unsigned running = 0;
@@ -277,10 +286,10 @@ static bool aside_wait(struct aside *aside, double seconds)
 static bool aside_stop(struct aside *aside, double seconds)
 {
     struct expert *expert = aside->guest.expert;
-    if (failure_claim(expert, &aside->guest)) {
-        snprintf(expert->failure.text, sizeof expert->failure.text, "did not return within %g s", seconds);
-        failure_settle(expert, FAILURE_TIME);
-    }
+    if (interrupt_is_late())
+        expert_fail(expert, &aside->guest, FAILURE_IGNORED, 0, "did not return when the run was interrupted");
+    else
+        expert_fail(expert, &aside->guest, FAILURE_TIME, 0, "did not return within %g s", seconds);
     expert_stop_all(expert);
     return atomic_load(&aside->guest.state) != GUEST_PARKED && aside_is_over(aside, 1);
 }

@@ -59,6 +59,7 @@ struct lane {
     _Atomic uint32_t at;    /* number of the frame that the expert looks at, 0 for none */
     _Atomic uint64_t moved; /* rises with each frame, and behind the last with each event */
     atomic_bool is_waiting; /* for frames */
+    atomic_bool is_inside;  /* of lane_next */
     atomic_bool has_ended;  /* it has been told that there are no more */
     atomic_bool has_returned;
     atomic_bool is_over; /* and nothing comes through the ring any more */

@@ -115,7 +115,11 @@ void lane_moved(struct lane *lane)
 
 struct frame *lane_next(struct lane *lane)
 {
+    if (atomic_load_explicit(&lane->has_ended, memory_order_relaxed))
+        return NULL;
+    atomic_store_explicit(&lane->is_inside, true, memory_order_relaxed);
     struct frame *frame = lane_read(lane, false);
+    atomic_store_explicit(&lane->is_inside, false, memory_order_release);
     atomic_store_explicit(&lane->at, frame ? frame->number : 0, memory_order_relaxed);
     if (frame)
         lane_moved(lane);

@@ -21,13 +21,13 @@ enum {
     LOOK_BUSY = 1,   /* while somebody is being stopped, or a lane is parked */
     LOOK_MOST = 100, /* that a look counts for: a program that was itself stopped has not been late */
     QUOTA_EVERY = 100,
-    GRACE = 200, /* until a thread is parked that cannot be unwound yet */
-    GRACE_HOST = 1000,
-    GRACE_DEAF = 2000, /* until a thread that no signal reaches is not waited for any more */
+    GRACE_STEP = 20,   /* until a thread goes on by single steps */
+    GRACE = 200,       /* until a thread is parked that cannot be unwound yet */
+    GRACE_DEAF = 2000, /* until a thread that cannot be stopped is not waited for any more */
     GRACE_BEGUN = 200, /* for threads that an expert has begun, behind the end of Run */
 };
 
-enum { STARVED_MOST = 10 }; /* limits */
+enum { HELD_UP_MOST = 10 }; /* limits */
 
 enum { INTERRUPT_STOPS = INTERRUPT_LATE + 10 }; /* ticks */
 
@@ -66,11 +66,20 @@ static bool lane_is_ready(const struct lane *lane)
     return name_end && name_end[1] == ' ' && name_end[2] == 'R';
 }
 
-/* A machine with too much to do is nothing that an expert has done: one that waits for a processor has more time. */
-static bool lane_is_starved(const struct lane *lane, double limit)
+/*
+ * A machine with too much to do is nothing that an expert has done: one that waits for a processor, or for others in a call of the host, has
+ * more time.
+ */
+static bool lane_is_held_up(struct lane *lane, double limit)
 {
-    return lane->unmoved < STARVED_MOST * limit && lane_milliseconds(lane) - lane->unmoved_cpu < limit / 2 &&
-           lane_is_ready(lane);
+    if (lane->unmoved > HELD_UP_MOST * limit)
+        return false;
+    if (lane_milliseconds(lane) - lane->unmoved_cpu < limit / 2 && lane_is_ready(lane))
+        return true;
+    bool is_in_expert = atomic_load(&lane->guest.found) == FOUND_IN_EXPERT;
+    if (!is_in_expert)
+        guest_ask(&lane->guest);
+    return !is_in_expert;
 }
 
 /* What the lane's thread does for one frame, or after the last, has no limit but time. */
@@ -86,10 +95,12 @@ static void lane_look(struct lane *lane, double elapsed)
         lane->unmoved = 0;
         return;
     }
-    if (lane->unmoved == 0)
+    if (lane->unmoved == 0) {
         lane->unmoved_cpu = lane_milliseconds(lane);
+        atomic_store(&lane->guest.found, FOUND_NOT_YET);
+    }
     lane->unmoved += elapsed;
-    if (!limit || lane->unmoved < limit || lane_is_starved(lane, limit))
+    if (!limit || lane->unmoved < limit || lane_is_held_up(lane, limit))
         return;
     if (atomic_load(&lane->at))
         expert_fail(expert, &lane->guest, FAILURE_TIME, 0, "one frame took more than %g s", limit / 1000);
@@ -189,9 +200,9 @@ static void note_ignored(struct expert *expert)
 
 static enum insist insist_after(double milliseconds)
 {
-    if (milliseconds < GRACE)
+    if (milliseconds < GRACE_STEP)
         return INSIST_UNWIND;
-    return milliseconds < GRACE_HOST ? INSIST_PARK : INSIST_ALWAYS;
+    return milliseconds < GRACE ? INSIST_STEP : INSIST_PARK;
 }
 
 /* Whether no thread of the expert runs any more, or can be made to stop. */
@@ -221,7 +232,8 @@ static bool lanes_take_over(struct expert *expert)
     for (unsigned t = 0; t < expert->lanes_count; t++) {
         struct lane *lane = &expert->lanes[t];
         int state = atomic_load(&lane->guest.state);
-        if ((state != GUEST_PARKED && state != GUEST_RUNNING) || atomic_load(&lane->is_over))
+        bool is_running = state == GUEST_RUNNING && !atomic_load(&lane->is_inside);
+        if ((state != GUEST_PARKED && !is_running) || atomic_load(&lane->is_over))
             continue;
         lane_take_over(lane);
         some = expert->is_stuck = true;
@@ -241,6 +253,8 @@ static bool failed_look(struct expert *expert, double elapsed)
         expert_drop(expert);
         atomic_store(&expert->is_dropped, true);
     }
+    if (expert->is_stuck)
+        guests_stop(expert, INSIST_PARK);
     return lanes_take_over(expert);
 }
 
