@@ -71,8 +71,8 @@ class Walks(unittest.TestCase):
     def inputs(self):
         yield (self.plain,), {}
         yield (self.gzip,), {}
-        yield ("-",), {"input": self.data}
-        yield ("-",), {"input": gzip.compress(self.data, 1)}
+        yield ("--spool", "-"), {"input": self.data}
+        yield ("--spool", "-"), {"input": gzip.compress(self.data, 1)}
 
     def test_forward_is_every_frame_once(self):
         for threads, events in self.forward.items():
@@ -147,6 +147,14 @@ class Walks(unittest.TestCase):
         self.assertEqual(sum(event["frames"] for event in forward), 3 * FRAMES)
         for how in SIDEWAYS:
             self.assertEqual(seen(walk(how, "-l", "3", "-t", "2", self.plain)), seen(forward))
+
+    def test_what_can_be_read_once(self):
+        """Forward needs nothing else; what does is refused, with a hint."""
+        self.assertEqual(seen(walk("forward", "-", input=self.data)), seen(self.forward[1]))
+        result = run("--json", "-t", "2", "-e", WALKING, "-", env=dict(os.environ, WALK="backward"), input=self.data)
+        self.assertEqual(result.returncode, 0)
+        self.assertEqual(result.stderr.count(b"see --spool"), 1)
+        self.assertEqual(seen(json.loads(result.stdout)["experts"][0]["events"]), [(0, 0, NOT_SUPPORTED)] * 2)
 
     def test_a_broken_end(self):
         path = os.path.join(self.folder.name, "cut.pcap")

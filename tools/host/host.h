@@ -135,6 +135,7 @@ struct host {
     struct clock clock;
     struct fragments fragments;
     struct history *history; /* NULL where frames cannot be asked for again */
+    atomic_bool has_refused; /* an expert that did */
     struct ks_key_stats stats;
     struct ks_key_stats stats_after;
     double reset_us;

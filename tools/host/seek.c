@@ -1,5 +1,6 @@
 #include "seek.h"
 
+#include "command.h"
 #include "history.h"
 #include "host.h"
 #include "interrupt.h"
@@ -53,13 +54,21 @@ static bool is_to_end(const struct lane *lane)
     return interrupted() || atomic_load_explicit(&lane->expert->failed, memory_order_relaxed);
 }
 
+/* Says why, once. */
+static DWORD refuse(const struct expert *expert)
+{
+    if (!atomic_exchange(&expert->host->has_refused, true))
+        complain("expert %s asks for frames that have gone by, or are to come: see --spool", expert->name);
+    return NMERR_NOT_SUPPORTED;
+}
+
 /* Until the frame of that number is known, or something else is. */
 static DWORD reach(struct lane *lane, uint32_t number)
 {
     struct host *host = lane->expert->host;
     unsigned spins = 0;
     if (!host->history)
-        return NMERR_NOT_SUPPORTED;
+        return refuse(lane->expert);
     for (;;) {
         bool ended = is_to_end(lane);
         uint32_t before = history_count(host->history);
