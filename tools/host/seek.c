@@ -51,7 +51,7 @@ static void let_go_by(struct lane *lane, unsigned *spins)
 
 static bool is_to_end(const struct lane *lane)
 {
-    return interrupted() || atomic_load_explicit(&lane->expert->failed, memory_order_relaxed);
+    return interrupt_is_late() || atomic_load_explicit(&lane->expert->failed, memory_order_relaxed);
 }
 
 /* Says why, once. */
@@ -106,7 +106,7 @@ static DWORD look_at(struct lane *lane, uint32_t number, struct expert_filter *f
 /* At the ends of the capture, and when the user ends the run, there are no more frames. */
 static DWORD no_more(DWORD result)
 {
-    return result == NMERR_OUT_OF_RANGE || (result == NMERR_EXPERT_TERMINATE && interrupted()) ? NMERR_NO_MORE_FRAMES
+    return result == NMERR_OUT_OF_RANGE || (result == NMERR_EXPERT_TERMINATE && interrupt_is_late()) ? NMERR_NO_MORE_FRAMES
                                                                                                : result;
 }
 
