@@ -25,11 +25,22 @@ void host_fatal(const char *what, ks_status status)
 
 /* ------------------------------------------------------------------ the beginning */
 
-/* A refused free, with --strict; or what the owner of a free block has found. */
+/* A refused free, with --strict; or what the owner of a free block has found. In the thread that frees, or the owner's. */
 static void on_misuse(void *context, const struct ks_error *error)
 {
-    expert_fail(context, host_guest, FAILURE_MISUSE, (int)error->status,
-                error->status == KS_DAMAGED ? "%p is %s" : "freed %p, %s", error->block, ks_strerror(error->status));
+    struct expert *expert = context;
+    struct walk walk = {0};
+    if (!failure_claim(expert, host_guest))
+        return;
+    if (expert->blamed)
+        walk_stack(&expert->module, (uintptr_t)__builtin_return_address(0), &walk);
+    expert->calls = walk.calls;
+    expert->failure.detail = (int)error->status;
+    snprintf(expert->failure.text, sizeof expert->failure.text,
+             error->status == KS_DAMAGED ? "%p is %s" : "freed %p, %s", error->block, ks_strerror(error->status));
+    failure_settle(expert, FAILURE_MISUSE);
+    ks_key_terminate(expert->key);
+    watchdog_wake();
 }
 
 /* Half of the machine's memory for all experts together. */
