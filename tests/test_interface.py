@@ -124,6 +124,19 @@ class Walks(unittest.TestCase):
             self.assertEqual(data["experts"][2]["events"][0]["sum"], self.forward[1][0]["sum"])
             self.assertEqual(data["frames_key"]["live"], 0)
 
+    def test_many_of_one_name(self):
+        """Each has its own key, which a section of the config file can name."""
+        path = os.path.join(self.folder.name, "keys.conf")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("[key flows#40]\nquota = 96 MiB\n")
+        data = report("--config", path, "-c", "500", *("-e", "flows") * 50, self.plain)
+        names = ["flows"] + ["flows#%d" % number for number in range(2, 51)]
+        self.assertEqual([e["name"] for e in data["experts"]], names)
+        self.assertEqual([e["key"]["name"] for e in data["experts"]], names)
+        self.assertEqual([e["name"] for e in data["experts"] if e["key"]["quota"] == 96 << 20], ["flows#40"])
+        for expert in data["experts"]:
+            self.assertEqual(expert["events"], data["experts"][0]["events"])
+
     def test_filters(self):
         for expression in ("src host 192.0.2.1", "tcp[tcpflags] & tcp-push != 0", "greater 1000"):
             passed = walk("forward", "-f", expression, self.plain)[0]["frames"]

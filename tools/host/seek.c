@@ -106,8 +106,9 @@ static DWORD look_at(struct lane *lane, uint32_t number, struct expert_filter *f
 /* At the ends of the capture, and when the user ends the run, there are no more frames. */
 static DWORD no_more(DWORD result)
 {
-    return result == NMERR_OUT_OF_RANGE || (result == NMERR_EXPERT_TERMINATE && interrupt_is_late()) ? NMERR_NO_MORE_FRAMES
-                                                                                               : result;
+    return result == NMERR_OUT_OF_RANGE || (result == NMERR_EXPERT_TERMINATE && interrupt_is_late())
+               ? NMERR_NO_MORE_FRAMES
+               : result;
 }
 
 static DWORD find_forward(struct lane *lane, uint32_t from, struct expert_filter *filter)
