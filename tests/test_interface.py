@@ -6,6 +6,9 @@
 import gzip
 import json
 import os
+import pty
+import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -68,8 +71,8 @@ class Walks(unittest.TestCase):
     def inputs(self):
         yield (self.plain,), {}
         yield (self.gzip,), {}
-        yield ("-",), {"input": self.data}
-        yield ("-",), {"input": gzip.compress(self.data, 1)}
+        yield ("--spool", "-"), {"input": self.data}
+        yield ("--spool", "-"), {"input": gzip.compress(self.data, 1)}
 
     def test_forward_is_every_frame_once(self):
         for threads, events in self.forward.items():
@@ -121,6 +124,19 @@ class Walks(unittest.TestCase):
             self.assertEqual(data["experts"][2]["events"][0]["sum"], self.forward[1][0]["sum"])
             self.assertEqual(data["frames_key"]["live"], 0)
 
+    def test_many_of_one_name(self):
+        """Each has its own key, which a section of the config file can name."""
+        path = os.path.join(self.folder.name, "keys.conf")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("[key flows#40]\nquota = 96 MiB\n")
+        data = report("--config", path, "-c", "500", *("-e", "flows") * 50, self.plain)
+        names = ["flows"] + ["flows#%d" % number for number in range(2, 51)]
+        self.assertEqual([e["name"] for e in data["experts"]], names)
+        self.assertEqual([e["key"]["name"] for e in data["experts"]], names)
+        self.assertEqual([e["name"] for e in data["experts"] if e["key"]["quota"] == 96 << 20], ["flows#40"])
+        for expert in data["experts"]:
+            self.assertEqual(expert["events"], data["experts"][0]["events"])
+
     def test_filters(self):
         for expression in ("src host 192.0.2.1", "tcp[tcpflags] & tcp-push != 0", "greater 1000"):
             passed = walk("forward", "-f", expression, self.plain)[0]["frames"]
@@ -144,6 +160,14 @@ class Walks(unittest.TestCase):
         self.assertEqual(sum(event["frames"] for event in forward), 3 * FRAMES)
         for how in SIDEWAYS:
             self.assertEqual(seen(walk(how, "-l", "3", "-t", "2", self.plain)), seen(forward))
+
+    def test_what_can_be_read_once(self):
+        """Forward needs nothing else; what does is refused, with a hint."""
+        self.assertEqual(seen(walk("forward", "-", input=self.data)), seen(self.forward[1]))
+        result = run("--json", "-t", "2", "-e", WALKING, "-", env=dict(os.environ, WALK="backward"), input=self.data)
+        self.assertEqual(result.returncode, 0)
+        self.assertEqual(result.stderr.count(b"see --spool"), 1)
+        self.assertEqual(seen(json.loads(result.stdout)["experts"][0]["events"]), [(0, 0, NOT_SUPPORTED)] * 2)
 
     def test_a_broken_end(self):
         path = os.path.join(self.folder.name, "cut.pcap")
@@ -184,5 +208,114 @@ class Fragments(unittest.TestCase):
                     self.assertEqual(seen(events), seen(forward), (how, threads))
 
 
+class Sources(unittest.TestCase):
+    """Sources for Network Monitor, compiled unchanged and run."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        for compiler, name in (("cc", "sdk_expert.c"), ("c++", "sdk_expert.cc"), ("cc", "netmon_source.c")):
+            if shutil.which(compiler):
+                subprocess.run([compiler, "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-o", cls.path(name + ".so"),
+                                os.path.join(ROOT, "tests", name), "-I", os.path.join(ROOT, "include", "keyslab")], check=True)
+        cls.sdk = cls.path("sdk_expert.c.so")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.cleanup()
+
+    @classmethod
+    def path(cls, name):
+        return os.path.join(cls.folder.name, name)
+
+    def expert(self, *arguments, **options):
+        return report("-c", "3000", "-e", self.sdk, *arguments, SAMPLE, **options)["experts"][0]
+
+    def test_events_of_all_types(self):
+        text = run("-c", "3000", "-e", self.sdk, SAMPLE).stdout.decode()
+        data = self.expert()
+        whole, short = data["events"]
+        long_frames = whole["Frames"]
+        self.assertGreater(long_frames, 100)
+        self.assertEqual(whole, {
+            "event": "Long frames", "Frames": long_frames, "Last": 3000, "Uint8": 200, "Sint8": -100, "Uint16": 60000,
+            "Sint16": -30000, "Sint32": -2000000000, "Float64": 2.5, "YesNo": True, "OnOff": False, "TrueFalse": True,
+            "Address": "00:00:5e:00:53:01", "Address#2": "00000001.00005e005301", "Address#3": "192.0.2.1",
+            "VarTime": "2024-02-29 12:00:00.000", "event#2": "a text", "Nothing": "",
+            "about": {"severity": "warning", "time": "2024-02-29 23:00:00.005", "source": "SDK source",
+                      "machine": "host.example", "description": "at least 1000", "id": 7}})
+        self.assertEqual(short, {"event": "event", "Frames": long_frames, "Last": 3000})
+        self.assertIn("\nSDK sample: Long frames, the largest 1 of 1\n", text)
+        self.assertIn("\nSDK sample: event, the largest 1 of 1\n", text)
+        self.assertRegex(text, "  yes +off +true +00:00:5e:00:53:01 +00000001.00005e005301 +192.0.2.1 ")
+        self.assertRegex(text, " warning +2024-02-29 23:00:00.005 +SDK source")
+        self.assertIn("\nSDK sample: done, 100 %: All frames\n", text)
+
+    def test_status(self):
+        self.assertEqual(self.expert()["status"], {"status": "done", "substatus": 3, "percent": 100, "text": "All\nframes"})
+        silent = report("-c", "10", "-e", WALKING, SAMPLE, env=dict(os.environ, WALK="forward"))["experts"][0]
+        self.assertNotIn("status", silent)
+
+    def test_a_line_for_each_on_a_terminal(self):
+        master, slave = pty.openpty()
+        subprocess.run([KEYSLAB, "run", "-e", self.sdk, "-e", self.sdk, "-e", WALKING, SAMPLE], stdout=subprocess.DEVNULL,
+                       stderr=slave, timeout=60, env=dict(os.environ, WALK="forward"))
+        os.close(slave)
+        shown = b""
+        try:
+            while True:
+                shown += os.read(master, 65536)
+        except OSError:
+            os.close(master)
+        self.assertRegex(shown, rb"frames, \d+ a second\r+\nSDK sample: running, \d+ %\r+\nSDK sample#2: running, \d+ %\x1b\[2A")
+        self.assertTrue(shown.endswith(b"\r\x1b[J"))
+
+    def test_a_source_in_another_language(self):
+        if not os.path.exists(self.path("sdk_expert.cc.so")):
+            self.skipTest("no C++ compiler")
+        long_frames = self.expert()["events"][0]["Frames"]
+        for threads in ("1", "3"):
+            data = report("-t", threads, "-c", "3000", "-e", self.path("sdk_expert.cc.so"), SAMPLE)["experts"][0]
+            self.assertLessEqual(abs(sum(event["frames"] for event in data["events"]) - long_frames), long_frames // 10)
+            self.assertEqual(data["left_blocks"], 0)
+
+    def test_configurations(self):
+        path = self.path("sdk.config")
+        option = "SDK sample=" + path
+        first = self.expert("--strict", "--expert-config", option)
+        self.assertEqual(first["left_blocks"], 0)
+        with open(path, "rb") as file:
+            written = file.read()
+        self.assertEqual(struct.unpack("<II", written[:8]), (40, 1000))
+        described = lambda data: data["events"][0]["about"]["description"]
+        changed = self.expert("--expert-config", option, env=dict(os.environ, SDK_MINIMUM="60"))
+        self.assertEqual(described(changed), "at least 60")
+        self.assertGreater(changed["events"][0]["Frames"], first["events"][0]["Frames"])
+        with open(path, "rb") as file:
+            self.assertEqual(struct.unpack("<II", file.read(8)), (40, 60))
+        modified = os.stat(path).st_mtime_ns
+        self.assertEqual(described(self.expert("--expert-config", option)), "at least 60")
+        self.assertEqual(os.stat(path).st_mtime_ns, modified)
+        self.assertEqual(described(self.expert()), "at least 1000")
+
+    def test_configurations_that_are_none(self):
+        for bytes, text in ((b"", "0 bytes"), (b"\x08\0\0\0", "says that it has 8"), (b"\x04\0\0\0rest", "has 8 bytes")):
+            path = self.path("bad.config")
+            with open(path, "wb") as file:
+                file.write(bytes)
+            result = run("-e", self.sdk, "--expert-config", "SDK sample=" + path, SAMPLE)
+            self.assertEqual((result.returncode, result.stdout), (1, b""))
+            self.assertIn(text, result.stderr.decode())
+            with open(path, "rb") as file:
+                self.assertEqual(file.read(), bytes)
+        for option, text in (("flows=x", "cannot be configured"), ("nobody=x", "nobody"), ("flows", "NAME=FILE")):
+            result = run("-e", "flows", "--expert-config", option, SAMPLE)
+            self.assertIn(result.returncode, (1, 2))
+            self.assertIn(text, result.stderr.decode())
+        result = run("-c", "10", "-e", self.sdk, "--expert-config", "SDK sample=" + self.path("none/file"), SAMPLE)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("none/file", result.stderr.decode())
+
+
 if __name__ == "__main__":
-    unittest.main(argv=sys.argv[:1], verbosity=2)
+    unittest.main(argv=sys.argv[:1] + sys.argv[4:], verbosity=2)

@@ -40,6 +40,8 @@ struct options {
     bool json;
     size_t experts_count;
     const char **experts;
+    size_t settings_count;
+    char **settings; /* NAME=FILE */
     bool spool;
 };
 
@@ -53,8 +55,10 @@ static void print_help(void)
          "and what their memory did.\n"
          "\n"
          "options:\n"
-         "  -e, --expert NAME|PATH.so  an expert to run, again for more; flows and reassembly\n"
-         "                             come with keyslab, and are the default\n"
+         "  -e, --expert NAME|PATH.so[:THREADS]\n"
+         "                             an expert to run, again for more; flows and reassembly\n"
+         "                             come with keyslab, and are the default. Its own number of\n"
+         "                             threads may follow; a second one of a name is NAME#2\n"
          "  -t, --threads N            threads an expert, 1 to 64; default 1. Each flow goes\n"
          "                             to the same thread always\n"
          "      --config FILE          settings of the keys, keyslab.conf(5); without this the file\n"
@@ -69,8 +73,6 @@ static void print_help(void)
          "      --every TIME           report each 60s, 5m, 1h, and begin again with keys that are\n"
          "                             reset: of an interface by the system's clock, of a file by\n"
          "                             its frames' times. JSON is a line for each report\n"
-         "      --spool                keep the frames of an interface in a temporary file, so that\n"
-         "                             experts may ask for them by number\n"
          "      --expert-timeout SECONDS\n"
          "                             that an expert has for one frame, and to return when it is\n"
          "                             told to; default 10; 0 for any time\n"
@@ -79,6 +81,12 @@ static void print_help(void)
          "                             of the machine's memory over the number of experts\n"
          "      --strict               an expert fails, too, that frees a block twice or what is no\n"
          "                             block of its own, or leaves blocks behind\n"
+         "      --expert-config NAME=FILE\n"
+         "                             the configuration of the expert of that name: what the\n"
+         "                             file has, if it is there, is given to Configure, and what\n"
+         "                             Configure makes of it is written into it\n"
+         "      --spool                keep the frames of an interface or a pipe in a temporary\n"
+         "                             file, for experts that ask for them again\n"
          "      --fail NAME@FRAME      make an expert fail at a frame: its key is terminated,\n"
          "                             then reset, and the others go on\n"
          "      --isolate              each expert in a process of its own, which can only read the\n"
@@ -167,6 +175,7 @@ static int parse_options(int argc, char **argv, struct options *options)
         RESTART,
         ISOLATE_RING,
         SPOOL,
+        SETTINGS,
         READERS,
         EVERY
     };
@@ -190,6 +199,7 @@ static int parse_options(int argc, char **argv, struct options *options)
         {"restart", required_argument, NULL, RESTART},
         {"isolate-ring", required_argument, NULL, ISOLATE_RING},
         {"spool", no_argument, NULL, SPOOL},
+        {"expert-config", required_argument, NULL, SETTINGS},
         {"expert-quota", required_argument, NULL, QUOTA},
         {0},
     };
@@ -262,6 +272,9 @@ static int parse_options(int argc, char **argv, struct options *options)
             if (!rotation_parse("--every", optarg, &options->rotation.every))
                 return EXIT_USAGE;
             break;
+        case SETTINGS:
+            options->settings[options->settings_count++] = optarg;
+            break;
         case SPOOL:
             options->spool = true;
             break;
@@ -296,6 +309,24 @@ static int apply_fail(struct options *options)
     snprintf(name, sizeof name, "%.*s", (int)(at - options->fail), options->fail);
     if (!host_fail(options->host, name, frame))
         return usage_error("run", "--fail %s: no expert '%s' in this run", options->fail, name);
+    return EXIT_DONE;
+}
+
+/* The names of experts are known once they are loaded. */
+static int read_settings(struct options *options)
+{
+    for (size_t i = 0; i < options->settings_count; i++) {
+        char *name = options->settings[i];
+        char *equals = strchr(name, '=');
+        if (!equals || equals == name || !equals[1])
+            return usage_error("run", "--expert-config %s: expected NAME=FILE", name);
+        *equals = '\0';
+        struct expert *expert = host_expert(options->host, name);
+        if (!expert)
+            return usage_error("run", "--expert-config %s=%s: no expert '%s' in this run", name, equals + 1, name);
+        if (!settings_read(expert, equals + 1))
+            return EXIT_FAILED;
+    }
     return EXIT_DONE;
 }
 
@@ -565,6 +596,8 @@ static int run_recorded(struct options *options, struct capture *capture, const 
     if (!load_experts(options))
         return EXIT_FAILED;
     status = apply_fail(options);
+    if (!status)
+        status = read_settings(options);
     if (status)
         return status;
     /* The trace begins before the first key is there, and ends before the report, whose reader may go away. */
@@ -608,9 +641,14 @@ static int run(int argc, char **argv)
     static struct host host = {.threads = 1, .timeout = TIMEOUT_DEFAULT};
     /* There are no more experts than words on the command line, or two by default. */
     struct options options = {
-        .host = &host, .top = TOP_DEFAULT, .readers = 1, .experts = calloc((size_t)argc, sizeof *options.experts)};
+        .host = &host,
+        .top = TOP_DEFAULT,
+        .readers = 1,
+        .experts = calloc((size_t)argc, sizeof *options.experts),
+        .settings = calloc((size_t)argc, sizeof *options.settings),
+    };
     host_reserve(&host, (size_t)argc + 2);
-    if (!options.experts)
+    if (!options.experts || !options.settings)
         host_fatal("loading experts", KS_NO_MEMORY);
     int status = parse_options(argc, argv, &options);
     if (status)
@@ -625,6 +663,7 @@ static int run(int argc, char **argv)
         status = run_capture(&options, capture);
     capture_close(capture);
     free(options.experts);
+    free(options.settings);
     if (host_is_stuck(&host))
         output_exit(status);
     return status;

@@ -75,12 +75,14 @@ static void print_keys(const struct host *host)
         printf("\nframes: a ring of %s\n", bytes_text((double)host->ring_bytes));
 }
 
+/* That an expert is done goes without saying. */
 static void print_statuses(const struct host *host)
 {
     char line[2 * EXPERTSTRINGLENGTH];
     struct status status;
     for (size_t i = 0; i < host->experts_count; i++) {
-        if (!status_get(&host->experts[i], &status))
+        bool said = status_get(&host->experts[i], &status);
+        if (!said || (status.status == EXPERTSTATUS_DONE && !*status.text))
             continue;
         status_line(host->experts[i].name, &status, line, sizeof line);
         printf("\n%s\n", line);

@@ -85,7 +85,7 @@ NETMON_API SIZE_T WINAPI ExpertMemorySize(HEXPERTKEY hExpertKey, LPVOID pOrigina
  *     NMERR_OUT_OF_RANGE     the capture has no frame of that number
  *     NMERR_FRAME_NOT_FOUND  the specified frame does not pass the filter
  *     NMERR_NOT_SUPPORTED    another direction, or another flag than FLAGS_; and what needs the capture to be read again where
- *                            it cannot be: an interface, without `keyslab run --spool`
+ *                            it cannot be: an interface or a pipe, without `keyslab run --spool`
  *     NMERR_INVALID_HFILTER  hFilter is not a filter of this expert
  *     NMERR_FILE_READ_ERROR  the capture cannot be read again, or is not the one that it was
  *     NMERR_OUT_OF_MEMORY    the host's memory is short

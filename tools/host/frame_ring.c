@@ -167,12 +167,7 @@ void ring_go_on(struct frame_ring *ring)
     atomic_store_explicit(&ring->shared->ended, false, memory_order_relaxed);
 }
 
-/* Relaxed, as below: nothing is read by it. */
-void ring_stop(struct frame_ring *ring)
-{
-    atomic_store_explicit(&ring->shared->stopping, true, memory_order_relaxed);
-}
-
+/* Relaxed: nothing is read by it. */
 void ring_cut_short(struct frame_ring *ring)
 {
     atomic_store_explicit(&ring->shared->cut_short, true, memory_order_relaxed);
@@ -218,9 +213,9 @@ void ring_skip_held(struct frame_ring *ring, struct ring_reader *reader)
 
 /* ------------------------------------------------------------------ the readers */
 
-bool ring_is_stopping(const struct frame_ring *ring)
+bool ring_is_cut_short(const struct frame_ring *ring)
 {
-    return atomic_load_explicit(&ring->shared->stopping, memory_order_relaxed);
+    return atomic_load_explicit(&ring->shared->cut_short, memory_order_relaxed);
 }
 
 void cursor_open(struct ring_cursor *cursor, const struct frame_ring *ring, struct ring_place *place, uint32_t lane,
@@ -255,7 +250,7 @@ static struct ring_record *cursor_find(struct ring_cursor *cursor)
 static struct ring_record *cursor_look(struct ring_cursor *cursor, bool *ended)
 {
     const struct ring_head *shared = cursor->ring->shared;
-    if (atomic_load_explicit(&shared->cut_short, memory_order_relaxed)) {
+    if (ring_is_cut_short(cursor->ring)) {
         *ended = true;
         return NULL;
     }

@@ -49,7 +49,6 @@ struct ring_reader {
 struct ring_head {
     _Alignas(RING_LINE) _Atomic uint64_t head; /* records before it are whole */
     _Atomic uint32_t ended;                    /* no more will come */
-    _Atomic uint32_t stopping;                 /* and the user has ended it */
     _Atomic uint32_t cut_short;                /* what is left is not to be read */
 };
 
@@ -92,8 +91,7 @@ void ring_end(struct frame_ring *ring);
 /* Behind the end there is more, for readers that begin. */
 void ring_go_on(struct frame_ring *ring);
 
-/* The end will come soon; readers are not to read on. */
-void ring_stop(struct frame_ring *ring);
+/* Readers are not to read on. */
 void ring_cut_short(struct frame_ring *ring);
 
 /* A reader whose places are where it begins; it is not waited for any more once it has been removed. */
@@ -111,7 +109,7 @@ void ring_skip_held(struct frame_ring *ring, struct ring_reader *reader);
 /* In the child of a fork: the ring's pages become those of a file that nobody can map for writing. False with errno. */
 bool ring_protect(struct frame_ring *ring);
 
-bool ring_is_stopping(const struct frame_ring *ring);
+bool ring_is_cut_short(const struct frame_ring *ring);
 
 /* What a lane reads by: records whose hash, divided by the number of lanes, leaves its own. */
 struct ring_cursor {

@@ -7,7 +7,8 @@
  * expert that never asks costs nothing, and nobody waits for the capture thread.
  *
  * A plain file is read where it is. The bytes of a compressed one are written into a temporary file as it is gone through.
- * What can be read only once, the capture thread itself writes into one as it comes, and the history reads that.
+ * What can be read only once, the capture thread itself writes into one as it comes, and the history reads that: only where the
+ * user wants it, since it costs time and grows as long as the run does.
  */
 #ifndef HOST_HISTORY_H
 #define HOST_HISTORY_H
@@ -28,7 +29,7 @@ struct history_options {
     uint64_t most;                     /* frames of the run, 0 for all */
     const struct recording *recording; /* frames that are in memory, `loops` times; or NULL */
     uint64_t loops;
-    bool spool; /* for an interface, too */
+    bool spool; /* what can be read only once */
 };
 
 /* Its blocks are of the key. */

@@ -108,13 +108,14 @@ static void call_configure(void *argument)
 
 static void expert_configure(struct expert *expert)
 {
-    if (!expert->info.pConfigProc || !(expert->info.Flags & EXPERT_ENUM_FLAG_CONFIGURABLE))
+    if (!expert->is_configurable)
         return;
     struct configuration *configuration = calloc(1, sizeof *configuration);
     if (!configuration)
         host_fatal("configuring an expert", KS_NO_MEMORY);
     configuration->expert = expert;
     configuration->startup = host_startup(expert->host);
+    configuration->config = settings_copy(expert);
     if (guest_call_aside(expert, call_configure, configuration, expert->host->timeout)) {
         if (!configuration->accepted)
             expert_fail(expert, NULL, FAILURE_REFUSED, 0, "Configure returned FALSE");
@@ -122,13 +123,14 @@ static void expert_configure(struct expert *expert)
     }
     if (atomic_load(&expert->failed))
         expert_stop_all(expert);
+    else
+        expert->host->unsaved |= !settings_write(expert, expert->config);
     if (!expert->is_stuck)
         free(configuration);
 }
 
 static void expert_start(struct expert *expert)
 {
-    struct host *host = expert->host;
     if (expert->lanes)
         return;
     struct lane *lanes = calloc(expert->lanes_count, sizeof *lanes);
@@ -139,7 +141,8 @@ static void expert_start(struct expert *expert)
         lanes[t].seek.share = t;
         lanes[t].guest = (struct guest){.expert = expert, .lane = &lanes[t], .number = t + 1};
         if (expert->is_apart)
-            cursor_open(&lanes[t].cursor, &host->ring, &expert->process->page->places[t], t, expert->lanes_count);
+            cursor_open(&lanes[t].cursor, &expert->host->ring, &expert->process->page->places[t], t,
+                        expert->lanes_count);
         else
             ck_ring_init(&lanes[t].ring, RING);
     }
@@ -251,11 +254,20 @@ static void begun_wait(struct expert *expert)
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 }
 
+/* It is the host's since Configure has handed it over; the expert may have freed it all the same. */
+static void free_config(struct expert *expert)
+{
+    if (expert->config && !atomic_load(&expert->failed) && ks_size(expert->key, expert->config))
+        ks_free(expert->key, expert->config);
+    expert->config = NULL;
+}
+
 /* What is known of an expert only when all of its threads have ended. */
 static void expert_look_back(struct expert *expert)
 {
     struct ks_key_stats stats;
     quota_look(expert);
+    free_config(expert);
     if (!expert->host->is_strict || atomic_load(&expert->failed))
         return;
     ks_status status = ks_key_stats(expert->key, &stats);
@@ -278,9 +290,9 @@ void host_show(struct host *host)
     host->show(host);
 }
 
-bool host_is_interrupted(const struct host *host)
+bool host_is_late(const struct host *host)
 {
-    return interrupted() || (host->ring.shared && ring_is_stopping(&host->ring));
+    return interrupt_is_late() || (host->ring.shared && ring_is_cut_short(&host->ring));
 }
 
 static bool some_are_stuck(const struct host *host)
@@ -343,7 +355,7 @@ bool host_ran_well(const struct host *host)
 {
     if (host->refused)
         complain("%llu frames found no memory", (unsigned long long)host->refused);
-    return !host->refused;
+    return !host->refused && !host->unsaved;
 }
 
 /* The code of an expert that has failed is not run again, not even to unload it. */
@@ -394,11 +406,13 @@ static void expert_close(struct expert *expert)
 {
     if (expert->process) {
         process_close(expert->process);
+        settings_free(expert);
         events_free(expert);
         free(expert->path);
         return;
     }
     ks_key_destroy(expert->key);
+    settings_free(expert);
     expert->is_stuck |= guests_remain(expert);
     if (may_unload(expert))
         dlclose(expert->library);

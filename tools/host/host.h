@@ -20,6 +20,7 @@
 #include "frame_ring.h"
 #include "history.h"
 #include "seek.h"
+#include "settings.h"
 #include "status.h"
 
 #include <ck_ring.h>
@@ -86,6 +87,8 @@ struct expert {
     unsigned copies;       /* experts that would have the same name */
     void *library;
     EXPERTENUMINFO info;
+    bool is_configurable;
+    struct settings settings;
     EXPERTCONFIG *config;
     ks_key_t key;
     unsigned lanes_count;
@@ -156,6 +159,7 @@ struct host {
     struct fragments fragments;
     struct origin *origin;   /* NULL where frames cannot be asked for again */
     struct history *history; /* of that, in the process that experts are in */
+    atomic_bool has_refused; /* an expert that asked for a frame again */
     struct ks_key_stats stats;
     struct ks_key_stats stats_after;
     double reset_us;
@@ -165,6 +169,7 @@ struct host {
     uint64_t bytes;
     uint64_t refused; /* frames without memory */
     uint64_t dropped; /* by the kernel or the interface, before they could be read */
+    bool unsaved;     /* a configuration could not be written */
     uint64_t problems_count;
     struct problem problems[PROBLEMS_KEPT];
     double seconds;
@@ -193,6 +198,9 @@ void host_reserve(struct host *host, size_t experts);
  * "flows:4". False after a complaint; one whose Register fails is there, and has failed.
  */
 bool host_load(struct host *host, const char *name);
+
+/* The expert of that name, NULL where there is none. */
+struct expert *host_expert(const struct host *host, const char *name);
 
 /* Makes the expert of that name fail at a frame. False where there is none. */
 bool host_fail(struct host *host, const char *name, uint64_t frame);
@@ -266,8 +274,8 @@ void expert_finish(struct expert *expert);
 /* Now and then in a wait: the progress. */
 void host_show(struct host *host);
 
-/* Whether the user ends the run. */
-bool host_is_interrupted(const struct host *host);
+/* Whether the user has ended the run, and it should have ended by now. */
+bool host_is_late(const struct host *host);
 
 /* The lane's next frame, after releasing the one before; NULL at the end, and where the expert has failed. */
 struct frame *lane_next(struct lane *lane);

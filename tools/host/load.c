@@ -61,6 +61,7 @@ static void expert_accept(struct expert *expert, const EXPERTENUMINFO *info)
     expert->info.szName[sizeof info->szName - 1] = '\0';
     expert->info.szVendor[sizeof info->szVendor - 1] = '\0';
     expert->info.szDescription[sizeof info->szDescription - 1] = '\0';
+    expert->is_configurable = info->pConfigProc && info->Flags & EXPERT_ENUM_FLAG_CONFIGURABLE;
     snprintf(expert->info.szDllName, sizeof info->szDllName, "%s", expert->name);
 }
 
@@ -99,6 +100,11 @@ static struct expert *expert_named(const struct host *host, const char *name, co
         if (&host->experts[i] != except && !strcmp(host->experts[i].name, name))
             return &host->experts[i];
     return NULL;
+}
+
+struct expert *host_expert(const struct host *host, const char *name)
+{
+    return expert_named(host, name, NULL);
 }
 
 void expert_name(struct expert *expert)
@@ -156,7 +162,7 @@ bool host_load(struct host *host, const char *text)
 
 bool host_fail(struct host *host, const char *name, uint64_t frame)
 {
-    struct expert *expert = expert_named(host, name, NULL);
+    struct expert *expert = host_expert(host, name);
     if (expert)
         expert->fail_at = frame;
     return expert;

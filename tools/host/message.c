@@ -74,19 +74,24 @@ void message_put_event(struct message *message, const NMEVENTDATA *event)
     }
 }
 
+bool send_all(int socket, const void *bytes, size_t length)
+{
+    for (size_t sent = 0; sent < length;) {
+        ssize_t more = send(socket, (const uint8_t *)bytes + sent, length - sent, MSG_NOSIGNAL);
+        if (more < 0 && errno != EINTR)
+            return false;
+        sent += more > 0 ? (size_t)more : 0;
+    }
+    return true;
+}
+
 bool message_send(struct message *message, int socket)
 {
     if (message->is_cut)
         return false;
     const uint32_t length = (uint32_t)(message->length - sizeof(struct header));
     memcpy(message->bytes + offsetof(struct header, length), &length, sizeof length);
-    for (size_t sent = 0; sent < message->length;) {
-        ssize_t more = send(socket, message->bytes + sent, message->length - sent, MSG_NOSIGNAL);
-        if (more < 0 && errno != EINTR)
-            return false;
-        sent += more > 0 ? (size_t)more : 0;
-    }
-    return true;
+    return send_all(socket, message->bytes, message->length);
 }
 
 /* ------------------------------------------------------------------ receiving */

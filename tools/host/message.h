@@ -14,9 +14,10 @@
 enum message_kind {
     MESSAGE_READY = 1, /* Register has returned: what it said is in the process's page */
     MESSAGE_EVENT,
+    MESSAGE_SETTINGS, /* an expert's configuration */
 };
 
-enum { MESSAGE_MOST = 16 << 20 };
+enum { MESSAGE_MOST = 17 << 20 };
 
 /* One that is put together; `is_cut` where it was too long, or there was no memory. */
 struct message {
@@ -30,6 +31,9 @@ void message_begin(struct message *message, enum message_kind kind);
 void message_put(struct message *message, const void *bytes, size_t length);
 void message_put_text(struct message *message, const char *text);
 void message_put_event(struct message *message, const NMEVENTDATA *event);
+
+/* All of the bytes; false where the other end is gone. */
+bool send_all(int socket, const void *bytes, size_t length);
 
 /* Sends the whole of it; false where it is cut, or the other end is gone. */
 bool message_send(struct message *message, int socket);

@@ -73,10 +73,8 @@ static bool open_origin(struct origin *origin, const struct capture *capture)
     const struct history_options *options = &origin->options;
     if (options->recording)
         return true;
-    if (capture_is_live(capture))
-        return options->spool && open_records(origin);
     if (!capture_can_reopen(capture) || input_path_is_standard(options->source))
-        return open_records(origin);
+        return options->spool && open_records(origin);
     origin->compressed = capture_is_compressed(capture);
     origin->file = open(options->source, O_RDONLY | O_CLOEXEC);
     return origin->file >= 0;

@@ -93,9 +93,16 @@ static struct process *process_new(struct expert *expert)
 static void process_go(struct process *process)
 {
     const struct expert *expert = process->expert;
-    struct go go = {.fail_at = expert->fail_at, .sharers = (unsigned)expert->host->experts_count};
+    const struct settings *settings = &expert->settings;
+    struct go go = {
+        .fail_at = expert->fail_at,
+        .sharers = (unsigned)expert->host->experts_count,
+        .settings_size = settings->size,
+    };
     snprintf(go.name, sizeof go.name, "%s", expert->name);
-    send(process->socket, &go, sizeof go, MSG_NOSIGNAL);
+    snprintf(go.settings, sizeof go.settings, "%s", settings->path ? settings->path : "");
+    send_all(process->socket, &go, sizeof go);
+    send_all(process->socket, settings->bytes, settings->size);
 }
 
 /* ------------------------------------------------------------------ what processes say */
@@ -104,6 +111,7 @@ static void take_info(struct expert *expert, const EXPERTENUMINFO *told)
 {
     EXPERTENUMINFO *info = &expert->info;
     *info = (EXPERTENUMINFO){.Version = told->Version, .Flags = told->Flags};
+    expert->is_configurable = told->pConfigProc && told->Flags & EXPERT_ENUM_FLAG_CONFIGURABLE;
     snprintf(info->szName, sizeof info->szName, "%.*s", (int)sizeof info->szName - 1, told->szName);
     snprintf(info->szVendor, sizeof info->szVendor, "%.*s", (int)sizeof info->szVendor - 1, told->szVendor);
     snprintf(info->szDescription, sizeof info->szDescription, "%.*s", (int)sizeof info->szDescription - 1,
@@ -151,6 +159,9 @@ static bool take_message(void *context, struct content *content)
         return true;
     case MESSAGE_EVENT:
         return take_event(expert, content);
+    case MESSAGE_SETTINGS:
+        expert->host->unsaved |= !settings_save(expert, content->at, (size_t)(content->end - content->at));
+        return true;
     }
     return false;
 }
@@ -223,6 +234,7 @@ static void take_stats(struct expert *expert, const struct outcome *outcome, boo
         expert->stats = outcome->stats;
         expert->stats_after = outcome->stats_after;
         expert->reset_us = outcome->reset_us;
+        expert->host->unsaved |= outcome->unsaved;
     }
     snprintf(expert->stats.name, sizeof expert->stats.name, "%s", expert->name);
     if (expert->stats.class_count > KS_CLASSES_MAX)
@@ -362,8 +374,6 @@ static void processes_tend(struct host *host, int milliseconds)
     double elapsed = now - host->tended < LOOK_MOST ? now - host->tended : LOOK_MOST;
     host->tended = now;
     origin_send(host->origin);
-    if (interrupted())
-        ring_stop(&host->ring);
     if (interrupt_is_late())
         ring_cut_short(&host->ring);
     for (size_t i = 0; i < host->experts_count; i++)

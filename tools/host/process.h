@@ -14,6 +14,7 @@
 #include "host.h"
 #include "message.h"
 
+#include <limits.h>
 #include <sys/types.h>
 
 enum told {
@@ -29,6 +30,7 @@ struct outcome {
     struct ks_key_stats stats;
     struct ks_key_stats stats_after;
     double reset_us;
+    bool unsaved; /* a configuration that is none */
 };
 
 /* What an expert's process waits for, and then runs. */
@@ -36,6 +38,8 @@ struct go {
     uint64_t fail_at;
     unsigned sharers;
     char name[NAME_BYTES];
+    char settings[PATH_MAX]; /* file of its configuration; empty for none */
+    size_t settings_size;    /* bytes of it, which follow */
 };
 
 /* Shared by the host and one expert's process, which both may write it. */
@@ -96,6 +100,9 @@ _Noreturn void process_run(struct host *host, struct process *process, pid_t par
 
 /* Sends an event to the host. */
 void process_send_event(const NMEVENTDATA *event);
+
+/* Sends its configuration, which the host keeps. */
+void process_send_settings(const EXPERTCONFIG *config);
 
 /* Shows the expert's status to the host. Under the expert's mutex. */
 void process_tell_status(struct expert *expert);

@@ -33,6 +33,14 @@ void process_send_event(const NMEVENTDATA *event)
         host_fatal("sending an event", KS_NO_MEMORY);
 }
 
+void process_send_settings(const EXPERTCONFIG *config)
+{
+    message_begin(&sender.message, MESSAGE_SETTINGS);
+    message_put(&sender.message, config, config->RawConfigLength);
+    if (!message_send(&sender.message, sender.socket))
+        host_fatal("sending a configuration", KS_NO_MEMORY);
+}
+
 /* Release: whoever sees the version even before and after (acquire, in take_status) has seen it whole. */
 void process_tell_status(struct expert *expert)
 {
@@ -100,14 +108,26 @@ static _Noreturn void end(int status)
     _exit(status);
 }
 
+/* Where there is no configuration yet, there are no bytes. */
+static void await_settings(struct expert *expert, const struct go *go)
+{
+    size_t size = go->settings_size;
+    void *bytes = size ? malloc(size) : NULL;
+    expert->settings = (struct settings){.path = go->settings, .bytes = bytes, .size = size};
+    if (size && (!bytes || recv(sender.socket, bytes, size, MSG_WAITALL) != (ssize_t)size))
+        _exit(EXIT_FAILED);
+}
+
 /* Waits until the run begins. */
 static void await_go(struct host *host, struct expert *expert)
 {
-    struct go go;
+    static struct go go;
     if (recv(sender.socket, &go, sizeof go, MSG_WAITALL) != sizeof go)
         _exit(EXIT_FAILED);
     expert->fail_at = go.fail_at;
     host->sharers = go.sharers;
+    if (*go.settings)
+        await_settings(expert, &go);
     snprintf(expert->name, sizeof expert->name, "%s", go.name);
 }
 
@@ -118,6 +138,7 @@ static void tell_outcome(const struct expert *expert, struct outcome *outcome)
     outcome->stats = expert->stats;
     outcome->stats_after = expert->stats_after;
     outcome->reset_us = expert->reset_us;
+    outcome->unsaved = expert->host->unsaved;
     atomic_store_explicit(&outcome->told, TOLD_OUTCOME, memory_order_release);
 }
 

@@ -1,5 +1,6 @@
 #include "seek.h"
 
+#include "command.h"
 #include "history.h"
 #include "host.h"
 
@@ -43,7 +44,15 @@ static void let_go_by(struct lane *lane, unsigned *spins)
 
 static bool is_to_end(const struct lane *lane)
 {
-    return host_is_interrupted(lane->expert->host) || atomic_load_explicit(&lane->expert->failed, memory_order_relaxed);
+    return host_is_late(lane->expert->host) || atomic_load_explicit(&lane->expert->failed, memory_order_relaxed);
+}
+
+/* Says why, once. */
+static DWORD refuse(const struct expert *expert)
+{
+    if (!atomic_exchange(&expert->host->has_refused, true))
+        complain("expert %s asks for frames that have gone by, or are to come: see --spool", expert->name);
+    return NMERR_NOT_SUPPORTED;
 }
 
 /* Until the frame of that number is known, or something else is. */
@@ -52,7 +61,7 @@ static DWORD reach(struct lane *lane, uint32_t number)
     struct host *host = lane->expert->host;
     unsigned spins = 0;
     if (!host->history)
-        return NMERR_NOT_SUPPORTED;
+        return refuse(lane->expert);
     for (;;) {
         bool ended = is_to_end(lane);
         uint32_t before = history_count(host->history);
@@ -90,7 +99,7 @@ static DWORD look_at(struct lane *lane, uint32_t number, struct expert_filter *f
 /* At the ends of the capture, and when the user ends the run, there are no more frames. */
 static DWORD no_more(const struct lane *lane, DWORD result)
 {
-    return result == NMERR_OUT_OF_RANGE || (result == NMERR_EXPERT_TERMINATE && host_is_interrupted(lane->expert->host))
+    return result == NMERR_OUT_OF_RANGE || (result == NMERR_EXPERT_TERMINATE && host_is_late(lane->expert->host))
                ? NMERR_NO_MORE_FRAMES
                : result;
 }
