@@ -279,7 +279,7 @@ void host_drain(struct host *host)
             lane_join(&expert->lanes[t]);
         expert_look_back(expert);
     }
-    stashes_free(host);
+    stashes_free(host, &host->stashes);
     close_history(host);
 }
 
