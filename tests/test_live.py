@@ -187,7 +187,8 @@ class Live(unittest.TestCase):
                 self.assertEqual([report["period"]["number"] for report in reports], list(range(1, len(reports) + 1)))
                 self.assertGreater(len(reports), 2)
                 self.assertIn(0, [report["frames"] for report in reports])
-                self.assertEqual(sum(report["frames"] + report["dropped"] for report in reports), sent)
+                shown = [(report["frames"], report["dropped"], report["seconds"]) for report in reports]
+                self.assertEqual(sum(report["frames"] + report["dropped"] for report in reports), sent, shown)
                 for report in reports:
                     self.assertEqual(sum(flow["packets"] for flow in self.events(report, "flows")), report["frames"])
                     self.assertEqual(report["frames_key"]["live"], 0)

@@ -383,8 +383,8 @@ static enum capture_result run_period(struct options *options, struct capture *c
         .loops = options->loops,
         .spool = options->spool,
     };
-    rotation_begin(&options->rotation);
     host_start(host, capture, history);
+    rotation_begin(&options->rotation);
     clock_gettime(CLOCK_MONOTONIC, &started);
     if (options->loops)
         run_recording(options, recording);
