@@ -82,7 +82,9 @@ bool rotation_ends(struct rotation *rotation, const struct captured *frame)
         rotation->is_over = file_ends(rotation, frame);
         return rotation->is_over;
     }
-    rotation->is_over = now_of(rotation) >= rotation->end;
+    /* A period has a frame, where there is one, however late it is: or a slow machine would only begin periods. */
+    rotation->is_over = now_of(rotation) >= rotation->end && (rotation->has_frame || !frame);
+    rotation->has_frame |= frame != NULL;
     rotation->keeps = rotation->is_over && frame;
     if (rotation->keeps)
         rotation->kept = *frame;

@@ -479,8 +479,8 @@ static enum capture_result run_period(struct options *options, struct capture *c
     resident->before = resident->peak = resident_now();
     measured = resident;
     host->show = show_progress;
-    rotation_begin(&options->rotation);
     host_start(host);
+    rotation_begin(&options->rotation);
     clock_gettime(CLOCK_MONOTONIC, &started);
     if (options->loops)
         run_recording(options, recording);

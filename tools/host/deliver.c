@@ -8,44 +8,32 @@
 
 #include <string.h>
 
-enum { STASHES = 64 };
-
-/* Blocks of one size, taken a burst at a time, for the frames to come. */
-struct stash {
-    size_t size;
-    size_t count;
-    void *blocks[BURST];
-};
-
-static _Thread_local struct stash stashes[STASHES];
-
-static struct stash *stash_of(size_t size)
+static struct stash *stash_of(struct stashes *stashes, size_t size)
 {
     size_t i = size / 16 % STASHES;
-    while (stashes[i].size && stashes[i].size != size)
+    while (stashes->all[i].size && stashes->all[i].size != size)
         i = (i + 1) % STASHES;
-    stashes[i].size = size;
-    return &stashes[i];
+    stashes->all[i].size = size;
+    return &stashes->all[i];
 }
 
 /* Sizes that the allocator would round to the same block come from one burst. */
-static void *frame_block(struct host *host, size_t size)
+static void *frame_block(struct host *host, struct stashes *stashes, size_t size)
 {
     size_t good = ks_good_size(size);
     if (good > 1 << 16)
         return ks_alloc(host->key, size, NULL);
-    struct stash *stash = stash_of(good);
+    struct stash *stash = stash_of(stashes, good);
     if (!stash->count)
         stash->count = ks_alloc_bulk(host->key, good, stash->blocks, BURST, NULL);
     return stash->count ? stash->blocks[--stash->count] : NULL;
 }
 
-void stashes_free(struct host *host)
+void stashes_free(struct host *host, struct stashes *stashes)
 {
-    for (struct stash *stash = stashes; stash < stashes + STASHES; stash++) {
+    for (struct stash *stash = stashes->all; stash < stashes->all + STASHES; stash++)
         ks_free_bulk(host->key, stash->blocks, stash->count, NULL);
-        *stash = (struct stash){0};
-    }
+    *stashes = (struct stashes){0};
 }
 
 static void lane_send(struct lane *lane)
@@ -111,9 +99,9 @@ static void frame_fill(struct host *host, struct frame *frame, const struct capt
     memcpy(frame->data.MacFrame, captured->bytes, captured->captured);
 }
 
-struct frame *frame_make(struct host *host, const struct captured *captured)
+struct frame *frame_make(struct host *host, struct stashes *stashes, const struct captured *captured)
 {
-    struct frame *frame = frame_block(host, sizeof *frame + captured->captured);
+    struct frame *frame = frame_block(host, stashes, sizeof *frame + captured->captured);
     if (!frame)
         return NULL;
     decode(captured->link, captured->bytes, captured->captured, captured->length, &frame->packet);
@@ -128,7 +116,7 @@ static struct frame *frame_make_shared(struct host *host, uint64_t number, const
     size_t size = sizeof(struct frame) + captured->captured;
     decode(captured->link, captured->bytes, captured->captured, captured->length, &packet);
     bool may_wait = packet.fragment.version;
-    struct frame *frame = may_wait ? frame_block(host, size) : processes_reserve(host, number, size);
+    struct frame *frame = may_wait ? frame_block(host, &host->stashes, size) : processes_reserve(host, number, size);
     if (!frame)
         return NULL;
     frame->packet = packet;
@@ -168,7 +156,8 @@ void frame_take(struct host *host, struct frame *frame, const struct captured *c
 void host_frame(struct host *host, const struct captured *captured)
 {
     uint64_t number = frame_number(host, captured);
-    struct frame *frame = host->isolate ? frame_make_shared(host, number, captured) : frame_make(host, captured);
+    struct frame *frame =
+        host->isolate ? frame_make_shared(host, number, captured) : frame_make(host, &host->stashes, captured);
     if (frame)
         frame_pass_on(host, frame, number);
     else

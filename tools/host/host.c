@@ -347,7 +347,7 @@ void host_drain(struct host *host)
         processes_drain(host);
     else
         experts_wait(host);
-    stashes_free(host);
+    stashes_free(host, &host->stashes);
     forget(host);
 }
 

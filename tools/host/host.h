@@ -32,7 +32,7 @@
 struct pollfd;
 struct process;
 
-enum { BURST = 32, RING = 256, LANES_MOST = 64, NAME_BYTES = 64, PROBLEMS_KEPT = 10 };
+enum { BURST = 32, STASHES = 64, RING = 256, LANES_MOST = 64, NAME_BYTES = 64, PROBLEMS_KEPT = 10 };
 
 /* A frame as it lies in its block. */
 struct frame {
@@ -41,6 +41,18 @@ struct frame {
     struct frame *next;   /* while it waits for the first fragment of its datagram */
     struct packet packet; /* what the experts get as its property table */
     FRAME data;
+};
+
+/* Blocks of one size, taken a burst at a time, for the frames to come. */
+struct stash {
+    size_t size;
+    size_t count;
+    void *blocks[BURST];
+};
+
+/* Of a thread that makes frames. */
+struct stashes {
+    struct stash all[STASHES];
 };
 
 struct burst {
@@ -154,7 +166,8 @@ struct host {
     size_t readers;   /* experts that are given frames */
     size_t experts_count;
     struct expert *experts;
-    ks_key_t key; /* frames */
+    ks_key_t key;           /* frames */
+    struct stashes stashes; /* of the capture thread */
     struct clock clock;
     struct fragments fragments;
     struct origin *origin;   /* NULL where frames cannot be asked for again */
@@ -301,14 +314,14 @@ void wait_a_little(unsigned *spins);
 /* Hands a frame that is decoded to a lane of every expert; `host` is a struct host. Only the capture thread. */
 void frame_deliver(void *host, struct frame *frame);
 
-/* A decoded copy of a frame in a block of its own; NULL without memory. Any thread that frees its stashes in the end. */
-struct frame *frame_make(struct host *host, const struct captured *captured);
+/* A decoded copy of a frame in a block of its own; NULL without memory. Any thread, with stashes that it frees in the end. */
+struct frame *frame_make(struct host *host, struct stashes *stashes, const struct captured *captured);
 
 /* Numbers such a frame and delivers it. Only the capture thread. */
 void frame_take(struct host *host, struct frame *frame, const struct captured *captured);
 
-/* The calling thread's blocks that were taken for frames that did not come. */
-void stashes_free(struct host *host);
+/* Blocks that were taken for frames that did not come. */
+void stashes_free(struct host *host, struct stashes *stashes);
 
 /* ------------------------------------------------------------------ failures */
 

@@ -13,6 +13,7 @@ struct reader {
     pthread_t thread;
     /* the thread */
     struct burst *filling;
+    struct stashes stashes;
     enum capture_result result;
     struct read_error error;
     /* between it and the capture thread */
@@ -58,7 +59,7 @@ static struct burst *reader_burst(struct reader *reader)
 static void reader_take(struct reader *reader, const struct captured *captured)
 {
     struct burst *burst = reader_burst(reader);
-    struct frame *frame = burst ? frame_make(reader->readers->host, captured) : NULL;
+    struct frame *frame = burst ? frame_make(reader->readers->host, &reader->stashes, captured) : NULL;
     if (!frame) {
         atomic_fetch_add_explicit(&reader->refused, 1, memory_order_relaxed);
         return;
@@ -82,7 +83,7 @@ static void *reader_main(void *argument)
             reader_send(reader);
     }
     reader_send(reader);
-    stashes_free(readers->host);
+    stashes_free(readers->host, &reader->stashes);
     ks_flush();
     atomic_store_explicit(&reader->ended, true, memory_order_release);
     return NULL;
