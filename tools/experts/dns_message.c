@@ -1,6 +1,7 @@
 #include "dns_message.h"
 
-#include <ctype.h>
+#include "escape.h"
+
 #include <stdio.h>
 
 enum { HEADER = 12, LABEL_MOST = 63, NAME_MOST = 255, POINTER = 0xc0, RESPONSE = 0x80, RCODE = 0x0f };
@@ -24,18 +25,6 @@ static bool can_read(struct reader *reader, size_t at, size_t count)
 static uint16_t get16(const uint8_t *bytes)
 {
     return (uint16_t)(bytes[0] << 8 | bytes[1]);
-}
-
-static size_t put_label(char *text, const uint8_t *label, size_t length)
-{
-    char *at = text;
-    for (size_t i = 0; i < length; i++) {
-        if (isgraph(label[i]) && label[i] != '.' && label[i] != '\\')
-            *at++ = (char)label[i];
-        else
-            at += sprintf(at, "\\%03u", label[i]);
-    }
-    return (size_t)(at - text);
 }
 
 /*
@@ -66,7 +55,7 @@ static bool read_name(struct reader *reader, char *text)
             if (text && !reader->malformed) {
                 if (used)
                     text[used++] = '.';
-                used += put_label(text + used, reader->bytes + at + 1, label);
+                used += escape(text + used, reader->bytes + at + 1, label, '.');
             }
             at += 1 + (size_t)label;
         }

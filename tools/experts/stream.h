@@ -41,7 +41,7 @@ struct stream_table {
     struct flow_table flows; /* of it: key, and record_bytes for a struct that begins with a struct conversation */
     size_t stream_bytes;
     /* The bytes that come next in a stream, and the frame that made them known. */
-    DWORD (*deliver)
+    DWORD(*deliver)
     (struct stream_table *table, struct conversation *conversation, struct stream *stream, const uint8_t *bytes,
      uint32_t length);
     /* These streams of a conversation end, with all bytes delivered: one of them may be NULL. What they hold behind their
