@@ -109,6 +109,11 @@ def health(path):
     return {key: tuple(value) for key, value in counts.items()}
 
 
+def unseen(path):
+    """Ends of connections in which something was acknowledged that had not been captured up to then."""
+    return {key for row in fields(path, "tcp.analysis.ack_lost_segment", ENDS, "f") for key in (ends(row), ends(row)[::-1])}
+
+
 def round_trips(path):
     """By source and destination, how long its segments waited for their acknowledgement: least and most, in milliseconds."""
     rows = fields(path, "tcp.analysis.ack_rtt", ENDS + ("tcp.analysis.ack_rtt",), "f")

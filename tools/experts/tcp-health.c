@@ -56,10 +56,9 @@ struct health {
     struct record record;
     struct sender senders[2]; /* by direction */
     bool asked;               /* a SYN was seen */
-    bool opened;              /* and what acknowledges the answer to it */
-    uint32_t asked_start;     /* behind the SYN's number */
-    int64_t asked_time;
-    int64_t handshake; /* from the SYN to that acknowledgement */
+    bool opened;              /* and the first segment behind the answer to it */
+    int64_t asked_time;       /* of the last SYN */
+    int64_t handshake;        /* from there to that segment */
 };
 
 /* One segment, and what it is to both sides. */
@@ -214,18 +213,15 @@ static DWORD sent_acknowledge(HEXPERTKEY key, const struct look *look)
     return NMERR_SUCCESS;
 }
 
-/* SYN, answer and acknowledgement: a round trip of both ways, wherever the capture was made. */
+/* From the last SYN to the first segment behind the answer: a round trip of both ways, wherever the capture was made. */
 static void look_at_handshake(const struct look *look)
 {
     struct health *health = look->health;
-    const struct packet *packet = look->packet;
-    bool acknowledges = packet->flags & TCP_ACK;
-    if (packet->flags & TCP_SYN && !acknowledges) {
+    uint8_t flags = look->packet->flags & (TCP_SYN | TCP_ACK);
+    if (flags == TCP_SYN) {
         health->asked = true;
         health->asked_time = look->time;
-        health->asked_start = look->end;
-    } else if (health->asked && !health->opened && acknowledges && !look->control && look->receiver->sending &&
-               packet->sequence == health->asked_start) {
+    } else if (flags == TCP_ACK && health->asked && !health->opened) {
         health->opened = true;
         health->handshake = look->time - health->asked_time;
     }
