@@ -1,12 +1,10 @@
 /* The expert "connects": who tried to open TCP connections, and what came of it. docs/write-an-expert.md begins with it. */
 #include "packet.h"
-
 #include <arpa/inet.h>
 #include <netmon.h>
 #include <stdio.h>
 #include <string.h>
-
-/* uthash takes its memory from the key too, where a `work` is in scope. */
+/* uthash's memory is the key's too, where a `work` is in scope. */
 #define HASH_NONFATAL_OOM          1
 #define uthash_malloc(bytes)       ExpertAllocMemory(work->key, bytes, NULL)
 #define uthash_free(memory, bytes) ExpertFreeMemory(work->key, memory)
@@ -15,9 +13,8 @@
 struct attempt {
     UT_hash_handle hh;
     struct endpoint ends[2]; /* client and server: what it is found by */
+    int64_t time;            /* of the first, microseconds */
     int family;
-    DWORD tries;
-    int64_t time; /* of the first, microseconds */
 };
 
 struct work {
@@ -27,19 +24,18 @@ struct work {
 
 static void finish(struct work *work, struct attempt *attempt, const char *result, double ms)
 {
-    char names[2][INET6_ADDRSTRLEN + 8];
-    PNMEVENTDATA event = ExpertAllocMemory(work->key, sizeof *event + 5 * sizeof *event->Column, NULL);
-    for (int i = 0; i < 2; i++) {
-        inet_ntop(attempt->family, attempt->ends[i].address, names[i], INET6_ADDRSTRLEN);
-        sprintf(strchr(names[i], 0), " %d", attempt->ends[i].port);
-    }
+    char text[INET6_ADDRSTRLEN], names[2][INET6_ADDRSTRLEN + 8];
+    PNMEVENTDATA event = ExpertAllocMemory(work->key, sizeof *event + 4 * sizeof *event->Column, NULL);
+    for (int i = 0; i < 2; i++)
+        sprintf(names[i], "%s %d", inet_ntop(attempt->family, attempt->ends[i].address, text, sizeof text),
+                attempt->ends[i].port);
     if (event) {
-        *event = (NMEVENTDATA){.szEventName = (LPSTR) "attempt", .NumColumns = 5};
-        event->Column[0] = (NMCOLUMNINFO){(LPSTR) "client", {NMCOLUMNTYPE_STRING, {.pStringVal = names[0]}}};
-        event->Column[1] = (NMCOLUMNINFO){(LPSTR) "server", {NMCOLUMNTYPE_STRING, {.pStringVal = names[1]}}};
-        event->Column[2] = (NMCOLUMNINFO){(LPSTR) "result", {NMCOLUMNTYPE_STRING, {.pStringVal = result}}};
-        event->Column[3] = (NMCOLUMNINFO){(LPSTR) "tries", {NMCOLUMNTYPE_UINT32, {.Uint32Val = attempt->tries}}};
-        event->Column[4] = (NMCOLUMNINFO){(LPSTR) "ms", {NMCOLUMNTYPE_FLOAT64, {.Float64Val = ms}}};
+        NMCOLUMNINFO columns[] = {{(LPSTR) "client", {NMCOLUMNTYPE_STRING, {.pStringVal = names[0]}}},
+                                  {(LPSTR) "server", {NMCOLUMNTYPE_STRING, {.pStringVal = names[1]}}},
+                                  {(LPSTR) "result", {NMCOLUMNTYPE_STRING, {.pStringVal = result}}},
+                                  {(LPSTR) "ms", {NMCOLUMNTYPE_FLOAT64, {.Float64Val = ms}}}};
+        *event = (NMEVENTDATA){.szEventName = (LPSTR) "attempt", .NumColumns = 4};
+        memcpy(event->Column, columns, sizeof columns);
         ExpertSubmitEvent(work->key, event);
         ExpertFreeMemory(work->key, event);
     }
@@ -50,18 +46,15 @@ static void finish(struct work *work, struct attempt *attempt, const char *resul
 static void take(struct work *work, const struct packet *packet, int64_t time)
 {
     int asks = (packet->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
-    struct endpoint ends[2] = {asks ? packet->source : packet->destination,
-                               asks ? packet->destination : packet->source};
+    struct endpoint ends[] = {packet->source, packet->destination, packet->source}, *key = asks ? ends : ends + 1;
     struct attempt *attempt;
-    HASH_FIND(hh, work->attempts, ends, sizeof ends, attempt);
+    HASH_FIND(hh, work->attempts, key, sizeof attempt->ends, attempt);
     if (!asks && attempt && packet->flags & (TCP_SYN | TCP_RST)) {
         finish(work, attempt, packet->flags & TCP_SYN ? "opened" : "refused", (double)(time - attempt->time) / 1e3);
-    } else if (asks && attempt) {
-        attempt->tries++;
-    } else if (asks && (attempt = ExpertAllocMemory(work->key, sizeof *attempt, NULL))) {
-        *attempt = (struct attempt){.tries = 1, .time = time, .family = packet->version == 4 ? AF_INET : AF_INET6};
-        memcpy(attempt->ends, ends, sizeof ends);
-        HASH_ADD(hh, work->attempts, ends, sizeof ends, attempt);
+    } else if (asks && !attempt && (attempt = ExpertAllocMemory(work->key, sizeof *attempt, NULL))) {
+        *attempt = (struct attempt){.time = time, .family = packet->version == 4 ? AF_INET : AF_INET6};
+        memcpy(attempt->ends, key, sizeof attempt->ends);
+        HASH_ADD(hh, work->attempts, ends, sizeof attempt->ends, attempt);
     }
 }
 
