@@ -7,12 +7,12 @@ import subprocess
 TYPES = {1: "A", 2: "NS", 5: "CNAME", 6: "SOA", 12: "PTR", 15: "MX", 16: "TXT", 28: "AAAA", 33: "SRV", 65: "HTTPS", 255: "ANY"}
 RCODES = ["NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED"]
 VERSIONS = {0x300: "SSL 3.0", 0x301: "TLS 1.0", 0x302: "TLS 1.1", 0x303: "TLS 1.2", 0x304: "TLS 1.3"}
-ENDS = ("ip.src", "ipv6.src", "tcp.srcport", "ip.dst", "ipv6.dst", "tcp.dstport")
+ENDS = ("frame.protocols", "ip.src", "ipv6.src", "tcp.srcport", "ip.dst", "ipv6.dst", "tcp.dstport")
 
 
-def fields(path, display, names, occurrence="a"):
+def fields(path, display, names):
     """A list of texts for each frame; several values of one field with | between them."""
-    command = ["tshark", "-n", "-r", path, "-Y", display, "-T", "fields", "-E", "aggregator=|", "-E", "occurrence=" + occurrence,
+    command = ["tshark", "-n", "-r", path, "-Y", display, "-T", "fields", "-E", "aggregator=|", "-E", "occurrence=a",
                "-o", "tcp.reassemble_out_of_order:TRUE"]
     for field in names:
         command += ["-e", field]
@@ -25,8 +25,18 @@ def first(text):
 
 
 def ends(row):
-    a, a6, p, b, b6, q = (first(value) for value in row)
-    return "%s:%s" % (a or "[%s]" % a6, p), "%s:%s" % (b or "[%s]" % b6, q)
+    """Those of the first TCP header: addresses of the IP header before it, of which there may be more around and inside."""
+    layers = row[0].split(":")
+    around = layers[:layers.index("tcp")]
+    version = next(layer for layer in reversed(around) if layer in ("ip", "ipv6"))
+    place = around.count(version) - 1
+    column = 1 if version == "ip" else 2
+    texts = []
+    for at in (column, column + 3):
+        address = row[at].split("|")[place]
+        port = first(row[3 if at < 3 else 6])
+        texts.append(("%s:%s" if version == "ip" else "[%s]:%s") % (address, port))
+    return tuple(texts)
 
 
 def dns(path):
@@ -75,22 +85,22 @@ def ja4(version, ciphers, extensions, algorithms, protocols):
 
 def tls(path):
     """By client and server: name, offered protocols, fingerprint, and of the server version and cipher; of the first client's."""
-    clients = fields(path, "tls.handshake.type == 1", ENDS + (
+    clients = fields(path, "tcp && tls.handshake.type == 1", ENDS + (
         "tls.handshake.extensions_server_name", "tls.handshake.extensions_alpn_str", "tls.handshake.version",
         "tls.handshake.extensions.supported_version", "tls.handshake.ciphersuite", "tls.handshake.extension.type",
         "tls.handshake.sig_hash_alg"))
-    servers = fields(path, "tls.handshake.type == 2", ENDS + (
+    servers = fields(path, "tcp && tls.handshake.type == 2", ENDS + (
         "tls.handshake.version", "tls.handshake.extensions.supported_version", "tls.handshake.ciphersuite"))
     said = {}
     for row in clients:
-        name, alpn, version, supported, ciphers, extensions, algorithms = row[6:]
+        name, alpn, version, supported, ciphers, extensions, algorithms = row[7:]
         protocols = alpn.split("|") if alpn else []
         offered = max(numbers(supported) or numbers(version))
         fingerprint = ja4(offered, numbers(ciphers), numbers(extensions), numbers(algorithms), protocols)
-        said.setdefault(ends(row[:6]), [name, ",".join(protocols), fingerprint, "", ""])
+        said.setdefault(ends(row), [name, ",".join(protocols), fingerprint, "", ""])
     for row in servers:
-        version, supported, cipher = (first(value) for value in row[6:])
-        both = said.setdefault(ends(row[:6])[::-1], ["", "", "", "", ""])
+        version, supported, cipher = (first(value) for value in row[7:])
+        both = said.setdefault(ends(row)[::-1], ["", "", "", "", ""])
         both[3:] = [VERSIONS[int(supported or version, 0)], "0x%04x" % int(cipher, 0)]
     return {key: tuple(value) for key, value in said.items()}
 
@@ -98,26 +108,26 @@ def tls(path):
 def health(path):
     """By source and destination: segments, bytes, and what went wrong."""
     rows = fields(path, "tcp", ENDS + ("tcp.len", "tcp.analysis.retransmission", "tcp.analysis.out_of_order",
-                                       "tcp.analysis.duplicate_ack", "tcp.analysis.zero_window"), "f")
+                                       "tcp.analysis.duplicate_ack", "tcp.analysis.zero_window"))
     counts = collections.defaultdict(lambda: [0] * 6)
     for row in rows:
-        found = counts[ends(row[:6])]
+        found = counts[ends(row)]
         found[0] += 1
-        found[1] += int(row[6])
+        found[1] += int(first(row[7]))
         for i in range(4):
-            found[2 + i] += bool(row[7 + i])
+            found[2 + i] += bool(row[8 + i])
     return {key: tuple(value) for key, value in counts.items()}
 
 
 def unseen(path):
     """Ends of connections in which something was acknowledged that had not been captured up to then."""
-    return {key for row in fields(path, "tcp.analysis.ack_lost_segment", ENDS, "f") for key in (ends(row), ends(row)[::-1])}
+    return {key for row in fields(path, "tcp.analysis.ack_lost_segment", ENDS) for key in (ends(row), ends(row)[::-1])}
 
 
 def round_trips(path):
     """By source and destination, how long its segments waited for their acknowledgement: least and most, in milliseconds."""
-    rows = fields(path, "tcp.analysis.ack_rtt", ENDS + ("tcp.analysis.ack_rtt",), "f")
+    rows = fields(path, "tcp.analysis.ack_rtt", ENDS + ("tcp.analysis.ack_rtt",))
     times = collections.defaultdict(list)
     for row in rows:
-        times[ends(row[:6])[::-1]].append(float(row[6]) * 1000)
+        times[ends(row)[::-1]].append(float(first(row[7])) * 1000)
     return {key: (min(value), max(value)) for key, value in times.items()}
