@@ -1,6 +1,7 @@
 """What tshark says of a capture, in the words of our experts."""
 
 import collections
+import functools
 import hashlib
 import subprocess
 
@@ -10,8 +11,9 @@ VERSIONS = {0x300: "SSL 3.0", 0x301: "TLS 1.0", 0x302: "TLS 1.1", 0x303: "TLS 1.
 ENDS = ("frame.protocols", "ip.src", "ipv6.src", "tcp.srcport", "ip.dst", "ipv6.dst", "tcp.dstport")
 
 
+@functools.lru_cache
 def fields(path, display, names):
-    """A list of texts for each frame; several values of one field with | between them."""
+    """A list of texts for each frame; several values of one field with | between them. tshark takes its time: asked again, it is not run again."""
     command = ["tshark", "-n", "-r", path, "-Y", display, "-T", "fields", "-E", "aggregator=|", "-E", "occurrence=a",
                "-o", "tcp.reassemble_out_of_order:TRUE"]
     for field in names:
@@ -85,32 +87,37 @@ def ja4(version, ciphers, extensions, algorithms, protocols):
 
 def tls(path):
     """By client and server: name, offered protocols, fingerprint, and of the server version and cipher; of the first client's."""
-    clients = fields(path, "tcp && tls.handshake.type == 1", ENDS + (
-        "tls.handshake.extensions_server_name", "tls.handshake.extensions_alpn_str", "tls.handshake.version",
-        "tls.handshake.extensions.supported_version", "tls.handshake.ciphersuite", "tls.handshake.extension.type",
+    rows = fields(path, "tcp && tls.handshake.type in {1, 2}", ENDS + (
+        "tls.handshake.type", "tls.handshake.version", "tls.handshake.extensions.supported_version", "tls.handshake.ciphersuite",
+        "tls.handshake.extensions_server_name", "tls.handshake.extensions_alpn_str", "tls.handshake.extension.type",
         "tls.handshake.sig_hash_alg"))
-    servers = fields(path, "tcp && tls.handshake.type == 2", ENDS + (
-        "tls.handshake.version", "tls.handshake.extensions.supported_version", "tls.handshake.ciphersuite"))
+    clients = [row for row in rows if first(row[7]) == "1"]
+    servers = [row for row in rows if first(row[7]) == "2"]
     said = {}
     for row in clients:
-        name, alpn, version, supported, ciphers, extensions, algorithms = row[7:]
+        version, supported, ciphers, name, alpn, extensions, algorithms = row[8:]
         protocols = alpn.split("|") if alpn else []
         offered = max(numbers(supported) or numbers(version))
         fingerprint = ja4(offered, numbers(ciphers), numbers(extensions), numbers(algorithms), protocols)
         said.setdefault(ends(row), [name, ",".join(protocols), fingerprint, "", ""])
     for row in servers:
-        version, supported, cipher = (first(value) for value in row[7:])
+        version, supported, cipher = (first(value) for value in row[8:11])
         both = said.setdefault(ends(row)[::-1], ["", "", "", "", ""])
         both[3:] = [VERSIONS[int(supported or version, 0)], "0x%04x" % int(cipher, 0)]
     return {key: tuple(value) for key, value in said.items()}
 
 
+def segments(path):
+    """Of each TCP segment its ends, its length, and what tshark has found: four kinds of trouble, a round trip, and something unseen."""
+    return fields(path, "tcp", ENDS + ("tcp.len", "tcp.analysis.retransmission", "tcp.analysis.out_of_order",
+                                       "tcp.analysis.duplicate_ack", "tcp.analysis.zero_window", "tcp.analysis.ack_rtt",
+                                       "tcp.analysis.ack_lost_segment"))
+
+
 def health(path):
     """By source and destination: segments, bytes, and what went wrong."""
-    rows = fields(path, "tcp", ENDS + ("tcp.len", "tcp.analysis.retransmission", "tcp.analysis.out_of_order",
-                                       "tcp.analysis.duplicate_ack", "tcp.analysis.zero_window"))
     counts = collections.defaultdict(lambda: [0] * 6)
-    for row in rows:
+    for row in segments(path):
         found = counts[ends(row)]
         found[0] += 1
         found[1] += int(first(row[7]))
@@ -121,13 +128,13 @@ def health(path):
 
 def unseen(path):
     """Ends of connections in which something was acknowledged that had not been captured up to then."""
-    return {key for row in fields(path, "tcp.analysis.ack_lost_segment", ENDS) for key in (ends(row), ends(row)[::-1])}
+    return {key for row in segments(path) if row[13] for key in (ends(row), ends(row)[::-1])}
 
 
 def round_trips(path):
     """By source and destination, how long its segments waited for their acknowledgement: least and most, in milliseconds."""
-    rows = fields(path, "tcp.analysis.ack_rtt", ENDS + ("tcp.analysis.ack_rtt",))
     times = collections.defaultdict(list)
-    for row in rows:
-        times[ends(row)[::-1]].append(float(first(row[7])) * 1000)
+    for row in segments(path):
+        if row[12]:
+            times[ends(row)[::-1]].append(float(first(row[12])) * 1000)
     return {key: (min(value), max(value)) for key, value in times.items()}
