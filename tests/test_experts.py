@@ -83,7 +83,7 @@ class Made(unittest.TestCase):
         return path
 
     def agree(self, path):
-        """All experts with tshark, and with themselves in more threads."""
+        """All experts with tshark, and with themselves beside the others, in any number of threads."""
         queries, responses, times = dns(path)
         asked, answered, theirs = tshark.dns(path)
         self.assertEqual((queries, responses), (asked, answered))
@@ -92,11 +92,12 @@ class Made(unittest.TestCase):
         self.assertEqual(health(path), tshark.health(path))
         if HAS_TLS:
             self.assertEqual(tls(path), tshark.tls(path))
-        options = [option for expert in EXPERTS for option in ("-e", expert)]
-        one, *more = (frames.report(KEYSLAB, path, *options, "-t", threads) for threads in ("1", "2", "4"))
-        for report in more:
-            for expert in EXPERTS:
-                self.assertEqual(frames.events(report, expert), frames.events(one, expert))
+        every = EXPERTS + ("flows", "reassembly")
+        alone = {expert: events(path, expert) for expert in every}
+        options = [option for expert in every for option in ("-e", expert)]
+        for threads in ("1", "2", "4"):
+            report = frames.report(KEYSLAB, path, *options, "-t", threads)
+            self.assertEqual({expert: frames.events(report, expert) for expert in every}, alone)
 
 
 @NEEDS_TSHARK
