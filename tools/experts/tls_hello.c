@@ -111,7 +111,7 @@ bool tls_read_hello(struct tls_hello *hello, const uint8_t *bytes, size_t length
         span_number(&left, 1);
     if (!left.bytes || hello->ciphers.length % 2)
         return false;
-    hello->retry = !hello->client && !memcmp(random.bytes, retry_random, RANDOM);
+    hello->retry = !hello->client && random.bytes && !memcmp(random.bytes, retry_random, RANDOM);
     if (!left.length)
         return true;
     hello->extensions = take_counted(&left, 2);
