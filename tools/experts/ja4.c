@@ -79,7 +79,7 @@ static void hash_text(char text[HASH_TEXT + 1], const struct list *first, const 
         hash_list(&hash, second);
     }
     SHA256Final(digest, &hash);
-    for (unsigned i = 0; i < HASH_TEXT / 2; i++)
+    for (size_t i = 0; i < HASH_TEXT / 2; i++)
         snprintf(text + 2 * i, 3, "%02x", digest[i]);
 }
 
@@ -106,17 +106,18 @@ static const char *version_text(uint16_t version)
 /* First and last character of the first protocol; of its bytes in hexadecimal where one of the two is neither letter nor digit. */
 static void protocol_text(char text[3], struct span alpn)
 {
-    static const char digits[] = "0123456789abcdef";
     size_t length = span_number(&alpn, 1);
     struct span name = span_take(&alpn, length);
-    strcpy(text, "00");
-    if (!name.length)
+    if (!name.length) {
+        snprintf(text, 3, "00");
         return;
+    }
     uint8_t first = name.bytes[0];
     uint8_t last = name.bytes[name.length - 1];
-    bool plain = first < 128 && last < 128 && isalnum(first) && isalnum(last);
-    text[0] = plain ? (char)first : digits[first >> 4];
-    text[1] = plain ? (char)last : digits[last & 15];
+    if (first < 128 && last < 128 && isalnum(first) && isalnum(last))
+        snprintf(text, 3, "%c%c", first, last);
+    else
+        snprintf(text, 3, "%x%x", first >> 4, last & 15);
 }
 
 static unsigned at_most(unsigned count)
