@@ -125,11 +125,16 @@ static DWORD malformed_report(HEXPERTKEY key, const struct talk *talk)
 
 /* ------------------------------------------------------------------ questions */
 
+static unsigned hash_of(const struct question_key *key)
+{
+    return (unsigned)((uintptr_t)key->talk >> 4) * 31 + (unsigned)key->id * 2654435761u;
+}
+
 static struct question *question_find(struct dns *dns, const struct talk *talk, uint16_t id)
 {
     struct question_key key = {.talk = talk, .id = id};
     struct question *question;
-    HASH_FIND(hh, dns->questions, &key, sizeof key, question);
+    HASH_FIND_BYHASHVALUE(hh, dns->questions, &key, sizeof key, hash_of(&key), question);
     return question;
 }
 
@@ -172,7 +177,7 @@ static struct question *question_new(struct dns *dns, const struct seen *seen, D
 static DWORD question_add(struct dns *dns, struct talk *talk, struct question *question)
 {
     struct flow_table *table = &dns->streams.flows;
-    HASH_ADD(hh, dns->questions, key, sizeof question->key, question);
+    HASH_ADD_BYHASHVALUE(hh, dns->questions, key, sizeof question->key, hash_of(&question->key), question);
     if (!question->hh.tbl) {
         ExpertFreeMemory(table->key, question);
         return NMERR_OUT_OF_MEMORY;
