@@ -2,7 +2,7 @@
 # shellcheck shell=sh disable=SC2034
 
 packages_build="gcc libc6-dev binutils meson ninja-build pkg-config
-    libck-dev libjemalloc-dev libpcap-dev zlib1g-dev libjansson-dev libzstd-dev libinih-dev uthash-dev libndpi-dev"
+    libck-dev libjemalloc-dev libpcap-dev zlib1g-dev libjansson-dev libzstd-dev libinih-dev libmd-dev uthash-dev libndpi-dev"
 packages_programs="tshark tcpdump libndpi-bin sqlite3 git perl nginx-light redis-server"
 packages_check="$packages_build $packages_programs g++ libcmocka-dev valgrind"
 packages_check_all="$packages_check libbenchmark-dev gnuplot-nox clang libclang-rt-14-dev clang-format clang-tidy spin"

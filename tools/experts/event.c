@@ -35,6 +35,13 @@ void event_add_number(PNMEVENTDATA event, const char *column, double number)
     event_add(event, column, NMCOLUMNTYPE_FLOAT64)->VariantData.Value.Float64Val = number;
 }
 
+DWORD event_submit(HEXPERTKEY key, PNMEVENTDATA event)
+{
+    DWORD error = ExpertSubmitEvent(key, event);
+    DWORD freed = (DWORD)ExpertFreeMemory(key, event);
+    return error ? error : freed;
+}
+
 void describe(PEXPERTENUMINFO info, const char *name, const char *description)
 {
     snprintf(info->szName, sizeof info->szName, "%s", name);

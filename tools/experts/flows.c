@@ -86,9 +86,7 @@ static DWORD flow_submit(HEXPERTKEY key, const struct flow *flow, const struct t
     event_add_number(event, "seconds", (double)((uint64_t)tally->last - (uint64_t)tally->first) / 1e6);
     event_add_text(event, "state", state_names[tally->state]);
     event_add_text(event, "layers", packet_layers_text(&packet, layers));
-    DWORD error = ExpertSubmitEvent(key, event);
-    DWORD freed = (DWORD)ExpertFreeMemory(key, event);
-    return error ? error : freed;
+    return event_submit(key, event);
 }
 
 static DWORD flow_forget_doubt(struct flow_table *table, struct flow *flow)

@@ -84,6 +84,7 @@ struct packet {
     /* TCP, where the header's fixed part was read */
     bool segment;
     uint8_t flags;
+    uint16_t window; /* as in the header, not scaled */
     uint32_t sequence;
     uint32_t acknowledgement;
     /*

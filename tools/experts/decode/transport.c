@@ -36,6 +36,7 @@ void decode_tcp(struct decoder *decoder)
     decoder->packet->flags = header[13];
     decoder->packet->sequence = get32(header + 4);
     decoder->packet->acknowledgement = get32(header + 8);
+    decoder->packet->window = get16(header + 14);
     if (!decoder_need(decoder, header_length, "TCP options are cut"))
         return;
     decoder_skip(decoder, header_length);
