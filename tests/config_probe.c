@@ -1,6 +1,7 @@
 /*
  * For test_config_tool.py: creates a key of each name that it is given, and prints its quota, the bytes that a block of 100 really has,
- * and the same for a key with options of its own. A key that is named "misuse" is misused before.
+ * and the same for a key with options of its own. A key that is named "misuse" is misused before. `--load FILE` before the names loads a
+ * config first.
  */
 #include <keyslab/keyslab.h>
 #include <stdio.h>
@@ -23,7 +24,10 @@ static void print(const char *name, const struct ks_key_options *options)
 
 int main(int argc, char **argv)
 {
-    for (int i = 1; i < argc; i++) {
+    int first = argc > 2 && !strcmp(argv[1], "--load") ? 3 : 1;
+    if (first == 3)
+        printf("load %s\n", ks_strerror(ks_config_load(argv[2], NULL, NULL)));
+    for (int i = first; i < argc; i++) {
         print(argv[i], &(struct ks_key_options){.name = argv[i]});
         print("option", &(struct ks_key_options){.name = argv[i], .quota = 1 << 20});
     }

@@ -420,6 +420,15 @@ class Found(Folder):
         self.assertEqual(errors, "keyslab: /nowhere: No such file or directory\n"
                                  "keyslab: built-in settings are used instead\n")
 
+    def test_the_program_has_a_file_of_its_own(self):
+        """That of the environment is not even read, unless the program's is bad."""
+        own, bad = self.file("[defaults]\nquota = 4 MiB\n", "own.conf"), self.file("[defaults]\nflush = x\n", "bad.conf")
+        lines, errors = self.probe("--load", own, "a", conf=bad)
+        self.assertEqual((lines[:2], errors), ([("load", "success"), ("a", str(4 * MIB), "112")], ""))
+        lines, errors = self.probe("--load", bad, "a", conf=own)
+        self.assertEqual(lines[1], ("a", str(4 * MIB), "112"))
+        self.assertEqual(errors, f"keyslab: {bad}:2: [defaults] flush: 'x': expected 1 to 1000000\n")
+
     def test_system(self):
         self.assertEqual(self.probe("a", program=PROBE_SYSTEM), ([("a", "0", "112"), ("option", str(MIB), "112")], ""))
         self.system("[defaults]\nquota = 3 MiB\n")

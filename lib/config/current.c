@@ -36,7 +36,7 @@ static void current_replace(struct config *config)
         platform_unmap(old, sizeof *old);
 }
 
-static ks_status config_adopt(const char *path, ks_config_error *tell, void *context)
+static ks_status config_open(const char *path, ks_config_error *tell, void *context, struct config **opened)
 {
     struct config *config = platform_map(sizeof *config);
     if (!config)
@@ -46,7 +46,7 @@ static ks_status config_adopt(const char *path, ks_config_error *tell, void *con
         platform_unmap(config, sizeof *config);
         return KS_INVALID;
     }
-    current_replace(config);
+    *opened = config;
     return KS_OK;
 }
 
@@ -56,9 +56,17 @@ static void current_find(void)
     int before = errno;
     enum config_source source;
     const char *path = config_path(&source);
-    if (path && config_adopt(path, tell_stderr, NULL) != KS_OK)
+    struct config *config = NULL;
+    if (path && config_open(path, tell_stderr, NULL, &config) != KS_OK)
         tell_stderr(NULL, "built-in settings are used instead");
+    if (config)
+        current_replace(config);
     errno = before;
+}
+
+/* The program has a config of its own: nobody looks for another one any more. */
+static void current_given(void)
+{
 }
 
 /* Counts itself among the readers before it loads the config, which is not unmapped meanwhile (C12.1). */
@@ -74,9 +82,11 @@ void current_settings(const char *key_name, struct settings *settings)
 
 ks_status current_load(const char *path, ks_config_error *tell, void *context)
 {
-    platform_once(ONCE_CONFIG, current_find);
-    if (path)
-        return config_adopt(path, tell ? tell : tell_stderr, context);
-    current_replace(NULL);
+    struct config *config = NULL;
+    ks_status status = path ? config_open(path, tell ? tell : tell_stderr, context, &config) : KS_OK;
+    if (status != KS_OK)
+        return status;
+    platform_once(ONCE_CONFIG, current_given);
+    current_replace(config);
     return KS_OK;
 }
