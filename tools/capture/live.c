@@ -5,6 +5,7 @@
 #include "packet_socket.h"
 
 #include <pcap/pcap.h>
+#include <poll.h>
 #include <stdlib.h>
 
 enum { SNAP = 262144, TIMEOUT_MS = 20, BUFFER = 16 << 20 };
@@ -37,6 +38,7 @@ static pcap_t *activate(const char *name)
         pcap_close(pcap);
         return NULL;
     }
+    pcap_setnonblock(pcap, 1, error);
     return pcap;
 }
 
@@ -98,11 +100,21 @@ struct packet_group *live_group(const struct live *live)
     return live->group;
 }
 
+/* The kernel's own time limit is for blocks that have frames: libpcap would wait for the first one for ever. */
+static int wait_and_read(struct live *live, struct pcap_pkthdr **header, const u_char **bytes)
+{
+    int got = pcap_next_ex(live->pcap, header, bytes);
+    if (got)
+        return got;
+    poll(&(struct pollfd){.fd = pcap_get_selectable_fd(live->pcap), .events = POLLIN}, 1, TIMEOUT_MS);
+    return pcap_next_ex(live->pcap, header, bytes);
+}
+
 enum capture_result live_next(struct live *live, struct captured *frame, struct read_error *error)
 {
     struct pcap_pkthdr *header;
     const u_char *bytes;
-    switch (pcap_next_ex(live->pcap, &header, &bytes)) {
+    switch (wait_and_read(live, &header, &bytes)) {
     case 1:
         break;
     case 0:
