@@ -1,302 +1,24 @@
 /* `keyslab run`: experts over a capture, with all their memory in expert keys. */
 #include "capture/recording.h"
 #include "command.h"
-#include "experts/decode.h"
 #include "host/host.h"
 #include "host/readers.h"
-#include "input_path.h"
 #include "interrupt.h"
 #include "json_line.h"
 #include "output.h"
-#include "rotation.h"
 #include "run_events.h"
+#include "run_options.h"
 #include "run_report.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-enum { TOP_DEFAULT = 10, TIMEOUT_DEFAULT = 10, PROGRESS_FRAMES = 4096, PROGRESS_FRAMES_FAST = 65536 };
+enum { PROGRESS_FRAMES = 4096, PROGRESS_FRAMES_FAST = 65536 };
 
-#define RING_DEFAULT ((uint64_t)8 << 20)
-#define RING_LEAST   ((uint64_t)4 << 10)
-#define RING_MOST    ((uint64_t)1 << 40)
-
-struct options {
-    struct host *host;
-    const char *fail;
-    const char *filter;
-    const char *config;
-    const char *trace;
-    uint64_t loops;
-    uint64_t count;
-    uint64_t top;
-    uint64_t readers;
-    struct rotation rotation;
-    uint64_t dropped; /* in the periods before */
-    bool json;
-    size_t experts_count;
-    const char **experts;
-    size_t settings_count;
-    char **settings; /* NAME=FILE */
-    bool spool;
-};
-
-static void print_help(void)
-{
-    puts("usage: keyslab run [OPTION]... CAPTURE|INTERFACE\n"
-         "\n"
-         "Runs experts over a capture file (pcap or pcapng; plain, gzip or zstd; - for\n"
-         "standard input) or a live interface. Each expert has a key of its own for all\n"
-         "its memory; the frames lie in the key `frames`. Prints what the experts found,\n"
-         "and what their memory did.\n"
-         "\n"
-         "options:\n"
-         "  -e, --expert NAME|PATH.so[:THREADS]\n"
-         "                             an expert to run, again for more; connects, dns, flows, ndpi,\n"
-         "                             reassembly, tcp-health and tls come with keyslab; default\n"
-         "                             flows and reassembly. Its own number of threads may follow;\n"
-         "                             a second one of a name is NAME#2\n"
-         "  -t, --threads N            threads an expert, 1 to 64; default 1. Each flow goes\n"
-         "                             to the same thread always\n"
-         "      --config FILE          settings of the keys, keyslab.conf(5); without this the file\n"
-         "                             of KEYSLAB_CONF, or the system's\n"
-         "      --trace FILE           record what the keys do into a trace, for keyslab tune and\n"
-         "                             keyslab replay\n"
-         "  -f, --filter BPF           only frames that a pcap filter accepts\n"
-         "  -l, --loop N               replay a file N times, from memory\n"
-         "  -c, --count N              stop after N frames\n"
-         "      --readers N            threads that read an interface, 1 to 64; default 1. The kernel\n"
-         "                             deals the frames out to them, each flow to the same one\n"
-         "      --every TIME           report each 60s, 5m, 1h, and begin again with keys that are\n"
-         "                             reset: of an interface by the system's clock, of a file by\n"
-         "                             its frames' times. JSON is a line for each report\n"
-         "      --expert-timeout SECONDS\n"
-         "                             that an expert has for one frame, and to return when it is\n"
-         "                             told to; default 10; 0 for any time\n"
-         "      --expert-quota SIZE    that an expert's key may take, such as 64M; 0 for any;\n"
-         "                             default: as the config file has it for the key, else half\n"
-         "                             of the machine's memory over the number of experts\n"
-         "      --strict               an expert fails, too, that frees a block twice or what is no\n"
-         "                             block of its own, or leaves blocks behind\n"
-         "      --expert-config NAME=FILE\n"
-         "                             the configuration of the expert of that name: what the\n"
-         "                             file has, if it is there, is given to Configure, and what\n"
-         "                             Configure makes of it is written into it\n"
-         "      --spool                keep the frames of an interface or a pipe in a temporary\n"
-         "                             file, for experts that ask for them again\n"
-         "      --fail NAME@FRAME      make an expert fail at a frame: its key is terminated,\n"
-         "                             then reset, and the others go on\n"
-         "      --isolate              each expert in a process of its own, which can only read the\n"
-         "                             frames: whatever becomes of it, the others go on\n"
-         "      --restart N            with --isolate: start a failed expert again, up to N times\n"
-         "      --isolate-ring SIZE    with --isolate: memory that the frames pass through; default\n"
-         "                             8M. No frame may be larger\n"
-         "      --top N                rows of each table; default 10\n"
-         "  -j, --json                 print one JSON object instead\n"
-         "  -h, --help                 print this\n"
-         "\n"
-         "SIGINT (Ctrl-C), SIGTERM and SIGHUP end a run, with its report of the frames up to\n"
-         "then, whatever experts do; a second one ends it without.\n"
-         "\n"
-         "An expert that fails is stopped, and its key is reset; the others go on. It fails that\n"
-         "crashes, ends the program, lets an exception out, takes too long, uses up its quota,\n"
-         "or gives up.\n"
-         "\n"
-         "Exit status: 0 for a whole run, and for a live one that a signal ended, 1 where the\n"
-         "capture was broken, memory was short or the report could not be written, 2 for a bad\n"
-         "command line, 3 where an expert failed and everything else was right, 128 and the\n"
-         "signal's number for a run of a file that a signal ended.\n");
-    puts(decode_list);
-}
-
-static void complain_of_config(void *context, const char *text)
-{
-    (void)context;
-    complain("%s", text);
-}
-
-static int load_config(const char *name)
-{
-    const char *path = input_path(name);
-    return path && ks_config_load(path, complain_of_config, NULL) == KS_OK ? EXIT_DONE : EXIT_FAILED;
-}
-
-static bool parse_ring(const char *text, uint64_t *bytes)
-{
-    if (!parse_size("--isolate-ring", text, bytes))
-        return false;
-    if (*bytes >= RING_LEAST && *bytes <= RING_MOST)
-        return true;
-    complain("--isolate-ring %s: expected a size from 4k to 1T", text);
-    return false;
-}
-
-/* What needs the experts to be in this process, or not to be. */
-static int check_isolate(const struct options *options)
-{
-    const struct host *host = options->host;
-    if (host->isolate && options->trace)
-        return usage_error("run", "--trace: with --isolate the experts' keys are in other processes");
-    if (!host->isolate && host->restarts)
-        return usage_error("run", "--restart: only with --isolate");
-    if (!host->isolate && host->ring_bytes)
-        return usage_error("run", "--isolate-ring: only with --isolate");
-    return EXIT_DONE;
-}
-
-static int check_options(const struct options *options)
-{
-    int status = check_isolate(options);
-    if (status)
-        return status;
-    if (options->config && input_path_is_standard(options->config) && input_path_is_standard(options->host->source))
-        return usage_error("run", "--config -: standard input is the capture");
-    if (options->trace && output_is_standard(options->trace))
-        return usage_error("run", "--trace -: standard output is for the report: expected a file");
-    if (options->rotation.every && (options->loops || options->spool))
-        return usage_error("run", "--every: not with %s", options->loops ? "--loop" : "--spool");
-    return options->config ? load_config(options->config) : EXIT_DONE;
-}
-
-static int parse_options(int argc, char **argv, struct options *options)
-{
-    enum {
-        FAIL = 256,
-        TOP,
-        CONFIG,
-        TRACE,
-        TIMEOUT,
-        QUOTA,
-        STRICT,
-        ISOLATE,
-        RESTART,
-        ISOLATE_RING,
-        SPOOL,
-        SETTINGS,
-        READERS,
-        EVERY
-    };
-    static const struct option names[] = {
-        {"expert", required_argument, NULL, 'e'},
-        {"threads", required_argument, NULL, 't'},
-        {"filter", required_argument, NULL, 'f'},
-        {"loop", required_argument, NULL, 'l'},
-        {"count", required_argument, NULL, 'c'},
-        {"fail", required_argument, NULL, FAIL},
-        {"top", required_argument, NULL, TOP},
-        {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},
-        {"config", required_argument, NULL, CONFIG},
-        {"trace", required_argument, NULL, TRACE},
-        {"readers", required_argument, NULL, READERS},
-        {"every", required_argument, NULL, EVERY},
-        {"expert-timeout", required_argument, NULL, TIMEOUT},
-        {"strict", no_argument, NULL, STRICT},
-        {"isolate", no_argument, NULL, ISOLATE},
-        {"restart", required_argument, NULL, RESTART},
-        {"isolate-ring", required_argument, NULL, ISOLATE_RING},
-        {"spool", no_argument, NULL, SPOOL},
-        {"expert-config", required_argument, NULL, SETTINGS},
-        {"expert-quota", required_argument, NULL, QUOTA},
-        {0},
-    };
-    uint64_t number;
-    int option;
-    while ((option = getopt_long(argc, argv, "e:t:f:l:c:jh", names, NULL)) != -1) {
-        switch (option) {
-        case 'e':
-            options->experts[options->experts_count++] = optarg;
-            break;
-        case 't':
-            if (!parse_number("--threads", optarg, 1, LANES_MOST, &number))
-                return EXIT_USAGE;
-            options->host->threads = (unsigned)number;
-            break;
-        case 'f':
-            options->filter = optarg;
-            break;
-        case 'l':
-            if (!parse_number("--loop", optarg, 1, UINT32_MAX, &options->loops))
-                return EXIT_USAGE;
-            break;
-        case 'c':
-            if (!parse_number("--count", optarg, 1, UINT64_MAX, &options->count))
-                return EXIT_USAGE;
-            break;
-        case TIMEOUT:
-            if (!parse_seconds("--expert-timeout", optarg, &options->host->timeout))
-                return EXIT_USAGE;
-            break;
-        case QUOTA:
-            if (!parse_size("--expert-quota", optarg, &options->host->quota))
-                return EXIT_USAGE;
-            if (!options->host->quota)
-                options->host->quota = HOST_NO_QUOTA;
-            break;
-        case STRICT:
-            options->host->is_strict = true;
-            break;
-        case FAIL:
-            options->fail = optarg;
-            break;
-        case CONFIG:
-            options->config = optarg;
-            break;
-        case TRACE:
-            options->trace = optarg;
-            break;
-        case TOP:
-            if (!parse_number("--top", optarg, 0, UINT32_MAX, &options->top))
-                return EXIT_USAGE;
-            break;
-        case ISOLATE:
-            options->host->isolate = true;
-            break;
-        case RESTART:
-            if (!parse_number("--restart", optarg, 1, UINT32_MAX, &number))
-                return EXIT_USAGE;
-            options->host->restarts = (unsigned)number;
-            break;
-        case ISOLATE_RING:
-            if (!parse_ring(optarg, &options->host->ring_bytes))
-                return EXIT_USAGE;
-            break;
-        case READERS:
-            if (!parse_number("--readers", optarg, 1, PACKET_SOCKETS_MOST, &options->readers))
-                return EXIT_USAGE;
-            break;
-        case EVERY:
-            if (!rotation_parse("--every", optarg, &options->rotation.every))
-                return EXIT_USAGE;
-            break;
-        case SETTINGS:
-            options->settings[options->settings_count++] = optarg;
-            break;
-        case SPOOL:
-            options->spool = true;
-            break;
-        case 'j':
-            options->json = true;
-            break;
-        case 'h':
-            print_help();
-            exit(EXIT_DONE);
-        default:
-            return try_help("run");
-        }
-    }
-    if (optind + 1 != argc)
-        return usage_error("run", optind == argc ? "no capture named" : "more than one capture named: %s",
-                           optind == argc ? "" : argv[optind + 1]);
-    options->host->source = argv[optind];
-    return check_options(options);
-}
-
-static int apply_fail(struct options *options)
+static int apply_fail(struct run_options *options)
 {
     if (!options->fail)
         return EXIT_DONE;
@@ -314,7 +36,7 @@ static int apply_fail(struct options *options)
 }
 
 /* The names of experts are known once they are loaded. */
-static int read_settings(struct options *options)
+static int read_settings(struct run_options *options)
 {
     for (size_t i = 0; i < options->settings_count; i++) {
         char *name = options->settings[i];
@@ -389,17 +111,17 @@ static void show_progress(struct host *host)
     free(text);
 }
 
-static bool one_more(const struct options *options)
+static bool one_more(const struct run_options *options)
 {
     return !interrupted() && (!options->count || host_numbered(options->host) < options->count);
 }
 
-static enum capture_result next_frame(struct options *options, struct capture *capture, struct captured *frame)
+static enum capture_result next_frame(struct run_options *options, struct capture *capture, struct captured *frame)
 {
     return rotation_take(&options->rotation, frame) ? CAPTURE_FRAME : capture_next(capture, frame);
 }
 
-static enum capture_result run_stream(struct options *options, struct capture *capture)
+static enum capture_result run_stream(struct run_options *options, struct capture *capture)
 {
     struct host *host = options->host;
     struct captured frame;
@@ -419,12 +141,12 @@ static enum capture_result run_stream(struct options *options, struct capture *c
     return result;
 }
 
-static uint64_t left_to_count(const struct options *options)
+static uint64_t left_to_count(const struct run_options *options)
 {
     return options->count ? options->count - host_numbered(options->host) : UINT64_MAX;
 }
 
-static enum capture_result run_readers(struct options *options, struct capture *capture)
+static enum capture_result run_readers(struct run_options *options, struct capture *capture)
 {
     enum { QUIET_SPINS = 300 };
     struct host *host = options->host;
@@ -458,7 +180,7 @@ static bool is_cut_short(const struct capture *capture)
     return interrupted() && !capture_is_live(capture);
 }
 
-static void run_recording(struct options *options, const struct recording *recording)
+static void run_recording(struct run_options *options, const struct recording *recording)
 {
     struct host *host = options->host;
     for (uint64_t loop = 0; loop < options->loops; loop++) {
@@ -472,7 +194,7 @@ static void run_recording(struct options *options, const struct recording *recor
 }
 
 /* Until the capture ends, or a period of it. */
-static enum capture_result run_period(struct options *options, struct capture *capture,
+static enum capture_result run_period(struct run_options *options, struct capture *capture,
                                       const struct recording *recording, struct resident *resident)
 {
     struct host *host = options->host;
@@ -499,7 +221,7 @@ static enum capture_result run_period(struct options *options, struct capture *c
     return result;
 }
 
-static void print_report(struct options *options, const struct resident *resident, bool cut_short)
+static void print_report(struct run_options *options, const struct resident *resident, bool cut_short)
 {
     const struct rotation *rotation = &options->rotation;
     options->host->period = (struct period){rotation->number, rotation->from, rotation->to};
@@ -514,7 +236,7 @@ static void print_report(struct options *options, const struct resident *residen
         json_line_end();
 }
 
-static int report_run(struct options *options, struct capture *capture, const struct resident *resident, bool whole)
+static int report_run(struct run_options *options, struct capture *capture, const struct resident *resident, bool whole)
 {
     struct host *host = options->host;
     uint64_t dropped = capture_dropped(capture);
@@ -548,7 +270,7 @@ static int worse(int one, int other)
 }
 
 /* Each period but the last, whose report is left to be made. False where the capture was broken, or memory short. */
-static bool run_frames(struct options *options, struct capture *capture, const struct recording *recording,
+static bool run_frames(struct run_options *options, struct capture *capture, const struct recording *recording,
                        struct resident *resident, int *status)
 {
     for (;;) {
@@ -564,7 +286,7 @@ static bool run_frames(struct options *options, struct capture *capture, const s
     }
 }
 
-static void remember_frames(const struct options *options, const struct capture *capture,
+static void remember_frames(const struct run_options *options, const struct capture *capture,
                             const struct recording *recording)
 {
     const struct history_options history = {
@@ -578,18 +300,23 @@ static void remember_frames(const struct options *options, const struct capture 
     host_remember(options->host, &history, capture);
 }
 
-static bool load_experts(const struct options *options)
+static const char *const defaults[] = {"flows", "reassembly"};
+
+enum { DEFAULTS = sizeof defaults / sizeof *defaults };
+
+static bool load_experts(const struct run_options *options)
 {
-    static const char *const defaults[] = {"flows", "reassembly"};
-    if (!options->experts_count)
-        return host_load(options->host, defaults[0]) && host_load(options->host, defaults[1]);
+    for (size_t i = 0; !options->experts_count && i < DEFAULTS; i++)
+        if (!host_load(options->host, defaults[i]))
+            return false;
     for (size_t i = 0; i < options->experts_count; i++)
         if (!host_load(options->host, options->experts[i]))
             return false;
     return true;
 }
 
-static int run_recorded(struct options *options, struct capture *capture, const struct recording *recording, bool whole)
+static int run_recorded(struct run_options *options, struct capture *capture, const struct recording *recording,
+                        bool whole)
 {
     struct resident resident = {0};
     int status = EXIT_DONE;
@@ -615,7 +342,7 @@ static int run_recorded(struct options *options, struct capture *capture, const 
 }
 
 /* Experts in processes of their own have to know what they may ask for before they begin. */
-static int run_capture(struct options *options, struct capture *capture)
+static int run_capture(struct run_options *options, struct capture *capture)
 {
     struct recording recording = {0};
     running = capture;
@@ -628,7 +355,7 @@ static int run_capture(struct options *options, struct capture *capture)
     return status;
 }
 
-static int check_capture(const struct options *options, const struct capture *capture)
+static int check_capture(const struct run_options *options, const struct capture *capture)
 {
     if (options->loops && capture_is_live(capture))
         return usage_error("run", "--loop: %s is an interface, not a file", options->host->source);
@@ -639,23 +366,12 @@ static int check_capture(const struct options *options, const struct capture *ca
 
 static int run(int argc, char **argv)
 {
-    static struct host host = {.threads = 1, .timeout = TIMEOUT_DEFAULT};
-    /* There are no more experts than words on the command line, or two by default. */
-    struct options options = {
-        .host = &host,
-        .top = TOP_DEFAULT,
-        .readers = 1,
-        .experts = calloc((size_t)argc, sizeof *options.experts),
-        .settings = calloc((size_t)argc, sizeof *options.settings),
-    };
-    host_reserve(&host, (size_t)argc + 2);
-    if (!options.experts || !options.settings)
-        host_fatal("loading experts", KS_NO_MEMORY);
-    int status = parse_options(argc, argv, &options);
+    static struct host host;
+    struct run_options options = {.host = &host};
+    int status = run_options_parse(argc, argv, &options);
     if (status)
         return status;
-    if (!host.ring_bytes)
-        host.ring_bytes = RING_DEFAULT;
+    host_reserve(&host, options.experts_count + DEFAULTS);
     struct capture *capture = capture_open_readers(host.source, options.filter, (unsigned)options.readers);
     if (!capture)
         return EXIT_FAILED;
@@ -663,8 +379,7 @@ static int run(int argc, char **argv)
     if (!status)
         status = run_capture(&options, capture);
     capture_close(capture);
-    free(options.experts);
-    free(options.settings);
+    run_options_free(&options);
     if (host_is_stuck(&host))
         output_exit(status);
     return status;
