@@ -641,7 +641,8 @@ static int run(int argc, char **argv)
 {
     static struct host host = {.threads = 1, .timeout = TIMEOUT_DEFAULT};
     /* There are no more experts than words on the command line, or two by default. */
-    struct options options = {
+    static struct options options;
+    options = (struct options){
         .host = &host,
         .top = TOP_DEFAULT,
         .readers = 1,
