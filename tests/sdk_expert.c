@@ -1,3 +1,4 @@
+// clang-format off
 //
 //  SDKEXPRT.C - a source in the manner of Network Monitor's sample experts: compiled unchanged against netmon.h, and run.
 //

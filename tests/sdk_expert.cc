@@ -1,3 +1,4 @@
+// clang-format off
 //
 //  SDKTRACK.CPP - in the manner of the SDK's experts in C++: a class that keeps its memory in the expert's key, and looks back.
 //

@@ -367,7 +367,8 @@ static int check_capture(const struct run_options *options, const struct capture
 static int run(int argc, char **argv)
 {
     static struct host host;
-    struct run_options options = {.host = &host};
+    /* Static, so that what ends the program at once leaves nothing that is not referred to. */
+    static struct run_options options = {.host = &host};
     int status = run_options_parse(argc, argv, &options);
     if (status)
         return status;

@@ -355,6 +355,6 @@ void watchdog_stop(void);
 void watchdog_wake(void);
 
 /* Ends the program after a complaint: the host itself has no memory. */
-void host_fatal(const char *what, ks_status status);
+_Noreturn void host_fatal(const char *what, ks_status status);
 
 #endif
