@@ -79,7 +79,7 @@ NETMON_API BOOL WINAPI Register(PEXPERTENUMINFO info)
 
 /* ------------------------------------------------------------------ rows */
 
-static DWORD question_submit(HEXPERTKEY key, const struct talk *talk, const struct question *question,
+static DWORD question_submit(HEXPERTKEY key, const struct talk *talk, const struct question *question, const char *name,
                              const char *result)
 {
     char texts[2][ENDPOINT_TEXT];
@@ -96,7 +96,7 @@ static DWORD question_submit(HEXPERTKEY key, const struct talk *talk, const stru
         event->Severity = NMEVENT_SEVERITY_WARNING;
     event_add_text(event, "client", endpoint_text(client, record->key.version, texts[0]));
     event_add_text(event, "server", endpoint_text(server, record->key.version, texts[1]));
-    event_add_text(event, "name", question->name);
+    event_add_text(event, "name", name);
     event_add_text(event, "type", question->type ? dns_type_text(question->type, type) : "");
     event_add_text(event, "result", result);
     event_add_number(event, "queries", (double)question->queries);
@@ -112,7 +112,7 @@ static DWORD question_report(HEXPERTKEY key, const struct talk *talk, const stru
 {
     char text[DNS_TEXT];
     const char *result = question->responses ? dns_rcode_text(question->rcode, text) : "unanswered";
-    return question_submit(key, talk, question, result);
+    return question_submit(key, talk, question, question->name, result);
 }
 
 static DWORD malformed_report(HEXPERTKEY key, const struct talk *talk)
@@ -120,7 +120,7 @@ static DWORD malformed_report(HEXPERTKEY key, const struct talk *talk)
     struct question none = {.malformed = talk->malformed, .bytes = talk->malformed_bytes};
     const struct record *record = &talk->conversation.record;
     none.client = record_end(record, 0)->port == PORT;
-    return talk->malformed ? question_submit(key, talk, &none, "malformed") : NMERR_SUCCESS;
+    return talk->malformed ? question_submit(key, talk, &none, "", "malformed") : NMERR_SUCCESS;
 }
 
 /* ------------------------------------------------------------------ questions */
