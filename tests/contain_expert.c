@@ -1,6 +1,6 @@
 /*
  * An expert for tests that fails, in the way that the environment names: CONTAIN_EXPERT is "write", "recurse", ...; CONTAIN_FRAME the
- * frame at which it does so, 100 without it. CONTAIN_MOST: of those that are loaded in one process, only the first so many fail.
+ * frame at which it does so, 100 without it.
  */
 #include <keyslab/netmon.h>
 
@@ -239,10 +239,6 @@ static void fail_as(const char *name, HEXPERTKEY key)
             modes[i].fail(key);
 }
 
-/* What Configure gives to Run: whether this one fails. */
-static EXPERTCONFIG faulty = {sizeof faulty};
-static EXPERTCONFIG good = {sizeof good};
-
 BOOL WINAPI Register(PEXPERTENUMINFO info)
 {
     snprintf(info->szName, sizeof info->szName, registered ? "contain%u" : "contain", registered);
@@ -257,9 +253,7 @@ BOOL WINAPI Register(PEXPERTENUMINFO info)
 
 BOOL WINAPI Configure(HEXPERTKEY key, PEXPERTCONFIG *config, PEXPERTSTARTUPINFO startup, DWORD flags, HWND window)
 {
-    (void)startup, (void)flags, (void)window;
-    static unsigned configured;
-    *config = configured++ < number("CONTAIN_MOST", UINT32_MAX) ? &faulty : &good;
+    (void)config, (void)startup, (void)flags, (void)window;
     if (!strcmp(mode(), "configure crash"))
         fail_write(key);
     return strcmp(mode(), "configure refuse") != 0;
@@ -272,9 +266,9 @@ static DWORD next_frame(HEXPERTKEY key, EXPERTFRAMEDESCRIPTOR *frame)
 
 BOOL WINAPI Run(HEXPERTKEY key, PEXPERTCONFIG config, PEXPERTSTARTUPINFO startup, DWORD flags, HWND window)
 {
-    (void)startup, (void)flags, (void)window;
+    (void)config, (void)startup, (void)flags, (void)window;
     EXPERTFRAMEDESCRIPTOR frame;
-    DWORD at = config == &faulty ? number("CONTAIN_FRAME", FRAME_DEFAULT) : 0;
+    DWORD at = number("CONTAIN_FRAME", FRAME_DEFAULT);
     DWORD error;
     LPVOID kept = NULL;
     while (!(error = next_frame(key, &frame)) || !strcmp(mode(), "stay")) {
