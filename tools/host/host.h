@@ -342,6 +342,11 @@ void failure_describe(struct expert *expert);
 /* Stops the threads of an expert that has failed in Register or Configure. */
 void expert_stop_all(struct expert *expert);
 
+/* What comes before the first frame: a key with a quota, Configure, a thread for each lane. One that fails here has said so. */
+void expert_make_key(struct expert *expert);
+void expert_configure(struct expert *expert);
+void expert_start(struct expert *expert);
+
 /* Takes the statistics of the expert's key, then resets and purges it. */
 void expert_drop(struct expert *expert);
 

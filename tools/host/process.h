@@ -93,6 +93,17 @@ void processes_drain(struct host *host);
 /* Another period: a new process for each expert that has not failed for good. */
 void processes_renew(struct host *host);
 
+/* ------------------------------------------------------------------ process_outcome.c */
+
+/*
+ * The frame and thread of the lane that was looking at one when its process ended. Of several nobody knows which it was: the last frame, and no thread
+ * then.
+ */
+void process_find_place(const struct process *process, struct failure *failure);
+
+/* How a life of the expert has ended, with its statistics, by the status of waitpid(2); FAILURE_NONE where it ended well. */
+struct failure process_outcome(struct process *process, int status);
+
 /* ------------------------------------------------------------------ in the expert's process */
 
 /* Runs the expert, tells what it did, and ends. `host` is this process's copy. */
