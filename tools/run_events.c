@@ -43,6 +43,8 @@ static void sort_kinds(struct expert *expert)
     size_t count = 0;
     for (struct event_kind *kind = expert->event_kinds; kind; kind = kind->next)
         count++;
+    if (!count)
+        return;
     struct event_kind **kinds = malloc(count * sizeof *kinds);
     if (!kinds)
         host_fatal("sorting events", KS_NO_MEMORY);

@@ -273,9 +273,9 @@ static bool aside_is_over(struct aside *aside, double seconds)
 /* It waits in short steps, between which a parked thread or an interrupt is noticed. */
 static bool aside_wait(struct aside *aside, double seconds)
 {
-    const double step = 0.02;
-    for (double waited = 0; !seconds || waited < seconds; waited += step) {
-        if (aside_is_over(aside, step))
+    enum { STEPS_A_SECOND = 50 };
+    for (uint64_t steps = 0; !seconds || (double)steps < seconds * STEPS_A_SECOND; steps++) {
+        if (aside_is_over(aside, 1.0 / STEPS_A_SECOND))
             return true;
         if (atomic_load(&aside->guest.state) == GUEST_PARKED || interrupt_is_late())
             return false;

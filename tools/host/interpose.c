@@ -19,16 +19,6 @@
     if (!real)                                                                                                         \
     *(void **)&real = dlsym(RTLD_NEXT, #name)
 
-INTERPOSED int pthread_create(pthread_t *restrict thread, const pthread_attr_t *restrict attributes,
-                              void *(*start)(void *), void *restrict argument);
-INTERPOSED int pthread_sigmask(int how, const sigset_t *restrict set, sigset_t *restrict before);
-INTERPOSED int sigprocmask(int how, const sigset_t *restrict set, sigset_t *restrict before);
-INTERPOSED _Noreturn void pthread_exit(void *result);
-INTERPOSED _Noreturn void exit(int status);
-INTERPOSED _Noreturn void _exit(int status);
-INTERPOSED _Noreturn void _Exit(int status);
-INTERPOSED _Noreturn void quick_exit(int status);
-
 /* ------------------------------------------------------------------ threads */
 
 int real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *), void *argument)
@@ -37,8 +27,8 @@ int real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, voi
     return real(thread, attributes, start, argument);
 }
 
-int pthread_create(pthread_t *restrict thread, const pthread_attr_t *restrict attributes, void *(*start)(void *),
-                   void *restrict argument)
+INTERPOSED int pthread_create(pthread_t *restrict thread, const pthread_attr_t *restrict attributes,
+                              void *(*start)(void *), void *restrict argument)
 {
     if (guest_is_contained())
         return guest_begin_thread(host_guest, thread, attributes, start, argument);
@@ -52,7 +42,7 @@ int real_pthread_sigmask(int how, const sigset_t *set, sigset_t *before)
 }
 
 /* An expert that blocks all signals is stopped all the same. */
-int pthread_sigmask(int how, const sigset_t *restrict set, sigset_t *restrict before)
+INTERPOSED int pthread_sigmask(int how, const sigset_t *restrict set, sigset_t *restrict before)
 {
     sigset_t kept;
     sigset_t ours;
@@ -66,7 +56,7 @@ int pthread_sigmask(int how, const sigset_t *restrict set, sigset_t *restrict be
     return real_pthread_sigmask(how, &kept, before);
 }
 
-int sigprocmask(int how, const sigset_t *restrict set, sigset_t *restrict before)
+INTERPOSED int sigprocmask(int how, const sigset_t *restrict set, sigset_t *restrict before)
 {
     int error = pthread_sigmask(how, set, before);
     if (error)
@@ -95,7 +85,7 @@ static void guest_exit(const char *name, int status)
     guest_unwind(guest);
 }
 
-void exit(int status)
+INTERPOSED void exit(int status)
 {
     if (guest_is_contained())
         guest_exit("exit", status);
@@ -104,7 +94,7 @@ void exit(int status)
     __builtin_unreachable();
 }
 
-void _exit(int status)
+INTERPOSED void _exit(int status)
 {
     if (guest_is_contained())
         guest_exit("_exit", status);
@@ -113,12 +103,12 @@ void _exit(int status)
     __builtin_unreachable();
 }
 
-void _Exit(int status)
+INTERPOSED void _Exit(int status)
 {
     _exit(status);
 }
 
-void quick_exit(int status)
+INTERPOSED void quick_exit(int status)
 {
     if (guest_is_contained())
         guest_exit("quick_exit", status);
@@ -128,7 +118,7 @@ void quick_exit(int status)
 }
 
 /* A thread that the expert has begun may end so, and one that the host has may not. */
-void pthread_exit(void *result)
+INTERPOSED void pthread_exit(void *result)
 {
     if (guest_is_contained() && !host_guest->is_begun)
         guest_exit("pthread_exit", 0);

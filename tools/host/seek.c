@@ -205,7 +205,7 @@ DWORD seek_frame(struct lane *lane, DWORD direction, DWORD number, struct expert
     DWORD result = direction == GET_SPECIFIED_FRAME ? specified(lane, number, filter, frame)
                                                     : next(lane, direction, number, filter, frame);
     if (result == NMERR_SUCCESS)
-        lane->seek.last = (*frame)->number;
+        lane->seek.last = (*frame)->number; /* NOLINT(clang-analyzer-core.NullDereference): success has one */
     else if (result == NMERR_NO_MORE_FRAMES && atomic_load(&lane->expert->failed))
         result = NMERR_EXPERT_TERMINATE;
     return result;

@@ -222,7 +222,7 @@ static bool is_stopped(struct expert *expert, double elapsed)
 void expert_stop_all(struct expert *expert)
 {
     while (!is_stopped(expert, LOOK_BUSY))
-        nanosleep(&(struct timespec){.tv_nsec = LOOK_BUSY * 1000000}, NULL);
+        nanosleep(&(struct timespec){.tv_nsec = LOOK_BUSY * 1000000L}, NULL);
 }
 
 /* The lanes whose threads cannot go on: what is sent to them is read here. Whether there are some. */
