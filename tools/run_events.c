@@ -180,10 +180,16 @@ static void add_row(struct table *table, const struct event *event, const bool s
     }
 }
 
+/* Sums of times and of names that are numbers say nothing. */
 static bool can_be_summed(const struct column *column)
 {
-    return column->type <= NMCOLUMNTYPE_FLOAT64 && strcmp(column->title, "checksum") && strcmp(column->title, "vlan") &&
-           strcmp(column->title, "seconds");
+    static const char *const others[] = {"checksum", "vlan", "seconds", "ms"};
+    const char *space = strrchr(column->title, ' ');
+    const char *last_word = space ? space + 1 : column->title;
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (!strcmp(last_word, others[i]))
+            return false;
+    return column->type <= NMCOLUMNTYPE_FLOAT64;
 }
 
 static void add_sums(struct table *table, const struct event *events, size_t count)
