@@ -69,13 +69,7 @@ bool filter_accepts(struct expert_filter *filter, uint32_t lane, const struct fr
 {
     if (!filter->lanes[lane])
         filter->lanes[lane] = filter_new(filter->text);
-    const struct captured captured = {
-        .time = frame->data.TimeStamp,
-        .length = frame->data.FrameLength,
-        .captured = frame->data.nBytesAvail,
-        .link = frame->packet.link,
-        .bytes = frame->data.MacFrame,
-    };
+    const struct captured captured = frame_captured(frame);
     return filter->lanes[lane] && filter_passes(filter->lanes[lane], &captured);
 }
 

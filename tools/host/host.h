@@ -55,6 +55,18 @@ struct stashes {
     struct stash all[STASHES];
 };
 
+/* The frame as a capture gives it; its bytes are the frame's own. */
+static inline struct captured frame_captured(const struct frame *frame)
+{
+    return (struct captured){
+        .time = frame->data.TimeStamp,
+        .length = frame->data.FrameLength,
+        .captured = frame->data.nBytesAvail,
+        .link = frame->packet.link,
+        .bytes = frame->data.MacFrame,
+    };
+}
+
 struct burst {
     uint32_t count;
     struct frame *frames[BURST];
@@ -307,6 +319,9 @@ void lane_take_over(struct lane *lane);
 
 /* Whether Run has returned, or never will, on each of them. */
 bool lanes_have_returned(const struct expert *expert);
+
+/* By a clock that is never set. */
+double milliseconds_now(void);
 
 /* One turn of a wait: spins at first, then yields, then sleeps. `*spins` is 0 before the first. */
 void wait_a_little(unsigned *spins);

@@ -26,13 +26,6 @@ enum {
     GRACE = 10000,   /* on a busy machine, too, the process finds it first */
 };
 
-static double milliseconds_now(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
-}
-
 static bool is_alive(const struct expert *expert)
 {
     return expert->process && expert->process->id;

@@ -134,13 +134,7 @@ static struct frame *reader_next(struct reader *reader)
 
 static void take(struct host *host, struct frame *frame)
 {
-    const struct captured captured = {
-        .time = frame->data.TimeStamp,
-        .length = frame->data.FrameLength,
-        .captured = frame->data.nBytesAvail,
-        .link = frame->packet.link,
-        .bytes = frame->data.MacFrame,
-    };
+    const struct captured captured = frame_captured(frame);
     frame_take(host, frame, &captured);
 }
 

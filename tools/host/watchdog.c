@@ -260,7 +260,7 @@ static bool failed_look(struct expert *expert, double elapsed)
 
 /* ------------------------------------------------------------------ the thread */
 
-static double milliseconds_now(void)
+double milliseconds_now(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
