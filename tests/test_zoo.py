@@ -73,6 +73,7 @@ ROWS = [
     Row("throw", "exception", r"std::runtime_error", blocks=KEPT),
     Row("hoard", "signal", r"^SIGSEGV: wrote to 0x8$", blocks=KEPT + 10016, trace=True),
     Row("crowd", "signal", r"^SIGSEGV: wrote to 0x8$", shared=True, blocks=1, trace=True),
+    Row("long_call", "signal", r"^SIGSEGV: wrote to 0x8$", blocks=KEPT, trace=True),
     Row("often", "signal", r"^SIGSEGV: wrote to 0x8$", frame=50, trace=True),
     Row("lock_left", "signal", r"^SIGSEGV: wrote to 0x8$", trace=True),
     Row("lock_stdout", "signal", r"^SIGSEGV: wrote to 0x8$", blocks=KEPT, trace=True),

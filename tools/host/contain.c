@@ -17,7 +17,8 @@ enum { FAULTS = sizeof faults / sizeof *faults };
 #define OVERFLOW_REACH ((uintptr_t)1 << 20)
 #define OVERFLOW_NEAR  ((uintptr_t)8 << 10)
 
-enum { STEPS_MOST = 100000 };
+/* More than most calls take. One that takes longer goes on at its own speed for a while, twice as long each time. */
+enum { STEPS_MOST = 1000, REST_MOST = 64 };
 
 _Thread_local struct guest *host_guest;
 
@@ -180,17 +181,18 @@ static void fault_note(struct guest *guest, int number, const siginfo_t *info, c
 
 /* ------------------------------------------------------------------ single steps
  *
- * A guest that spends its time in calls of keyslab or the host is hardly ever found outside of them: it goes on step by step until
- * the call has returned.
+ * A guest that spends its time in calls of keyslab, the host, malloc or the loader is hardly ever found outside of them: it goes on
+ * step by step until the call has returned.
  */
-static void context_step(void *context, bool on)
+static void guest_step(struct guest *guest, void *context, int steps)
 {
 #if defined(__x86_64__)
     enum { TRAP_FLAG = 0x100 };
     greg_t *flags = &((ucontext_t *)context)->uc_mcontext.gregs[REG_EFL];
-    *flags = on ? *flags | TRAP_FLAG : *flags & ~(greg_t)TRAP_FLAG;
+    *flags = steps ? *flags | TRAP_FLAG : *flags & ~(greg_t)TRAP_FLAG;
+    guest->steps = steps;
 #else
-    (void)context, (void)on;
+    (void)guest, (void)context, (void)steps;
 #endif
 }
 
@@ -203,11 +205,12 @@ static bool is_step(struct guest *guest, int number, const siginfo_t *info, void
     bool is_over = !--guest->steps || atomic_load(&guest->state) != GUEST_RUNNING;
     if (!is_over && (!span_has(&guest->expert->module, context_at(context)) || ks_thread_is_inside()))
         return true;
-    guest->steps = 0;
-    context_step(context, false);
+    guest_step(guest, context, 0);
     walk_guest(guest, context, false, &walk);
     if (!is_over && !walk.in_lock)
         guest_unwind(guest);
+    guest->rest = guest->rested = guest->rested < REST_MOST ? 2 * guest->rested + 1 : REST_MOST;
+    atomic_store(&guest->is_asked, false);
     return true;
 }
 
@@ -220,8 +223,7 @@ static void on_fault(int number, siginfo_t *info, void *context)
     }
     if (is_step(guest, number, info, context))
         return;
-    context_step(context, false);
-    guest->steps = 0;
+    guest_step(guest, context, 0);
     if (guest->handling)
         siglongjmp(guest->again, 1);
     struct walk walk = {0};
@@ -248,7 +250,7 @@ static void note_calls(const struct guest *guest, const struct walk *walk)
 
 /*
  * A guest inside of keyslab or the host may have locks there, which everybody needs: it is never parked, and goes on until it is
- * out.
+ * out. So does one inside of malloc or the loader, but for one that does not come out.
  */
 static void stop_guest(struct guest *guest, const struct walk *walk, bool is_inside, void *context)
 {
@@ -256,17 +258,15 @@ static void stop_guest(struct guest *guest, const struct walk *walk, bool is_ins
     note_calls(guest, walk);
     if (walk->found && !is_inside && !walk->in_lock)
         guest_unwind(guest);
-    if (is_inside && insist >= INSIST_STEP && !guest->steps) {
-        guest->steps = STEPS_MOST;
-        context_step(context, true);
-    }
+    if ((is_inside || walk->in_lock) && insist >= INSIST_STEP && !guest->steps)
+        guest_step(guest, context, STEPS_MOST);
     if (is_inside || insist < INSIST_PARK)
         return;
     guest->expert->holds_loader |= walk->in_loader;
     guest_park(guest);
 }
 
-/* As long as it returns, the signal is sent again. Any system call that the guest waits in ends with EINTR. */
+/* As long as it returns, the signal is sent again: one at a time, between which the guest goes on. Any system call that the guest waits in ends with EINTR. */
 static void on_stop(int number, siginfo_t *info, void *context)
 {
     (void)number, (void)info;
@@ -280,6 +280,8 @@ static void on_stop(int number, siginfo_t *info, void *context)
     atomic_store(&guest->found, is_inside ? FOUND_IN_HOST : FOUND_IN_EXPERT);
     if (atomic_load(&guest->expert->failed))
         stop_guest(guest, &walk, is_inside, context);
+    if (!guest->steps)
+        atomic_store(&guest->is_asked, false);
     errno = error;
 }
 

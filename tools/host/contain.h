@@ -5,7 +5,7 @@
  * expert has begun itself. A guest that faults, or that is to be stopped, is unwound to where the host called the expert, by a jump out of
  * the signal's handler. Where a call was cut short whose work must not stay half done (one of keyslab, of the host, of malloc, of the
  * loader), it is parked: it sleeps for ever, with all signals blocked, and touches nothing again. Nothing that an expert holds is
- * released by either; its key is what is taken back.
+ * released by either; its key is what is taken back. tests/models/guests.pml is a model of who sees what of whom.
  */
 #ifndef HOST_CONTAIN_H
 #define HOST_CONTAIN_H
@@ -39,6 +39,10 @@ struct guest {
     uint32_t number; /* of the expert's threads, from 1 */
     bool is_begun;   /* by the expert itself */
     atomic_int state;
+    atomic_bool
+        is_asked; /* a signal is on its way to it, or it goes by single steps; the handler's while it is set, else the sender's */
+    unsigned rest;     /* turns of stopping that it is left alone for; under is_asked */
+    unsigned rested;   /* the last number of them */
     atomic_int insist; /* enum insist: how it is stopped */
     atomic_int found;  /* enum whereabouts, when it was last asked */
     sigjmp_buf begin;  /* where the host called the expert */
@@ -54,7 +58,7 @@ struct guest {
 enum insist {
     INSIST_NOT,    /* it is only asked where it is */
     INSIST_UNWIND, /* where it may be unwound */
-    INSIST_STEP,   /* out of a call of keyslab or of the host it goes by single steps until it may */
+    INSIST_STEP,   /* out of a call that must not be cut short it goes by single steps until it may */
     INSIST_PARK,   /* and elsewhere it is parked where it may not */
 };
 
@@ -105,7 +109,7 @@ void contain_begin(void);
 /* ------------------------------------------------------------------ guests.c */
 
 /*
- * Calls the expert: false where it was unwound. The guest's expert, lane and number are set; it is the calling thread's from
+ * Calls the expert: false where it was unwound, or has failed before. The guest's expert, lane and number are set; it is the calling thread's from
  * here until guest_leave.
  */
 bool guest_call(struct guest *guest, void (*function)(void *), void *argument);

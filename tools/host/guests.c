@@ -106,10 +106,13 @@ __attribute__((noinline)) bool guest_call(struct guest *guest, void (*function)(
         release_stack(guest);
         return false;
     }
+    /* In this order: who stops the guests of an expert that has failed finds this one, or it finds that the expert has failed. */
     atomic_store(&guest->state, GUEST_RUNNING);
-    function(argument);
+    bool is_called = !atomic_load(&guest->expert->failed);
+    if (is_called)
+        function(argument);
     atomic_store(&guest->state, GUEST_OUTSIDE);
-    return true;
+    return is_called;
 }
 
 void guest_leave(struct guest *guest)
@@ -213,12 +216,26 @@ bool guests_remain(struct expert *expert)
     return remain;
 }
 
+/* Signals of this kind queue up: who has too little of a processor would do nothing but handle them. Under the lock. */
+static void guest_signal(struct guest *guest)
+{
+    if (atomic_load(&guest->is_asked))
+        return;
+    if (guest->rest) {
+        guest->rest--;
+        return;
+    }
+    atomic_store(&guest->is_asked, true);
+    if (pthread_kill(guest->thread, contain_signal()))
+        atomic_store(&guest->is_asked, false);
+}
+
 void guest_ask(struct guest *guest)
 {
     pthread_mutex_lock(&lock);
     atomic_store(&guest->found, FOUND_NOT_YET);
     if (atomic_load(&guest->state) == GUEST_RUNNING)
-        pthread_kill(guest->thread, contain_signal());
+        guest_signal(guest);
     pthread_mutex_unlock(&lock);
 }
 
@@ -232,7 +249,7 @@ unsigned guests_stop(struct expert *expert, enum insist insist)
             continue;
         running++;
         atomic_store(&guest->insist, insist);
-        pthread_kill(guest->thread, contain_signal());
+        guest_signal(guest);
     }
     pthread_mutex_unlock(&lock);
     return running;

@@ -89,11 +89,14 @@ struct lane {
     _Atomic uint32_t at;    /* number of the frame that the expert looks at, 0 for none */
     _Atomic uint64_t moved; /* rises with each frame, and behind the last with each event */
     atomic_bool is_waiting; /* for frames */
-    atomic_bool is_inside;  /* of lane_next */
+    atomic_bool is_inside;  /* of ExpertGetFrame */
     atomic_bool has_ended;  /* it has been told that there are no more */
     atomic_bool has_returned;
     atomic_bool is_over; /* and nothing comes through the ring any more */
+    /* by lane_claim */
+    atomic_bool is_claimed;
     /* watchdog */
+    bool is_taken_over;
     uint64_t seen;      /* moved */
     double unmoved;     /* milliseconds */
     double unmoved_cpu; /* of the processor's time, when it last moved */
@@ -302,6 +305,21 @@ void host_show(struct host *host);
 /* Whether the user has ended the run, and it should have ended by now. */
 bool host_is_late(const struct host *host);
 
+/*
+ * A call that works with the lane's frames, around its look at whether the expert has failed. The other half of the fence is the watchdog's barrier, so
+ * that a call costs no more than two stores. Release: who sees that the call has ended sees what it did.
+ */
+static inline void lane_enter(struct lane *lane)
+{
+    atomic_store_explicit(&lane->is_inside, true, memory_order_relaxed);
+    atomic_signal_fence(memory_order_seq_cst);
+}
+
+static inline void lane_leave(struct lane *lane)
+{
+    atomic_store_explicit(&lane->is_inside, false, memory_order_release);
+}
+
 /* The lane's next frame, after releasing the one before; NULL at the end, and where the expert has failed. */
 struct frame *lane_next(struct lane *lane);
 
@@ -313,6 +331,9 @@ void lane_moved(struct lane *lane);
 
 /* What a lane's thread runs: the expert, then what it has left unread. */
 void *lane_main(void *lane);
+
+/* True for the first: who reads what comes behind the last that the expert has read, its thread or the watchdog. */
+bool lane_claim(struct lane *lane);
 
 /* Reads what has come, in the place of a lane whose thread cannot. Only the watchdog. */
 void lane_take_over(struct lane *lane);

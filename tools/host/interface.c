@@ -8,12 +8,6 @@ static DWORD check_expert(const struct expert *expert, HEXPERTKEY key)
     return atomic_load_explicit(&expert->failed, memory_order_relaxed) ? NMERR_EXPERT_TERMINATE : NMERR_SUCCESS;
 }
 
-static DWORD lane_of(HEXPERTKEY key, struct lane **lane)
-{
-    *lane = host_lane;
-    return *lane ? check_expert((*lane)->expert, key) : NMERR_NOT_INITIALIZED;
-}
-
 /* On any thread: an expert may be in Configure, or have begun threads of its own. */
 static DWORD expert_of(HEXPERTKEY key, struct expert **expert)
 {
@@ -39,24 +33,33 @@ static DWORD check_fail(struct lane *lane, const struct frame *frame)
     return NMERR_EXPERT_TERMINATE;
 }
 
+static DWORD get_frame(struct lane *lane, HEXPERTKEY key, DWORD direction, DWORD number, HFILTER handle,
+                       struct frame **frame)
+{
+    DWORD error = check_expert(lane->expert, key);
+    if (error)
+        return error;
+    struct expert_filter *filter = handle ? filter_of(lane->expert, handle) : NULL;
+    if (handle && !filter)
+        return NMERR_INVALID_HFILTER;
+    error = seek_frame(lane, direction, number, filter, frame);
+    return error ? error : check_fail(lane, *frame);
+}
+
 DWORD WINAPI ExpertGetFrame(HEXPERTKEY hExpertKey, DWORD Direction, DWORD RequestFlags, DWORD RequestedFrameNumber,
                             HFILTER hFilter, LPEXPERTFRAMEDESCRIPTOR pEFrameDescriptor)
 {
-    struct lane *lane;
+    struct lane *lane = host_lane;
     struct frame *frame;
-    DWORD error = lane_of(hExpertKey, &lane);
-    if (error)
-        return error;
+    if (!lane)
+        return NMERR_NOT_INITIALIZED;
     if (!pEFrameDescriptor)
         return NMERR_INVALID_PARAMETER;
     if (Direction > GET_FRAME_NEXT_BACKWARD || RequestFlags & ~(DWORD)FLAGS_KNOWN)
         return NMERR_NOT_SUPPORTED;
-    struct expert_filter *filter = hFilter ? filter_of(lane->expert, hFilter) : NULL;
-    if (hFilter && !filter)
-        return NMERR_INVALID_HFILTER;
-    error = seek_frame(lane, Direction, RequestedFrameNumber, filter, &frame);
-    if (!error)
-        error = check_fail(lane, frame);
+    lane_enter(lane);
+    DWORD error = get_frame(lane, hExpertKey, Direction, RequestedFrameNumber, hFilter, &frame);
+    lane_leave(lane);
     if (error)
         return error;
     *pEFrameDescriptor = (EXPERTFRAMEDESCRIPTOR){

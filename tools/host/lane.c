@@ -109,8 +109,10 @@ static struct frame *lane_read(struct lane *lane, bool drains)
 {
     if (lane->expert->is_apart)
         return lane->current = lane_read_shared(lane);
+    if (!drains && lane_is_to_end(lane))
+        return NULL;
     lane_release(lane);
-    if (drains ? interrupt_is_late() : lane_is_to_end(lane))
+    if (drains && interrupt_is_late())
         return NULL;
     if (lane->reading && lane->position == lane->reading->count)
         lane_free_read(lane);
@@ -138,9 +140,7 @@ struct frame *lane_next(struct lane *lane)
 {
     if (atomic_load_explicit(&lane->has_ended, memory_order_relaxed))
         return NULL;
-    atomic_store_explicit(&lane->is_inside, true, memory_order_relaxed);
     struct frame *frame = lane_read(lane, false);
-    atomic_store_explicit(&lane->is_inside, false, memory_order_release);
     atomic_store_explicit(&lane->at, frame ? frame->number : 0, memory_order_relaxed);
     if (frame)
         lane_moved(lane);
@@ -169,9 +169,15 @@ bool lane_let_go_by(struct lane *lane)
 
 /* ------------------------------------------------------------------ the lane's thread */
 
+bool lane_claim(struct lane *lane)
+{
+    return !atomic_exchange(&lane->is_claimed, true);
+}
+
 /* What is left of the frames goes home unread. */
 static void lane_drain(struct lane *lane)
 {
+    seek_release(lane);
     while (lane_read(lane, true))
         ;
     if (lane->expert->is_apart)
@@ -200,11 +206,12 @@ void *lane_main(void *argument)
     struct lane *lane = argument;
     host_lane = lane;
     guest_call(&lane->guest, lane_run, lane);
-    seek_release(lane);
     atomic_store(&lane->has_returned, true);
     watchdog_wake();
-    lane_drain(lane);
-    atomic_store(&lane->is_over, true);
+    if (lane_claim(lane)) {
+        lane_drain(lane);
+        atomic_store(&lane->is_over, true);
+    }
     guest_leave(&lane->guest);
     return NULL;
 }

@@ -102,9 +102,10 @@ static struct expert *host_of_one(struct host *host, struct process *process)
     return expert;
 }
 
+/* What the expert has printed goes out. Without the streams' locks, which a thread may have that has failed. */
 static _Noreturn void end(int status)
 {
-    fflush(NULL);
+    fcloseall();
     _exit(status);
 }
 

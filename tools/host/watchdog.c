@@ -9,17 +9,21 @@
 #include "interrupt.h"
 
 #include <errno.h>
+#include <linux/membarrier.h>
 #include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 /* Milliseconds. */
 enum {
     LOOK = 20,       /* between two looks */
     LOOK_BUSY = 1,   /* while somebody is being stopped, or a lane is parked */
     LOOK_MOST = 100, /* that a look counts for: a program that was itself stopped has not been late */
+    STOP_MOST = 5,   /* the same, where threads are sent signals: they need a processor to heed them */
     QUOTA_EVERY = 100,
     GRACE_STEP = 20,   /* until a thread goes on by single steps */
     GRACE = 200,       /* until a thread is parked that cannot be unwound yet */
@@ -205,7 +209,7 @@ static enum insist insist_after(double milliseconds)
     return milliseconds < GRACE ? INSIST_STEP : INSIST_PARK;
 }
 
-/* Whether no thread of the expert runs any more, or can be made to stop. */
+/* Whether no thread of the expert runs any more, or can be made to stop. A lane that has yet to begin is waited for. */
 static bool is_stopped(struct expert *expert, double elapsed)
 {
     expert->stopping += elapsed;
@@ -214,9 +218,10 @@ static bool is_stopped(struct expert *expert, double elapsed)
     if (!expert->insisting && !lanes_have_returned(expert))
         note_ignored(expert);
     unsigned running = guests_stop(expert, insist_after(expert->insisting));
-    expert->insisting += elapsed;
-    expert->is_stuck |= running && expert->insisting > GRACE_DEAF;
-    return !running || expert->insisting > GRACE_DEAF;
+    expert->insisting += elapsed < STOP_MOST ? elapsed : STOP_MOST;
+    bool is_deaf = expert->insisting > GRACE_DEAF;
+    expert->is_stuck |= running && is_deaf;
+    return is_deaf || (!running && lanes_have_returned(expert));
 }
 
 void expert_stop_all(struct expert *expert)
@@ -225,15 +230,28 @@ void expert_stop_all(struct expert *expert)
         nanosleep(&(struct timespec){.tv_nsec = LOOK_BUSY * 1000000L}, NULL);
 }
 
+/*
+ * Whether the lane's thread never gives a frame back again: it is parked, or could not be stopped and is outside of the host, whose calls
+ * do nothing for it any more. The barrier is the other half of ExpertGetFrame's fence: a thread that is not seen inside sees that
+ * its expert has failed.
+ */
+static bool is_lost(const struct lane *lane)
+{
+    int state = atomic_load(&lane->guest.state);
+    if (state != GUEST_RUNNING)
+        return state == GUEST_PARKED;
+    return !syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) && !atomic_load(&lane->is_inside);
+}
+
 /* The lanes whose threads cannot go on: what is sent to them is read here. Whether there are some. */
 static bool lanes_take_over(struct expert *expert)
 {
     bool some = false;
     for (unsigned t = 0; t < expert->lanes_count; t++) {
         struct lane *lane = &expert->lanes[t];
-        int state = atomic_load(&lane->guest.state);
-        bool is_running = state == GUEST_RUNNING && !atomic_load(&lane->is_inside);
-        if ((state != GUEST_PARKED && !is_running) || atomic_load(&lane->is_over))
+        if (!lane->is_taken_over)
+            lane->is_taken_over = is_lost(lane) && lane_claim(lane);
+        if (!lane->is_taken_over || atomic_load(&lane->is_over))
             continue;
         lane_take_over(lane);
         some = expert->is_stuck = true;
