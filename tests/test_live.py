@@ -86,7 +86,7 @@ class Live(unittest.TestCase):
             self.assertIsNone(process.poll(), "it has ended")
             with open(f"/proc/{process.pid}/net/packet", encoding="ascii") as file:
                 opened = len(file.readlines()) == wanted + 1
-            if opened and len(os.listdir(f"/proc/{process.pid}/task")) > 1:
+            if opened and ("--isolate" in process.args or len(os.listdir(f"/proc/{process.pid}/task")) > 1):
                 return
             time.sleep(0.02)
         self.fail("it does not read the interface")
@@ -193,6 +193,29 @@ class Live(unittest.TestCase):
                     self.assertEqual(report["frames_key"]["live"], 0)
                 for one, other in zip(reports, reports[1:]):
                     self.assertLessEqual(one["period"]["to"], other["period"]["from"])
+
+    def test_experts_in_processes(self):
+        for readers in "1", "2":
+            with self.subTest(readers=readers):
+                process = self.start("-t", "2", "--isolate", readers=readers)
+                sent = self.send(streams(50, 100, b"0123456789"))
+                report, _ = self.end(process)
+                self.assertEqual((report["frames"], report["dropped"], report["refused"]), (sent, 0, 0))
+                self.assertEqual([flow["packets"] for flow in self.events(report, "flows")], 50 * [100])
+                self.assertEqual([(stream["bytes"], stream["lost"]) for stream in self.events(report, "reassembly")],
+                                 50 * [(1000, 0)])
+
+    def test_an_expert_is_started_again_while_others_read(self):
+        """Its new process is forked from one that has threads by now."""
+        for readers in "1", "2":
+            with self.subTest(readers=readers):
+                process = self.start("--isolate", "--restart", "1", "--fail", "flows@100", readers=readers)
+                sent = self.send(streams(50, 100, b"0123456789"))
+                report, _ = self.end(process, status=3)
+                self.assertEqual((report["frames"], report["dropped"], report["refused"]), (sent, 0, 0))
+                self.assertEqual([expert["restarts"] for expert in report["experts"]], [1, 0])
+                self.assertEqual(sum(flow["packets"] for flow in self.events(report, "flows")), sent - 100)
+                self.assertEqual([stream["bytes"] for stream in self.events(report, "reassembly")], 50 * [1000])
 
     def test_an_interface_that_is_down_for_a_while(self):
         for readers in "1", "2":

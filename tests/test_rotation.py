@@ -104,6 +104,21 @@ class Rotation(Folder):
         later = next(expert for expert in failed[2]["experts"] if expert["name"] == "reassembly")
         self.assertEqual((later["events"], later["failure"]["frame"]), ([], failing))
 
+    def test_experts_in_processes(self):
+        """Which are others in each period."""
+        wholes = self.every("3s", SAMPLE)
+        failing = wholes[0]["frames"] + 10
+        for options, status, restarts in ((), 0, 0), (("--restart", "1", "--fail", "reassembly@%d" % failing), 3, 1):
+            with self.subTest(options=options):
+                reports = self.every("3s", "--isolate", "-t", "2", *options, SAMPLE, status=status)
+                self.assertEqual([report["frames"] for report in reports], [whole["frames"] for whole in wholes])
+                for number, (report, whole) in enumerate(zip(reports, wholes)):
+                    self.assertEqual(events(report, "flows"), events(whole, "flows"))
+                    failed = number > 0 and restarts > 0
+                    self.assertEqual([expert["restarts"] for expert in report["experts"]], [0, restarts * failed])
+                    if number != 1 or not restarts:
+                        self.assertEqual(events(report, "reassembly"), events(whole, "reassembly"))
+
     def test_text(self):
         done = self.run_it("run", "--every", "3s", "--top", "1", SAMPLE)
         self.assertEqual((done.returncode, done.message), (0, ""))
