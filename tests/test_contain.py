@@ -3,6 +3,7 @@
     test_contain.py KEYSLAB CONTAIN-EXPERT SOURCE-ROOT
 """
 
+import functools
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 import unittest
+from concurrent.futures import ThreadPoolExecutor
 
 KEYSLAB, EXPERT, ROOT = map(os.path.abspath, sys.argv[1:4])
 SAMPLE = os.path.join(ROOT, "tools", "sample.pcap.gz")
@@ -91,16 +93,24 @@ class Contained(unittest.TestCase):
             self.check(mode, kind="exit", text="^called %s\\(3\\)$" % mode)
         self.check("pthread_exit", kind="exit", text="pthread_exit")
 
+    def check_at_once(self, *checks):
+        """What waits for a limit waits beside others."""
+        with ThreadPoolExecutor() as pool:
+            for done in [pool.submit(check) for check in checks]:
+                done.result()
+
+    def check_time(self, mode):
+        faulty = self.check(mode, limit=LIMIT, kind="time", text="one frame took more than %s s" % LIMIT)
+        self.assertIn("contain_expert.so", " ".join(faulty["failure"]["backtrace"]))
+
     def test_time(self):
-        for mode in "loop", "block", "deaf":
-            with self.subTest(mode):
-                faulty = self.check(mode, limit=LIMIT, kind="time", text="one frame took more than %s s" % LIMIT)
-                self.assertIn("contain_expert.so", " ".join(faulty["failure"]["backtrace"]))
+        self.check_at_once(*(functools.partial(self.check_time, mode) for mode in ("loop", "block", "deaf")))
 
     def test_ignoring_the_end(self):
-        self.check("stay", limit=LIMIT, kind="ignored", text="of the end of the frames$", frame=0)
-        self.check("stay", "--fail", "contain@50", limit=LIMIT, kind="ignored", text="NMERR_EXPERT_TERMINATE", frame=50)
-        self.check("", "--fail", "contain@50", kind="pretended", text="--fail", frame=50)
+        stay = functools.partial(self.check, "stay", limit=LIMIT, kind="ignored")
+        self.check_at_once(lambda: stay(text="of the end of the frames$", frame=0),
+                           lambda: stay("--fail", "contain@50", text="NMERR_EXPERT_TERMINATE", frame=50),
+                           lambda: self.check("", "--fail", "contain@50", kind="pretended", text="--fail", frame=50))
 
     def test_quota(self):
         faulty = self.check("devour", "--expert-quota", "4M", limit=LIMIT, kind="quota", text="4.0 MiB is used up")
@@ -143,18 +153,19 @@ class Contained(unittest.TestCase):
 
 
 class Interrupted(unittest.TestCase):
-    def run_it(self, mode, *signals):
-        process = start(mode, "--json", "--expert-timeout", "0", "-e", "flows", "-e", EXPERT)
+    def run_them(self, modes, *signals):
+        processes = [start(mode, "--json", "--expert-timeout", "0", "-e", "flows", "-e", EXPERT) for mode in modes]
         time.sleep(1.5)
-        self.assertIsNone(process.poll())
+        self.assertEqual([process.poll() for process in processes], len(modes) * [None])
         for number in signals:
-            process.send_signal(number)
+            for process in processes:
+                process.send_signal(number)
             time.sleep(0.7)
-        return process
+        return processes
 
     def test_the_report_comes(self):
-        processes = [(self.run_it(mode, signal.SIGTERM), mode) for mode in ("loop", "block", "deaf", "stay")]
-        for process, mode in processes:
+        modes = "loop", "block", "deaf", "stay"
+        for process, mode in zip(self.run_them(modes, signal.SIGTERM), modes):
             with self.subTest(mode):
                 data = json.loads(finish(process, 128 + signal.SIGTERM))
                 self.assertTrue(data["interrupted"])
@@ -162,7 +173,7 @@ class Interrupted(unittest.TestCase):
                 self.assertEqual(data["experts"][1]["failure"]["kind"], "ignored")
 
     def test_the_second_ends_it(self):
-        process = self.run_it("loop", signal.SIGINT, signal.SIGINT)
+        process, = self.run_them(("loop",), signal.SIGINT, signal.SIGINT)
         self.assertEqual(process.communicate(timeout=5)[0], "")
         self.assertEqual(process.returncode, -signal.SIGINT)
 
