@@ -1,4 +1,4 @@
-/* The host's side of experts in processes of their own: starts them, feeds them, hears them, and takes note of how they end. */
+/* The host's side of experts in processes of their own: starts them, and gives them the frames. */
 #include "process.h"
 
 #include "command.h"
@@ -13,33 +13,13 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-enum { FRAMES_A_TURN = 1024, LATE_TICKS = INTERRUPT_LATE + 10 };
-
-/* Milliseconds. */
-enum {
-    LOOK = 20,       /* between two looks at the processes, at the most */
-    LOOK_MOST = 100, /* that a look counts for: a host that was itself stopped has not been waiting */
-    GRACE = 10000,   /* on a busy machine, too, the process finds it first */
-};
-
-static bool is_alive(const struct expert *expert)
-{
-    return expert->process && expert->process->id;
-}
+enum { FRAMES_A_TURN = 1024 };
 
 /* ------------------------------------------------------------------ beginning */
 
-static void watch_reset(struct process *process)
-{
-    for (unsigned t = 0; t < process->reader.count; t++)
-        process->lanes[t].unmoved = 0;
-}
-
-static bool process_spawn(struct process *process)
+bool process_spawn(struct process *process)
 {
     struct host *host = process->expert->host;
     pid_t parent = getpid();
@@ -50,7 +30,7 @@ static bool process_spawn(struct process *process)
     process->is_ready = false;
     process->cause = (struct failure){0};
     memset(&process->page->outcome, 0, sizeof process->page->outcome);
-    watch_reset(process);
+    process_heard(process);
     ring_add_reader(&host->ring, &process->reader);
     /* What has been printed is not for the child to print again. */
     fflush(stdout);
@@ -83,7 +63,7 @@ static struct process *process_new(struct expert *expert)
 }
 
 /* The expert runs as soon as it has heard what it has to know. */
-static void process_go(struct process *process)
+void process_go(struct process *process)
 {
     const struct expert *expert = process->expert;
     const struct settings *settings = &expert->settings;
@@ -98,202 +78,16 @@ static void process_go(struct process *process)
     send_all(process->socket, settings->bytes, settings->size);
 }
 
-/* ------------------------------------------------------------------ what processes say */
-
-static void take_info(struct expert *expert, const EXPERTENUMINFO *told)
-{
-    EXPERTENUMINFO *info = &expert->info;
-    *info = (EXPERTENUMINFO){.Version = told->Version, .Flags = told->Flags};
-    expert->is_configurable = told->pConfigProc && told->Flags & EXPERT_ENUM_FLAG_CONFIGURABLE;
-    snprintf(info->szName, sizeof info->szName, "%.*s", (int)sizeof info->szName - 1, told->szName);
-    snprintf(info->szVendor, sizeof info->szVendor, "%.*s", (int)sizeof info->szVendor - 1, told->szVendor);
-    snprintf(info->szDescription, sizeof info->szDescription, "%.*s", (int)sizeof info->szDescription - 1,
-             told->szDescription);
-}
-
-/* Of a status that is not being written: at the next look it will be there. */
-static void take_status(struct process *process)
-{
-    struct process_page *page = process->page;
-    uint32_t version = atomic_load_explicit(&page->status_version, memory_order_acquire);
-    if (version == process->status_version || version & 1)
-        return;
-    struct status status = page->status;
-    atomic_thread_fence(memory_order_acquire);
-    if (atomic_load_explicit(&page->status_version, memory_order_relaxed) != version)
-        return;
-    process->status_version = version;
-    if (status_make_safe(&status))
-        process->expert->status = status;
-}
-
-static bool take_event(struct expert *expert, struct content *content)
-{
-    NMEVENTDATA *event = content_get_event(content);
-    bool is_known = event && event_is_known(event);
-    if (is_known)
-        event_keep(expert, event);
-    free(event);
-    return is_known;
-}
-
-static bool take_message(void *context, struct content *content)
-{
-    struct process *process = context;
-    struct expert *expert = process->expert;
-    watch_reset(process);
-    switch (content->kind) {
-    case MESSAGE_READY:
-        if (!expert->restarts && !process->is_ready)
-            take_info(expert, &process->page->info);
-        process->is_ready = true;
-        if (expert->host->is_started)
-            process_go(process);
-        return true;
-    case MESSAGE_EVENT:
-        return take_event(expert, content);
-    case MESSAGE_SETTINGS:
-        expert->host->unsaved |= !settings_save(expert, content->at, (size_t)(content->end - content->at));
-        return true;
-    }
-    return false;
-}
-
-/* ------------------------------------------------------------------ how processes end */
-
-static bool is_refused(const struct process *process)
-{
-    return !process->is_ready && atomic_load(&process->page->outcome.told) == TOLD_REFUSED;
-}
-
-static bool restart(struct process *process)
-{
-    struct expert *expert = process->expert;
-    struct host *host = expert->host;
-    if (expert->restarts == host->restarts || interrupted() || !host->is_started)
-        return false;
-    expert->restarts++;
-    expert->fail_at = 0;
-    ring_skip_held(&host->ring, &process->reader);
-    return process_spawn(process);
-}
-
-static void process_end(struct process *process, int status)
-{
-    struct expert *expert = process->expert;
-    inbox_read(&process->inbox, process->socket, take_message, process);
-    take_status(process);
-    close(process->socket);
-    inbox_free(&process->inbox);
-    ring_remove_reader(&process->reader);
-    process->id = 0;
-    struct failure failure = process_outcome(process, status);
-    if (failure.kind == FAILURE_NONE)
-        return;
-    expert->failed = true;
-    expert->failure = failure;
-    process->has_failed = !restart(process);
-}
-
-static void process_kill(struct process *process, enum failure_kind kind, const char *text)
-{
-    if (process->cause.kind != FAILURE_NONE)
-        return;
-    process->cause.kind = kind;
-    process_find_place(process, &process->cause);
-    snprintf(process->cause.text, sizeof process->cause.text, "%s", text);
-    kill(process->id, SIGKILL);
-}
-
-/* ------------------------------------------------------------------ looking after them */
-
-/* Whether the lane has something to do for which it has only so much time. */
-static bool is_busy(const struct process *process, uint32_t state)
-{
-    const struct host *host = process->expert->host;
-    if (process->is_ready && !host->is_started)
-        return false;
-    if (state == PLACE_DONE) {
-        for (unsigned t = 0; t < process->reader.count; t++)
-            if (atomic_load_explicit(&process->page->places[t].state, memory_order_relaxed) != PLACE_DONE)
-                return false;
-        return true;
-    }
-    return state != PLACE_WAITING;
-}
-
-/*
- * The process has a watchdog of its own, which can say more of what it finds. Where that is not to be heard of in twice the time,
- * it has failed with the rest.
- */
-static void process_watch(struct process *process, double elapsed)
-{
-    double limit = process->expert->host->timeout * 1000;
-    for (unsigned t = 0; limit && t < process->reader.count; t++) {
-        struct lane_watch *lane = &process->lanes[t];
-        const struct ring_place *place = &process->page->places[t];
-        uint64_t next = atomic_load_explicit(&place->next, memory_order_relaxed);
-        uint32_t state = atomic_load_explicit(&place->state, memory_order_relaxed);
-        if (next != lane->next || state != lane->state || !is_busy(process, state))
-            *lane = (struct lane_watch){.next = next, .state = state};
-        lane->unmoved += elapsed;
-        if (lane->unmoved > 2 * limit + GRACE)
-            process_kill(process, FAILURE_TIME, "its process was not to be heard of any more");
-    }
-}
-
-static void process_hear(struct process *process)
-{
-    enum inbox_result result = inbox_read(&process->inbox, process->socket, take_message, process);
-    if (result == INBOX_BAD)
-        process_kill(process, FAILURE_DIED, "its process sent what is no message");
-    /* It ends by itself, unless it has closed the connection for another reason. */
-    if (result == INBOX_CLOSED)
-        kill(process->id, SIGKILL);
-}
-
-static void process_tend(struct process *process, bool is_readable, double elapsed)
-{
-    int status;
-    if (is_readable)
-        process_hear(process);
-    if (process->reader.is_broken)
-        process_kill(process, FAILURE_DIED, "its process wrote nonsense over its place in the ring of frames");
-    process_watch(process, elapsed);
-    take_status(process);
-    if (atomic_load_explicit(&interrupt_ticks, memory_order_relaxed) >= LATE_TICKS)
-        process_kill(process, FAILURE_IGNORED, "did not end when the run was interrupted");
-    if (waitpid(process->id, &status, WNOHANG) == process->id)
-        process_end(process, status);
-}
-
-/* Waits so long for something to be said, at the most. */
-static void processes_tend(struct host *host, int milliseconds)
-{
-    struct pollfd *sockets = host->sockets;
-    for (size_t i = 0; i < host->experts_count; i++)
-        sockets[i] = (struct pollfd){
-            .fd = is_alive(&host->experts[i]) ? host->experts[i].process->socket : -1,
-            .events = POLLIN,
-        };
-    if (poll(sockets, host->experts_count, milliseconds) < 0)
-        memset(sockets, 0, host->experts_count * sizeof *sockets);
-    double now = milliseconds_now();
-    double elapsed = now - host->tended < LOOK_MOST ? now - host->tended : LOOK_MOST;
-    host->tended = now;
-    origin_send(host->origin);
-    if (interrupt_is_late())
-        ring_cut_short(&host->ring);
-    for (size_t i = 0; i < host->experts_count; i++)
-        if (is_alive(&host->experts[i]))
-            process_tend(host->experts[i].process, sockets[i].revents, elapsed);
-}
-
 /* ------------------------------------------------------------------ the run */
 
 static bool is_registering(const struct expert *expert)
 {
-    return is_alive(expert) && !expert->process->is_ready;
+    return process_is_alive(expert) && !expert->process->is_ready;
+}
+
+static bool is_refused(const struct process *process)
+{
+    return !process->is_ready && atomic_load(&process->page->outcome.told) == TOLD_REFUSED;
 }
 
 bool process_load(struct expert *expert)
@@ -312,7 +106,7 @@ bool process_load(struct expert *expert)
         return false;
     }
     while (is_registering(expert))
-        processes_tend(host, LOOK);
+        processes_tend(host, PROCESSES_LOOK);
     return !is_refused(expert->process);
 }
 
@@ -320,8 +114,8 @@ void processes_start(struct host *host)
 {
     host->is_started = true;
     for (size_t i = 0; i < host->experts_count; i++)
-        if (is_alive(&host->experts[i])) {
-            watch_reset(host->experts[i].process);
+        if (process_is_alive(&host->experts[i])) {
+            process_heard(host->experts[i].process);
             process_go(host->experts[i].process);
         }
 }
@@ -381,8 +175,8 @@ void processes_drain(struct host *host)
 {
     ring_end(&host->ring);
     for (size_t i = 0; i < host->experts_count; i++)
-        while (is_alive(&host->experts[i])) {
-            processes_tend(host, LOOK);
+        while (process_is_alive(&host->experts[i])) {
+            processes_tend(host, PROCESSES_LOOK);
             host_show(host);
         }
     host->is_started = false;
@@ -408,7 +202,7 @@ void processes_renew(struct host *host)
     for (size_t i = 0; i < host->experts_count; i++) {
         process_renew(host->experts[i].process);
         while (is_registering(&host->experts[i]))
-            processes_tend(host, LOOK);
+            processes_tend(host, PROCESSES_LOOK);
     }
 }
 

@@ -93,6 +93,27 @@ void processes_drain(struct host *host);
 /* Another period: a new process for each expert that has not failed for good. */
 void processes_renew(struct host *host);
 
+/* ------------------------------------------------------------------ process.c, for process_tend.c */
+
+static inline bool process_is_alive(const struct expert *expert)
+{
+    return expert->process && expert->process->id;
+}
+
+/* Forks it. It waits for process_go, when it is ready. */
+bool process_spawn(struct process *process);
+void process_go(struct process *process);
+
+/* ------------------------------------------------------------------ process_tend.c */
+
+enum { PROCESSES_LOOK = 20 }; /* milliseconds between two looks at them, at the most */
+
+/* Hears what they say, for so long at the most where they say nothing, and looks after each. */
+void processes_tend(struct host *host, int milliseconds);
+
+/* Something has come of it, or its time begins now: its lanes have the whole of it. */
+void process_heard(struct process *process);
+
 /* ------------------------------------------------------------------ process_outcome.c */
 
 /*

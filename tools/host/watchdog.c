@@ -230,9 +230,16 @@ void expert_stop_all(struct expert *expert)
         nanosleep(&(struct timespec){.tv_nsec = LOOK_BUSY * 1000000L}, NULL);
 }
 
+/* Every thread of the process passes a full fence; false where the kernel refuses. */
+static bool barrier_everywhere(void)
+{
+    return !syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) &&
+           !syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+}
+
 /*
  * Whether the lane's thread never gives a frame back again: it is parked, or could not be stopped and is outside of the host, whose calls
- * do nothing for it any more. The barrier is the other half of ExpertGetFrame's fence: a thread that is not seen inside sees that
+ * do nothing for it any more. The barrier is the other half of lane_enter's fence: a thread that is not seen inside sees that
  * its expert has failed.
  */
 static bool is_lost(const struct lane *lane)
@@ -240,7 +247,7 @@ static bool is_lost(const struct lane *lane)
     int state = atomic_load(&lane->guest.state);
     if (state != GUEST_RUNNING)
         return state == GUEST_PARKED;
-    return !syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) && !atomic_load(&lane->is_inside);
+    return barrier_everywhere() && !atomic_load(&lane->is_inside);
 }
 
 /* The lanes whose threads cannot go on: what is sent to them is read here. Whether there are some. */
