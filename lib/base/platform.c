@@ -60,6 +60,12 @@ void platform_log(const char *line, size_t length)
 /* Fits between a program and its libraries with 47-bit addresses, however they are randomised. */
 #define GAP_WANTED ((size_t)8 << 40)
 
+/*
+ * What lies in one such stretch of addresses is one leaf of jemalloc's radix tree, 2 MiB (its rtree.h): a window that began just before the end
+ * of one would cost two from the start.
+ */
+#define WINDOW_ALIGNS ((size_t)1 << 30)
+
 static void *reserve(void *start, size_t bytes, int flags)
 {
     return mmap(start, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | flags, -1, 0);
@@ -73,12 +79,12 @@ static char *align_up(const char *start, size_t alignment)
 /* The middle of the widest gap. The gap is known to be one because it can be mapped. */
 static char *window_in_gap(size_t bytes)
 {
-    for (size_t gap = GAP_WANTED; gap >= bytes + HUGE_PAGE; gap /= 2) {
+    for (size_t gap = GAP_WANTED; gap >= bytes + WINDOW_ALIGNS; gap /= 2) {
         char *start = reserve(NULL, gap, 0);
         if (start == MAP_FAILED)
             continue;
         munmap(start, gap);
-        return align_up(start + (gap - bytes - HUGE_PAGE) / 2, HUGE_PAGE);
+        return align_up(start + (gap - bytes - WINDOW_ALIGNS) / 2, WINDOW_ALIGNS);
     }
     return NULL;
 }
@@ -125,11 +131,11 @@ static char *window_in_distance(size_t bytes)
     for (size_t gap = GAP_WANTED; gap >= bytes; gap /= 2) {
         size_t distance = gap / 2 + bytes / 2;
         if ((uintptr_t)mapped > distance) {
-            char *below = align_up(mapped - distance, HUGE_PAGE);
+            char *below = align_up(mapped - distance, WINDOW_ALIGNS);
             if (window_is_free(below, bytes))
                 return below;
         }
-        char *above = align_up(mapped + distance - bytes, HUGE_PAGE);
+        char *above = align_up(mapped + distance - bytes, WINDOW_ALIGNS);
         if (window_is_free(above, bytes))
             return above;
     }
