@@ -39,9 +39,9 @@ struct guest {
     uint32_t number; /* of the expert's threads, from 1 */
     bool is_begun;   /* by the expert itself */
     atomic_int state;
-    atomic_bool
-        is_asked; /* a signal is on its way to it, or it goes by single steps; the handler's while it is set, else the sender's */
-    unsigned rest;     /* turns of stopping that it is left alone for; under is_asked */
+    /* A signal is on its way, or single steps are taken: until it is false again `rest` and `rested` are the handler's, then the sender's. */
+    atomic_bool is_asked;
+    unsigned rest;     /* turns of stopping that it is left alone for */
     unsigned rested;   /* the last number of them */
     atomic_int insist; /* enum insist: how it is stopped */
     atomic_int found;  /* enum whereabouts, when it was last asked */
