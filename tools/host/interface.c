@@ -33,42 +33,45 @@ static DWORD check_fail(struct lane *lane, const struct frame *frame)
     return NMERR_EXPERT_TERMINATE;
 }
 
-static DWORD get_frame(struct lane *lane, HEXPERTKEY key, DWORD direction, DWORD number, HFILTER handle,
-                       struct frame **frame)
+static DWORD get_frame(struct lane *lane, HEXPERTKEY key, DWORD direction, DWORD flags, DWORD number, HFILTER handle,
+                       LPEXPERTFRAMEDESCRIPTOR descriptor)
 {
+    struct frame *frame;
     DWORD error = check_expert(lane->expert, key);
     if (error)
         return error;
+    if (!descriptor)
+        return NMERR_INVALID_PARAMETER;
+    if (direction > GET_FRAME_NEXT_BACKWARD || flags & ~(DWORD)FLAGS_KNOWN)
+        return NMERR_NOT_SUPPORTED;
     struct expert_filter *filter = handle ? filter_of(lane->expert, handle) : NULL;
     if (handle && !filter)
         return NMERR_INVALID_HFILTER;
-    error = seek_frame(lane, direction, number, filter, frame);
-    return error ? error : check_fail(lane, *frame);
+    error = seek_frame(lane, direction, number, filter, &frame);
+    if (!error)
+        error = check_fail(lane, frame);
+    if (error)
+        return error;
+    *descriptor = (EXPERTFRAMEDESCRIPTOR){
+        .FrameNumber = frame->number,
+        .hFrame = frame,
+        .pFrame = &frame->data,
+        .lpPropertyTable = flags & FLAGS_ATTACH_PROPERTIES ? &frame->packet : NULL,
+    };
+    return NMERR_SUCCESS;
 }
 
 DWORD WINAPI ExpertGetFrame(HEXPERTKEY hExpertKey, DWORD Direction, DWORD RequestFlags, DWORD RequestedFrameNumber,
                             HFILTER hFilter, LPEXPERTFRAMEDESCRIPTOR pEFrameDescriptor)
 {
     struct lane *lane = host_lane;
-    struct frame *frame;
     if (!lane)
         return NMERR_NOT_INITIALIZED;
-    if (!pEFrameDescriptor)
-        return NMERR_INVALID_PARAMETER;
-    if (Direction > GET_FRAME_NEXT_BACKWARD || RequestFlags & ~(DWORD)FLAGS_KNOWN)
-        return NMERR_NOT_SUPPORTED;
     lane_enter(lane);
-    DWORD error = get_frame(lane, hExpertKey, Direction, RequestedFrameNumber, hFilter, &frame);
+    DWORD error =
+        get_frame(lane, hExpertKey, Direction, RequestFlags, RequestedFrameNumber, hFilter, pEFrameDescriptor);
     lane_leave(lane);
-    if (error)
-        return error;
-    *pEFrameDescriptor = (EXPERTFRAMEDESCRIPTOR){
-        .FrameNumber = frame->number,
-        .hFrame = frame,
-        .pFrame = &frame->data,
-        .lpPropertyTable = RequestFlags & FLAGS_ATTACH_PROPERTIES ? &frame->packet : NULL,
-    };
-    return NMERR_SUCCESS;
+    return error;
 }
 
 DWORD WINAPI ExpertCreateFilter(HEXPERTKEY hExpertKey, LPCSTR szText, LPHFILTER phFilter)

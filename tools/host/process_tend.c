@@ -189,7 +189,6 @@ static void process_tend(struct process *process, bool is_readable, double elaps
         process_end(process, status);
 }
 
-/* Waits so long for something to be said, at the most. */
 void processes_tend(struct host *host, int milliseconds)
 {
     struct pollfd *sockets = host->sockets;
